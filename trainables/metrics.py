@@ -1,0 +1,92 @@
+"""Names and units of everything a run reports, in one place."""
+
+import math
+from dataclasses import dataclass, fields
+from typing import Any
+
+RUNNING = "running"
+DONE = "done"
+DIVERGED = "diverged"
+STOPPED_EARLY = "stopped_early"
+OUT_OF_MEMORY = "out_of_memory"
+FAILED = "failed"
+
+STATUSES = (DONE, DIVERGED, STOPPED_EARLY, OUT_OF_MEMORY, FAILED)
+"""How a run can end. A diverged run is a measurement, not an error: its score is that of chance."""
+
+
+@dataclass(frozen=True)
+class EpochMetrics:
+    """What a run reports after each epoch; every number is finite, whatever happened.
+
+    Attributes:
+        epoch: epochs completed.
+        samples: training samples seen; the last partial batch of an epoch is dropped and not counted.
+        steps: optimizer steps taken.
+        learning_rate: of the last step.
+        batch_size: global, of the last step.
+        train_loss: mean cross-entropy over the epoch's samples as they were trained on, nats.
+        train_accuracy: over the same, 0 to 1.
+        validation_loss, validation_accuracy: on the split the search may look at, after the epoch.
+        test_loss, test_accuracy: on the test split, after the last epoch only, otherwise None.
+        train_seconds: since the start of the run, evaluation excluded.
+        evaluation_seconds: since the start of the run.
+        diverged: 1 or 0.
+        status: "running", or how the run ended.
+    """
+
+    epoch: int
+    samples: int
+    steps: int
+    learning_rate: float
+    batch_size: int
+    train_loss: float
+    train_accuracy: float
+    validation_loss: float
+    validation_accuracy: float
+    test_loss: float | None
+    test_accuracy: float | None
+    train_seconds: float
+    evaluation_seconds: float
+    diverged: int
+    status: str
+
+    def numbers(self) -> dict[str, float]:
+        """The metrics that have a value now, by name."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: float(value) for name, value in values.items() if name != "status" and value is not None}
+
+
+METRIC_NAMES = tuple(field.name for field in fields(EpochMetrics) if field.name != "status")
+
+
+def chance_accuracy(classes: int) -> float:
+    """Accuracy of a uniform guess: what a diverged run scores."""
+    return 1.0 / classes
+
+
+def chance_loss(classes: int) -> float:
+    """Cross-entropy of a uniform guess, in nats: what a diverged run scores."""
+    return math.log(classes)
+
+
+@dataclass(frozen=True)
+class History:
+    """What one run reported, epoch by epoch.
+
+    Example:
+        >>> history = train(task, recipe, batch_size=64, learning_rate=0.1)  # doctest: +SKIP
+        >>> history["validation_accuracy"][-1]  # doctest: +SKIP
+        0.93
+
+    Attributes:
+        status: how the run ended, one of STATUSES.
+        epochs: one EpochMetrics per completed epoch.
+    """
+
+    status: str
+    epochs: tuple[EpochMetrics, ...]
+
+    def __getitem__(self, name: str) -> list[Any]:
+        """One metric's value after each epoch."""
+        return [getattr(epoch, name) for epoch in self.epochs]

@@ -1,0 +1,101 @@
+"""Residual networks for 32 by 32 images."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from trainables.errors import require
+
+
+@dataclass(frozen=True)
+class ResNet8:
+    """The CIFAR residual network of He et al. with n = 1: a 3x3 stem, one basic block in each of three stages of
+    `width`, 2 `width` and 4 `width` channels, a global average and one dense layer. 78,042 parameters at width 16.
+
+    Attributes:
+        width: channels of the first stage; the paper's is 16.
+        classes: number of logits.
+
+    Source: He et al. 2016, "Deep Residual Learning", section 4.2, with projection shortcuts (option B).
+    """
+
+    width: int = 16
+    classes: int = 10
+
+    def __call__(self) -> nn.Module:
+        width = self.width
+        model = nn.Sequential(
+            nn.Conv2d(3, width, 3, padding=1, bias=False),
+            nn.BatchNorm2d(width),
+            nn.ReLU(),
+            BasicBlock(width, width, stride=1),
+            BasicBlock(width, 2 * width, stride=2),
+            BasicBlock(2 * width, 4 * width, stride=2),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(4 * width, self.classes),
+        )
+        return he_initialised(model)
+
+
+@dataclass(frozen=True)
+class ResNet18:
+    """torchvision's ResNet-18 with one of two stems. 11,173,962 parameters with the CIFAR stem and 10 classes.
+
+    Attributes:
+        stem: "cifar", a 3x3 convolution of stride 1 and no pooling, or "imagenet", torchvision's own 7x7 of stride 2
+            and its max-pool.
+        classes: number of logits.
+
+    Raises:
+        UserError: another stem.
+
+    Source: He et al. 2016, "Deep Residual Learning", table 1.
+    """
+
+    stem: Literal["cifar", "imagenet"] = "cifar"
+    classes: int = 10
+
+    def __post_init__(self) -> None:
+        require(self.stem in ("cifar", "imagenet"), f"ResNet18 stem {self.stem!r}: must be 'cifar' or 'imagenet'")
+
+    def __call__(self) -> nn.Module:
+        from torchvision.models import resnet18
+
+        model = resnet18(num_classes=self.classes)
+        if self.stem == "cifar":
+            model.conv1 = nn.Conv2d(3, 64, 3, padding=1, bias=False)
+            model.maxpool = nn.Identity()
+        return he_initialised(model)
+
+
+class BasicBlock(nn.Module):
+    """Two 3x3 convolutions with BatchNorm and a shortcut around them."""
+
+    def __init__(self, channels_in: int, channels_out: int, stride: int) -> None:
+        super().__init__()
+        self.residual = nn.Sequential(
+            nn.Conv2d(channels_in, channels_out, 3, stride, padding=1, bias=False),
+            nn.BatchNorm2d(channels_out),
+            nn.ReLU(),
+            nn.Conv2d(channels_out, channels_out, 3, padding=1, bias=False),
+            nn.BatchNorm2d(channels_out),
+        )
+        self.shortcut: nn.Module = nn.Identity()
+        if stride != 1 or channels_in != channels_out:
+            self.shortcut = nn.Sequential(
+                nn.Conv2d(channels_in, channels_out, 1, stride, bias=False), nn.BatchNorm2d(channels_out)
+            )
+
+    def forward(self, x: Tensor) -> Tensor:  # (batch, channels, height, width) -> the same, strided
+        return torch.relu(self.residual(x) + self.shortcut(x))
+
+
+def he_initialised(model: nn.Module) -> nn.Module:
+    """The model, its convolutions drawn anew from He et al. 2015's normal distribution (fan-out), the rest as it is."""
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+    return model

@@ -1,0 +1,93 @@
+"""Task and Recipe, and the formula that joins a recipe's slots.
+
+    lr(t) = base_lr * warmup(t, scaling(t)) * decay(t) * growth.rate(t)        batch_size(t) = growth(t)
+
+A run is task x recipe x batch size x learning rate x seed. The learning rate of a run is its peak, after scaling:
+what the optimizer sees once warm-up ends. So base_lr = learning_rate / scale.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import nn
+
+from trainables.data.images import ImageData
+from trainables.decay import Decay, NoDecay
+from trainables.errors import require
+from trainables.gradient import Gradient, Plain
+from trainables.growth import FixedBatch, Growth
+from trainables.optimizers import SGD, Optimizer
+from trainables.progress import Progress
+from trainables.scaling import NoScaling, Scaling
+from trainables.warmup import NoWarmup, Warmup
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is trained.
+
+    Attributes:
+        model: called without arguments, returns a freshly initialised module that maps inputs to logits.
+        data: what it is trained and judged on; its metric is classification accuracy.
+        epochs: passes over the training set.
+
+    Raises:
+        UserError: epochs below 1.
+    """
+
+    model: Callable[[], nn.Module]
+    data: ImageData
+    epochs: int
+
+    def __post_init__(self) -> None:
+        require(self.epochs >= 1, f"Task epochs {self.epochs}: must be at least 1")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How it is trained: a handful of slots, each filled with a small frozen dataclass.
+
+    Example, Goyal et al.'s linear scaling with five epochs of warm-up:
+        >>> recipe = Recipe(base_batch_size=256, scaling=LinearScaling(), warmup=LinearWarmup(epochs=5))
+        >>> recipe.peak_learning_rate(base_lr=0.1, batch_size=8192)
+        3.2
+
+    Attributes:
+        base_batch_size: the batch size at which scaling is 1, B0; it need not be one that is run.
+        norm_batch_size: samples that share BatchNorm statistics; None for the whole batch.
+
+    Raises:
+        UserError: a size below 1.
+    """
+
+    base_batch_size: int = 32
+    optimizer: Optimizer = SGD(momentum=0.9)
+    scaling: Scaling = NoScaling()
+    warmup: Warmup = NoWarmup()
+    decay: Decay = NoDecay()
+    growth: Growth = FixedBatch()
+    gradient: Gradient = Plain()
+    norm_batch_size: int | None = None
+
+    def __post_init__(self) -> None:
+        require(self.base_batch_size >= 1, f"Recipe base_batch_size {self.base_batch_size}: must be at least 1")
+        size = self.norm_batch_size
+        require(size is None or size >= 1, f"Recipe norm_batch_size {size}: must be at least 1, or None")
+
+    def scale(self, batch_size: int) -> float:
+        """How many times base_lr a run that starts at this batch size earns."""
+        return scale_at(self.scaling, batch_size, self.base_batch_size)
+
+    def peak_learning_rate(self, base_lr: float, batch_size: int) -> float:
+        """What the recipe's scaling prescribes at a batch size, given the learning rate at base_batch_size."""
+        return base_lr * self.scale(batch_size)
+
+    def learning_rate(self, base_lr: float, progress: Progress) -> float:
+        """The formula: what the optimizer uses now."""
+        scale = self.scaling(progress)
+        return base_lr * self.warmup(progress, scale) * self.decay(progress) * self.growth.rate(progress)
+
+
+def scale_at(scaling: Scaling, batch_size: int, base_batch_size: int) -> float:
+    """How many times base_lr a scaling earns at the start of a run with this batch size."""
+    return scaling(Progress(epoch=0.0, epochs=1, batch_size=batch_size, base_batch_size=base_batch_size))

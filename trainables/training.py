@@ -1,0 +1,301 @@
+"""One run, one epoch at a time; PyTorch only, no Ray and no MLflow."""
+
+import io
+import math
+import random
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+import torch.distributed
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from trainables import metrics
+from trainables.checks import check_run
+from trainables.data.images import Augmented, Images, Split, normalise
+from trainables.metrics import EpochMetrics, History
+from trainables.normalization import average_running_statistics, running_statistics
+from trainables.progress import Progress
+from trainables.recipe import Recipe, Task
+
+DIVERGED_LOSS_RATIO = 3.0
+"""A run has diverged when an epoch's mean training loss is above this many times the first step's, after warm-up."""
+
+STEPS_BETWEEN_CHECKS = 20
+"""How often the loss is looked at inside an epoch; each look waits for the device."""
+
+EVALUATION_BATCH_SIZE = 250
+
+
+class Workers(NamedTuple):
+    """Which of how many data-parallel workers this process is; torch.distributed is set up where count > 1."""
+
+    rank: int = 0
+    count: int = 1
+
+
+class Run:
+    """A run in progress: task x recipe x batch size x learning rate x seed.
+
+    Two workers at a batch size train as one process does: weights are drawn from the seed, samples and their
+    augmentation from the seed and the epoch, and each worker takes its contiguous share of every batch.
+
+    Args:
+        task, recipe: what is trained, and how.
+        images: the task's data, loaded, on the device to train on.
+        batch_size: global, at the start of the run, samples.
+        learning_rate: the peak, after scaling.
+        seed: of every random draw.
+        workers: this process among the data-parallel ones.
+        dtype: of weights and inputs.
+
+    Raises:
+        UserError: a run that cannot be trained as its recipe says.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        recipe: Recipe,
+        images: Images,
+        batch_size: int,
+        learning_rate: float,
+        seed: int,
+        workers: Workers = Workers(),
+        dtype: torch.dtype = torch.float32,
+    ) -> None:
+        check_run(task, recipe, batch_size, learning_rate, workers.count)
+        self.status = metrics.RUNNING
+        self._task, self._recipe, self._images = task, recipe, images
+        self._batch_size, self._seed, self._workers, self._dtype = batch_size, seed, workers, dtype
+        self._base_lr = learning_rate / recipe.scale(batch_size)
+        self._device = images.train.images.device
+        self._train = Augmented(images, dtype)
+        torch.manual_seed(seed)
+        self._model = task.model().to(self._device, dtype, memory_format=torch.channels_last)
+        self._parallel = DistributedDataParallel(self._model, broadcast_buffers=False) if workers.count > 1 else self._model
+        self._optimizer = recipe.optimizer(self._model.parameters())
+        self._epoch = self._samples = self._steps = 0
+        self._train_seconds = self._evaluation_seconds = 0.0
+        self._initial_loss = math.nan
+
+    def train_epoch(self) -> EpochMetrics:
+        """Train one epoch, judge it, and say how the run stands; it ends by itself when status is not running."""
+        start = time.perf_counter()
+        torch.manual_seed(_draw(self._seed, self._epoch, f"worker {self._workers.rank}"))
+        draws = self._train.draws(torch.Generator().manual_seed(_draw(self._seed, self._epoch, "samples")))
+        tally = torch.zeros(3, device=self._device, dtype=torch.float64)  # loss sum, correct, samples
+        position, learning_rate, batch_size = 0, 0.0, self._batch_size
+        warm = False
+        self._model.train()
+        while True:
+            progress = self._progress(position)
+            batch_size = self._recipe.growth(progress)
+            if position + batch_size > len(draws.order):
+                break
+            warm = warm or self._recipe.warmup.over(progress)
+            learning_rate = self._recipe.learning_rate(self._base_lr, progress)
+            tally += self._step(self._share(draws.order[position : position + batch_size]), draws, learning_rate)
+            position += batch_size
+            self._samples += batch_size
+            self._steps += 1
+            if math.isnan(self._initial_loss):
+                self._initial_loss = self._total(tally)[0] / batch_size
+            if self._steps % STEPS_BETWEEN_CHECKS == 0 and not math.isfinite(self._total(tally)[0]):
+                break
+        loss, correct, samples = self._total(tally)
+        self._epoch += 1
+        self._train_seconds += time.perf_counter() - start
+        self._judge_divergence(loss / samples, warm)
+        return self._measure(loss / samples, correct / samples, learning_rate, batch_size)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything a run needs to go on as if it had not stopped; the same on every worker."""
+        return {
+            "model": self._model.state_dict(),
+            "optimizer": self._optimizer.state_dict(),
+            "epoch": self._epoch,
+            "samples": self._samples,
+            "steps": self._steps,
+            "train_seconds": self._train_seconds,
+            "evaluation_seconds": self._evaluation_seconds,
+            "initial_loss": self._initial_loss,
+            "status": self.status,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from a state_dict of the same run."""
+        self._model.load_state_dict(state["model"])
+        self._optimizer.load_state_dict(state["optimizer"])
+        self._epoch, self._samples, self._steps = state["epoch"], state["samples"], state["steps"]
+        self._train_seconds, self._evaluation_seconds = state["train_seconds"], state["evaluation_seconds"]
+        self._initial_loss, self.status = state["initial_loss"], state["status"]
+
+    def state_bytes(self) -> bytes:
+        """state_dict as torch.save writes it."""
+        buffer = io.BytesIO()
+        torch.save(self.state_dict(), buffer)
+        return buffer.getvalue()
+
+    def load_state_bytes(self, state: bytes) -> None:
+        """load_state_dict of what state_bytes returned."""
+        self.load_state_dict(torch.load(io.BytesIO(state), map_location=self._device, weights_only=True))
+
+    def _progress(self, position: int) -> Progress:
+        return Progress(
+            epoch=self._epoch + position / len(self._images.train.labels),
+            epochs=self._task.epochs,
+            batch_size=self._batch_size,
+            base_batch_size=self._recipe.base_batch_size,
+            samples=self._samples,
+        )
+
+    def _share(self, samples: Tensor) -> Tensor:
+        """This worker's contiguous part of a batch's sample indices."""
+        share = len(samples) // self._workers.count
+        return samples[self._workers.rank * share : (self._workers.rank + 1) * share]
+
+    def _step(self, samples: Tensor, draws: Any, learning_rate: float) -> Tensor:
+        """One optimizer step on this worker's samples; sums over them of loss, correct answers, and one."""
+        inputs, labels = self._train.batch(samples, draws)
+        correct: list[Tensor] = []
+
+        def backward() -> Tensor:
+            loss, right = self._backward(inputs, labels)
+            correct.append(right)
+            return loss
+
+        self._optimizer.zero_grad(set_to_none=True)
+        loss = self._recipe.gradient(self._model, backward)
+        for group in self._optimizer.param_groups:
+            group["lr"] = learning_rate
+        self._optimizer.step()
+        return torch.stack([loss * len(labels), correct[0], torch.full_like(loss, len(labels))]).double()
+
+    def _backward(self, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Forward and backward, one normalisation batch at a time; mean loss and correct answers of the share."""
+        size = self._recipe.norm_batch_size or len(labels)
+        parts = list(zip(inputs.split(size), labels.split(size), strict=True))
+        loss = torch.zeros((), device=self._device, dtype=self._dtype)
+        correct = torch.zeros((), device=self._device, dtype=torch.int64)
+        for position, (x, y) in enumerate(parts):
+            last = position == len(parts) - 1
+            with (
+                running_statistics(self._model, position, len(parts), len(parts) * self._workers.count),
+                nullcontext() if last or self._workers.count == 1 else self._parallel.no_sync(),
+            ):
+                logits = self._parallel(x)  # (batch, classes)
+                part = F.cross_entropy(logits, y) * (len(y) / len(labels))
+                part.backward()
+            loss += part.detach()
+            correct += (logits.detach().argmax(1) == y).sum()
+        return loss, correct
+
+    def _total(self, tally: Tensor) -> list[float]:
+        """A tally summed over the workers; waits for the device."""
+        if self._workers.count > 1:
+            tally = tally.clone()
+            torch.distributed.all_reduce(tally)
+        return tally.tolist()
+
+    def _judge_divergence(self, loss: float, warm: bool) -> None:
+        finite = torch.stack([parameter.isfinite().all() for parameter in self._model.parameters()]).all().item()
+        too_high = warm and loss > DIVERGED_LOSS_RATIO * self._initial_loss
+        if not finite or not math.isfinite(loss) or too_high:
+            self.status = metrics.DIVERGED
+        elif self._epoch >= self._task.epochs:
+            self.status = metrics.DONE
+
+    def _measure(self, loss: float, accuracy: float, learning_rate: float, batch_size: int) -> EpochMetrics:
+        """This epoch's metrics; evaluates, and caps what divergence made infinite."""
+        start = time.perf_counter()
+        diverged = self.status == metrics.DIVERGED
+        average_running_statistics(self._model, self._workers.count)
+        chance = (metrics.chance_loss(self._task.data.classes), metrics.chance_accuracy(self._task.data.classes))
+        validation = chance if diverged else self._evaluate(self._images.validation)
+        test: tuple[float, float] | tuple[None, None] = (None, None)
+        if self.status != metrics.RUNNING:
+            test = chance if diverged else self._evaluate(self._images.test)
+        self._evaluation_seconds += time.perf_counter() - start
+        if diverged:
+            cap = DIVERGED_LOSS_RATIO * (self._initial_loss if math.isfinite(self._initial_loss) else chance[0])
+            loss = min(loss, cap) if math.isfinite(loss) else cap
+        return EpochMetrics(
+            epoch=self._epoch,
+            samples=self._samples,
+            steps=self._steps,
+            learning_rate=learning_rate,
+            batch_size=batch_size,
+            train_loss=loss,
+            train_accuracy=accuracy,
+            validation_loss=validation[0],
+            validation_accuracy=validation[1],
+            test_loss=test[0],
+            test_accuracy=test[1],
+            train_seconds=self._train_seconds,
+            evaluation_seconds=self._evaluation_seconds,
+            diverged=int(diverged),
+            status=self.status,
+        )
+
+    @torch.no_grad()
+    def _evaluate(self, split: Split) -> tuple[float, float]:
+        """Mean loss and accuracy on a split, each worker taking every so-many-th batch."""
+        self._model.eval()
+        tally = torch.zeros(3, device=self._device, dtype=torch.float64)
+        batches = list(zip(split.images.split(EVALUATION_BATCH_SIZE), split.labels.split(EVALUATION_BATCH_SIZE), strict=True))
+        for images, labels in batches[self._workers.rank :: self._workers.count]:
+            logits = self._model(normalise(images, self._images, self._dtype))  # (batch, classes)
+            tally[0] += F.cross_entropy(logits, labels, reduction="sum")
+            tally[1] += (logits.argmax(1) == labels).sum()
+            tally[2] += len(labels)
+        loss, correct, samples = self._total(tally)
+        ceiling = torch.finfo(torch.float32).max
+        return min(loss / samples, ceiling) if loss == loss else ceiling, correct / samples
+
+
+def train(
+    task: Task,
+    recipe: Recipe,
+    batch_size: int,
+    learning_rate: float,
+    seed: int = 0,
+    data_dir: str | Path = "~/.cache/batchscale",
+    device: str | None = None,
+    dtype: torch.dtype = torch.float32,
+    on_epoch: Callable[[EpochMetrics], None] = lambda epoch: None,
+) -> History:
+    """Train one recipe in this process and return what it reported.
+
+    Args:
+        task, recipe: what is trained, and how.
+        batch_size: global, samples.
+        learning_rate: the peak, after scaling; recipe.peak_learning_rate says what its rule prescribes.
+        seed: of every random draw.
+        data_dir: where data sets are kept.
+        device: "cpu", "cuda", "cuda:1"; by default the first GPU, else the CPU.
+        dtype: of weights and inputs.
+        on_epoch: called with each epoch's metrics as they come.
+
+    Raises:
+        UserError: a run that cannot be trained as its recipe says, or data that cannot be had.
+    """
+    check_run(task, recipe, batch_size, learning_rate)
+    chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    images = task.data.load(Path(data_dir).expanduser()).to(chosen)
+    run = Run(task, recipe, images, batch_size, learning_rate, seed, dtype=dtype)
+    epochs = []
+    while run.status == metrics.RUNNING:
+        epochs.append(run.train_epoch())
+        on_epoch(epochs[-1])
+    return History(run.status, tuple(epochs))
+
+
+def _draw(seed: int, epoch: int, purpose: str) -> int:
+    """A 63-bit seed for one purpose, independent of the others and the same on every machine."""
+    return random.Random(f"{seed} {epoch} {purpose}").getrandbits(63)
