@@ -1,0 +1,124 @@
+"""The answer in numbers: for each group the best, the competitive and the scalable learning rate, and what the rules did."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import pandas as pd
+
+from analysis.frontier import (
+    Baseline,
+    Edge,
+    Group,
+    Noise,
+    Outcome,
+    Point,
+    Verdict,
+    baseline,
+    best,
+    competitive_verdicts,
+    edge,
+    noise,
+    points,
+    verdicts,
+    why_it_stopped,
+)
+from analysis.question import Question
+from analysis.scaling_law import PowerLaw, fit_power_law
+
+
+class GroupAnswer(NamedTuple):
+    """What was found in one group.
+
+    Attributes:
+        known: its points.
+        found: the verdict on each learning rate, against A0.
+        best: the point of the highest accuracy; None where no run has ended.
+        competitive, scalable: the edges against its own best accuracy and against A0.
+        why: why it does not scale, or "".
+        rules: by rule, the prescribed learning rate and its verdict; None where outside the range or not run.
+    """
+
+    group: Group
+    known: list[Point]
+    found: dict[float, Verdict]
+    best: Point | None
+    competitive: Edge
+    scalable: Edge
+    why: str
+    rules: dict[str, tuple[float | None, Verdict | None]]
+
+
+class Answer(NamedTuple):
+    """What a study found.
+
+    Attributes:
+        yardstick: None where the baseline's seeds have not run; then there are no groups either.
+        laws: by technique, the power law through its scalable edges, or why there is none.
+        breaks: by technique and rule, the lowest batch size at which the rule's prescription fails, or None.
+    """
+
+    yardstick: Baseline | None
+    noise: Noise
+    groups: list[GroupAnswer]
+    laws: dict[str, PowerLaw | str]
+    breaks: dict[tuple[str, str], int | None]
+
+    def frame(self) -> pd.DataFrame:
+        """One row per group; learning rates and accuracies as numbers, NaN where there is none."""
+        return pd.DataFrame([_row(answer) for answer in self.groups])
+
+
+def answer(question: Question, outcomes: Sequence[Outcome]) -> Answer:
+    """Everything the report says, from the runs alone."""
+    yardstick = baseline(outcomes, question.baseline)
+    spread = noise(outcomes, question.validation_samples)
+    if yardstick is None or not yardstick.accuracies:
+        return Answer(None, spread, [], {}, {})
+    groups = [_answer(question, outcomes, group, yardstick, spread) for group in question.groups]
+    laws: dict[str, PowerLaw | str] = {}
+    breaks: dict[tuple[str, str], int | None] = {}
+    for technique in dict.fromkeys(group.technique for group in question.groups):
+        mine = [found for found in groups if found.group.technique == technique]
+        laws[technique] = fit_power_law({found.group.batch_size: found.scalable for found in mine})
+        for rule in question.rules:
+            failed = [found.group.batch_size for found in mine if found.rules[rule][1] is Verdict.FAILS]
+            breaks[technique, rule] = min(failed, default=None)
+    return Answer(yardstick, spread, groups, laws, breaks)
+
+
+def _answer(
+    question: Question, outcomes: Sequence[Outcome], group: Group, yardstick: Baseline, spread: Noise
+) -> GroupAnswer:
+    known = points(outcomes, group)
+    found = verdicts(known, yardstick.reference, question.tolerance, spread)
+    competitive = competitive_verdicts(known, question.tolerance, spread)
+    rules: dict[str, tuple[float | None, Verdict | None]] = {}
+    for rule in question.rules:
+        prescribed = question.prescription(rule, group, yardstick.learning_rate)
+        rules[rule] = (prescribed, found.get(prescribed) if prescribed is not None else None)
+    return GroupAnswer(
+        group=group,
+        known=known,
+        found=found,
+        best=best(known),
+        competitive=edge(known, competitive, question.resolution, question.learning_rates),
+        scalable=edge(known, found, question.resolution, question.learning_rates),
+        why=why_it_stopped(outcomes, group, yardstick, question.tolerance, spread),
+        rules=rules,
+    )
+
+
+def _row(found: GroupAnswer) -> dict[str, object]:
+    row: dict[str, object] = {
+        "technique": found.group.technique,
+        "batch_size": found.group.batch_size,
+        "runs": sum(len(point.accuracies) for point in found.known),
+        "best_learning_rate": found.best.learning_rate if found.best else None,
+        "best_accuracy": found.best.accuracy if found.best else None,
+    }
+    for name, interval in (("competitive", found.competitive), ("scalable", found.scalable)):
+        row |= {f"{name}_held": interval.held, f"{name}_failed": interval.failed, f"{name}_flags": " ".join(interval.flags)}
+    row["why_it_stopped"] = found.why
+    for rule, (rate, verdict) in found.rules.items():
+        row |= {f"{rule}_learning_rate": rate, f"{rule}_verdict": verdict.value if verdict else ""}
+    return row

@@ -1,0 +1,92 @@
+"""The picture: batch size against learning rate, both logarithmic."""
+
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("agg")
+
+import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+from analysis.answer import Answer, GroupAnswer
+from analysis.frontier import Verdict
+from analysis.question import Question
+from analysis.scaling_law import PowerLaw
+
+MARKS = {Verdict.HOLDS: ("o", "#1a7f37"), Verdict.FAILS: ("X", "#b4690e"), Verdict.UNDECIDED: ("D", "#8c959f")}
+DIVERGED_MARK = ("*", "#cf222e")
+RULE_STYLES = ((0, (5, 2)), (0, (1, 1.5)), (0, (5, 2, 1, 2)), (0, (3, 1, 1, 1, 1, 1)))
+
+
+def draw(question: Question, answer: Answer, title: str, path: Path) -> None:
+    """Write a PNG with one panel per technique: runs as marks, the edges' intervals as bars, the rules and law as lines."""
+    techniques = list(dict.fromkeys(group.technique for group in question.groups))
+    figure, panels = plt.subplots(
+        1, len(techniques), figsize=(6.4 * len(techniques) + 2.2, 5.6), sharey=True, squeeze=False, layout="constrained"
+    )
+    for panel, technique in zip(panels[0], techniques, strict=True):
+        mine = [found for found in answer.groups if found.group.technique == technique]
+        _panel(panel, question, answer, technique, mine)
+    panels[0][0].set_ylabel("peak learning rate")
+    handles: dict[str, object] = {}
+    for panel in panels[0]:
+        for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
+            handles.setdefault(label, handle)
+    figure.legend(handles.values(), handles.keys(), loc="outside right center", frameon=False)
+    figure.suptitle(title)
+    figure.savefig(path, dpi=150)
+    plt.close(figure)
+
+
+def _panel(axes: Axes, question: Question, answer: Answer, technique: str, groups: list[GroupAnswer]) -> None:
+    sizes = [found.group.batch_size for found in groups]
+    axes.set_xscale("log", base=2)
+    axes.set_yscale("log", base=2)
+    _rules(axes, question, answer, groups, sizes)
+    for found in groups:
+        _edge(axes, found)
+    for found in groups:
+        for point in found.known:
+            verdict = found.found[point.learning_rate]
+            diverged = point.diverged == len(point.accuracies)
+            mark, colour = DIVERGED_MARK if diverged else MARKS[verdict]
+            label = "diverged" if diverged else verdict.value
+            axes.plot(found.group.batch_size, point.learning_rate, mark, color=colour, ms=8, mec="white", mew=0.8, label=label, ls="", zorder=4)
+    axes.set_xlim(min(sizes) / 1.5, max(sizes) * 1.5)
+    axes.xaxis.set_major_locator(FixedLocator(sizes))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
+    axes.grid(alpha=0.25, lw=0.6)
+    axes.set_xlabel("batch size")
+    axes.set_title(technique, fontsize=11)
+
+
+def _rules(axes: Axes, question: Question, answer: Answer, groups: list[GroupAnswer], sizes: list[int]) -> None:
+    """What each rule prescribes, starting from the baseline, and the law through the edges."""
+    assert answer.yardstick is not None
+    base = answer.yardstick.learning_rate
+    for rule, style in zip(question.rules, RULE_STYLES, strict=False):
+        rates = [base * question.rules[rule][question.groups.index(found.group)] for found in groups]
+        axes.plot(sizes, rates, color="#57606a", ls=style, lw=1.3, label=f"{rule.replace('_', ' ')} rule", zorder=2)
+    law = answer.laws[groups[0].group.technique]
+    if isinstance(law, PowerLaw):
+        label = f"fitted law, exponent {law.exponent:.2f}"
+        axes.plot(sizes, [law.factor * size**law.exponent for size in sizes], color="#0969da", lw=1.5, label=label, zorder=2)
+
+
+def _edge(axes: Axes, found: GroupAnswer) -> None:
+    """The interval of the maximum scalable learning rate, solid, and of the competitive one, pale and to the right."""
+    for interval, shift, colour, label in (
+        (found.scalable, 1.0, "#0969da", "maximum scalable"),
+        (found.competitive, 1.13, "#bf8fef", "maximum competitive"),
+    ):
+        x = found.group.batch_size * shift
+        if interval.held is None:
+            continue
+        if interval.failed is None:
+            axes.annotate("", (x, interval.held * 1.7), (x, interval.held), arrowprops={"arrowstyle": "->", "color": colour, "lw": 2})
+        else:
+            axes.plot([x, x], [interval.held, interval.failed], color=colour, lw=6, alpha=0.45, label=label, solid_capstyle="butt", zorder=1)

@@ -1,0 +1,57 @@
+"""What a study asks, as the search and the report both need it; plain numbers that survive a trip through JSON."""
+
+import json
+from dataclasses import asdict, dataclass
+
+from analysis.frontier import Group
+
+
+@dataclass(frozen=True)
+class Question:
+    """How far does the learning rate scale, in these groups?
+
+    Attributes:
+        groups: every technique and batch size, in the order they are searched.
+        baseline: the group that sets A0.
+        learning_rates: lowest and highest to try.
+        tolerance: how far below A0 still holds, in accuracy.
+        resolution: the widest interval to be content with, as a factor.
+        validation_samples: that runs are judged on.
+        rules: by name, for each group the multiple of the baseline's best learning rate that the rule prescribes.
+    """
+
+    groups: tuple[Group, ...]
+    baseline: Group
+    learning_rates: tuple[float, float]
+    tolerance: float
+    resolution: float
+    validation_samples: int
+    rules: dict[str, tuple[float, ...]]
+
+    def inside(self, learning_rate: float) -> float:
+        """The learning rate, moved into the searched range, to 6 digits: rates that agree in them are one."""
+        low, high = self.learning_rates
+        return float(f"{min(max(learning_rate, low), high):.6g}")
+
+    def prescription(self, rule: str, group: Group, base: float) -> float | None:
+        """What a rule prescribes for a group, given the baseline's best learning rate; None outside the range."""
+        wanted = base * self.rules[rule][self.groups.index(group)]
+        low, high = self.learning_rates
+        inside = low <= wanted * (1 + 1e-6) and wanted <= high * (1 + 1e-6)
+        return self.inside(wanted) if inside else None
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+    @staticmethod
+    def from_json(text: str) -> "Question":
+        value = json.loads(text)
+        return Question(
+            groups=tuple(Group(*group) for group in value["groups"]),
+            baseline=Group(*value["baseline"]),
+            learning_rates=(value["learning_rates"][0], value["learning_rates"][1]),
+            tolerance=value["tolerance"],
+            resolution=value["resolution"],
+            validation_samples=value["validation_samples"],
+            rules={name: tuple(ratios) for name, ratios in value["rules"].items()},
+        )

@@ -1,0 +1,175 @@
+"""The report: what a study found, as a table and a picture, from MLflow alone.
+
+    python -m analysis.report cifar_resnet
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import NamedTuple, NoReturn
+
+from rich.console import Console
+from rich.table import Table
+
+from analysis.answer import Answer, answer
+from analysis.frontier import Edge, Verdict
+from analysis.picture import draw
+from analysis.question import Question
+from analysis.runs import StudyRuns, load_runs, tracking_uri
+from analysis.scaling_law import PowerLaw
+from trainables.errors import UserError
+
+
+class Files(NamedTuple):
+    """What the report wrote; None where there was nothing to draw."""
+
+    table: Path
+    picture: Path | None
+
+
+def report(runs: StudyRuns, folder: Path, console: Console) -> Files:
+    """Print the answer, and write frontier.csv and frontier.png into the folder."""
+    found = answer(runs.question, runs.outcomes())
+    folder.mkdir(parents=True, exist_ok=True)
+    table = folder / "frontier.csv"
+    found.frame().to_csv(table, index=False)
+    _print(runs, found, console)
+    if found.yardstick is None:
+        return Files(table, None)
+    picture = folder / "frontier.png"
+    draw(runs.question, found, title(runs), picture)
+    return Files(table, picture)
+
+
+def title(runs: StudyRuns) -> str:
+    """One line: the study, its budget, its tolerance."""
+    tolerance = runs.question.tolerance * 100
+    return f"{runs.name} ({runs.params.get('budget', '?')}): accuracy within {tolerance:g} points of the baseline's"
+
+
+def _print(runs: StudyRuns, found: Answer, console: Console) -> None:
+    question = runs.question
+    console.print()
+    if found.yardstick is None:
+        console.print(f"{runs.name}: the baseline's seeds have not run, so there is nothing to judge against yet.")
+        return
+    yardstick, spread = found.yardstick, found.noise
+    accuracies = ", ".join(f"{accuracy:.2%}" for accuracy in yardstick.accuracies)
+    console.print(
+        f"Baseline: {question.baseline.technique}, batch size {question.baseline.batch_size}, learning rate "
+        f"{yardstick.learning_rate:g}: A0 = {yardstick.reference.accuracy:.2%} ({len(yardstick.accuracies)} seeds: "
+        f"{accuracies})",
+        highlight=False,
+    )
+    console.print(
+        f"A learning rate is scalable with at least {yardstick.reference.accuracy - question.tolerance:.2%}; one run varies "
+        f"by {spread.deviation:.2%}. Intervals are [highest that holds, lowest that fails above it], 90 %.",
+        highlight=False,
+    )
+    console.print(_table(question, found))
+    for line in conclusions(question, found):
+        console.print(line, highlight=False)
+
+
+def _table(question: Question, found: Answer) -> Table:
+    table = Table(title="Learning rates by batch size", title_justify="left")
+    for heading in ("technique", "batch size", "runs", "best", "accuracy", "maximum competitive", "maximum scalable"):
+        table.add_column(heading, justify="right" if heading in ("batch size", "runs", "best", "accuracy") else "left")
+    for rule in question.rules:
+        table.add_column(f"{rule.replace('_', ' ')} rule")
+    for each in found.groups:
+        top = each.best
+        table.add_row(
+            each.group.technique,
+            str(each.group.batch_size),
+            str(sum(len(point.accuracies) for point in each.known)),
+            f"{top.learning_rate:.3g}" if top else "-",
+            f"{top.accuracy:.2%}" if top else "-",
+            interval(each.competitive),
+            interval(each.scalable),
+            *(_prescription(*each.rules[rule]) for rule in question.rules),
+        )
+    return table
+
+
+def interval(edge: Edge) -> str:
+    """An edge in words: its interval and flags."""
+    flags = ", ".join(edge.flags)
+    if edge.held is None:
+        return flags
+    ends = f"[{edge.held:.3g}, {edge.failed:.3g}]" if edge.failed else f"at least {edge.held:.3g}"
+    return f"{ends} {flags}".rstrip()
+
+
+def _prescription(rate: float | None, verdict: Verdict | None) -> str:
+    if rate is None:
+        return "outside the range"
+    return f"{rate:.3g} {verdict.value if verdict else 'not run'}"
+
+
+def conclusions(question: Question, found: Answer) -> list[str]:
+    """The answer in sentences: how far each technique scales, why not further, where each rule breaks, and the exponent."""
+    lines = []
+    for technique in found.laws:
+        mine = [each for each in found.groups if each.group.technique == technique]
+        scalable = [each.group.batch_size for each in mine if each.scalable.held is not None]
+        largest = f"{max(scalable)}" if scalable else "none"
+        lines.append(f"{technique}: largest scalable batch size: {largest}.")
+        last = mine[-1]
+        if last.scalable.held is None:
+            reason = last.why or "not decided with the runs made"
+            lines.append(f"{technique}: batch size {last.group.batch_size} does not scale: {reason}." if last.why else f"{technique}: batch size {last.group.batch_size}: {reason}.")
+        else:
+            lines.append(f"{technique}: batch size {last.group.batch_size}, the largest tried, still scales.")
+        for rule in question.rules:
+            breaks = found.breaks[technique, rule]
+            name = rule.replace("_", " ")
+            unknown = [each.group.batch_size for each in mine if each.rules[rule][1] in (None, Verdict.UNDECIDED)]
+            where = f"breaks at batch size {breaks}" if breaks else "was not seen to break"
+            doubt = f" (undecided or not run at {', '.join(map(str, unknown))})" if unknown else ""
+            lines.append(f"{technique}: the {name} rule {where}{doubt}.")
+        law = found.laws[technique]
+        if isinstance(law, PowerLaw):
+            lines.append(
+                f"{technique}: maximum scalable learning rate = {law.factor:.3g} x B^{law.exponent:.2f}, exponent 90 % "
+                f"interval [{law.lower:.2f}, {law.upper:.2f}], from {law.edges} edges."
+            )
+        else:
+            lines.append(f"{technique}: {law}.")
+    return lines
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose complaints are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        print(f"error: {message} (see --help)", file=sys.stderr)
+        sys.exit(2)
+
+
+def main() -> int:
+    parser = Parser(prog="python -m analysis.report", description="Print and draw what a study found.")
+    parser.add_argument("study", help="name of the study")
+    parser.add_argument("--tracking-uri", help="MLflow store (default: MLFLOW_TRACKING_URI, else sqlite:///mlflow.db)")
+    parser.add_argument("--results-dir", default="results", help="where the table and the picture go (default: results)")
+    options = parser.parse_args()
+    console = Console()
+    try:
+        runs = load_runs(options.study, tracking_uri(options.tracking_uri))
+        files = report(runs, Path(options.results_dir) / options.study, console)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print_files(files, console)
+    return 0
+
+
+def print_files(files: Files, console: Console) -> None:
+    """Where the report's files are."""
+    for label, path in (("Table", files.table), ("Picture", files.picture)):
+        if path:
+            console.print(f"{label}: {path}", highlight=False, soft_wrap=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,113 @@
+"""Runs read back from MLflow; the only place that reads it."""
+
+import os
+from typing import NamedTuple
+
+import mlflow
+import pandas as pd
+from mlflow.entities import Run
+from mlflow.exceptions import MlflowException
+
+from analysis.frontier import Group, Outcome
+from analysis.question import Question
+from trainables.errors import UserError
+from trainables.metrics import METRIC_NAMES, STATUSES
+
+DEFAULT_TRACKING_URI = "sqlite:///mlflow.db"
+PARENT_TAG = "mlflow.parentRunId"
+QUESTION_TAG = "question"
+STATUS_TAG = "status"
+STUDY_TAG = "study"
+"""The study's name, on its parent run only."""
+
+
+class StudyRuns(NamedTuple):
+    """One study as MLflow holds it.
+
+    Attributes:
+        name: of the study, and of its MLflow experiment.
+        parent_id: MLflow's id of the study's parent run.
+        question: what it asked.
+        params: of the parent run, as text.
+        frame: one row per run that has ended: run_id, technique, batch_size, learning_rate, seed, status, and every metric
+            of trainables.metrics by its name, NaN where it has no value.
+    """
+
+    name: str
+    parent_id: str
+    question: Question
+    params: dict[str, str]
+    frame: pd.DataFrame
+
+    def outcomes(self) -> list[Outcome]:
+        """The same rows as the verdicts take them."""
+        return [
+            Outcome(
+                Group(row.technique, row.batch_size),
+                row.learning_rate,
+                row.seed,
+                row.status,
+                row.validation_accuracy,
+                row.train_accuracy,
+            )
+            for row in self.frame.itertuples()
+        ]
+
+
+def tracking_uri(given: str | None) -> str:
+    """The store to use: the one given, else MLFLOW_TRACKING_URI, else sqlite in the working directory."""
+    return given or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_TRACKING_URI
+
+
+def load_runs(name: str, uri: str) -> StudyRuns:
+    """The latest study of that name.
+
+    Raises:
+        UserError: there is none in that store.
+    """
+    if uri.startswith("sqlite:///") and not os.path.exists(uri.removeprefix("sqlite:///")):
+        raise UserError(f"tracking store {uri}: does not exist; run the study first, or give its --tracking-uri")
+    client = mlflow.MlflowClient(uri)
+    try:
+        experiment = client.get_experiment_by_name(name)
+        found = (
+            client.search_runs(
+                [experiment.experiment_id], f"tags.`{STUDY_TAG}` = '{name}'", order_by=["start_time DESC"], max_results=1
+            )
+            if experiment
+            else []
+        )
+    except MlflowException as error:
+        raise UserError(f"tracking store {uri}: cannot be read ({str(error).splitlines()[0]})") from error
+    if not experiment or not found:
+        names = sorted(each.name for each in client.search_experiments() if each.name != "Default")
+        raise UserError(f"study {name!r}: is not in {uri}, which holds {', '.join(names) or 'no study'}")
+    parent = found[0]
+    children: list[Run] = []
+    token = None
+    while True:
+        page = client.search_runs(
+            [experiment.experiment_id], f"tags.`{PARENT_TAG}` = '{parent.info.run_id}'", page_token=token
+        )
+        children += page
+        token = page.token
+        if not token:
+            break
+    rows = [_row(run) for run in reversed(children) if run.data.tags.get(STATUS_TAG) in STATUSES]
+    columns = ["run_id", "technique", "batch_size", "learning_rate", "seed", "status", *METRIC_NAMES]
+    frame = pd.DataFrame(rows, columns=columns)
+    question = Question.from_json(parent.data.tags[QUESTION_TAG])
+    return StudyRuns(name, parent.info.run_id, question, parent.data.params, frame)
+
+
+def _row(run: Run) -> dict[str, object]:
+    params, metrics = run.data.params, run.data.metrics
+    return {
+        **{name: metrics.get(name, float("nan")) for name in METRIC_NAMES},
+        "run_id": run.info.run_id,
+        "technique": params["technique"],
+        "batch_size": int(params["batch_size"]),
+        "learning_rate": float(params["learning_rate"]),
+        "seed": int(params["seed"]),
+        "status": run.data.tags[STATUS_TAG],
+    }

@@ -1,0 +1,1 @@
+"""What to search: one runnable study per file, and what runs it."""

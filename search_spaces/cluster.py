@@ -1,0 +1,129 @@
+"""The Ray cluster a study runs on: joined where there is one, embedded otherwise; and what fits into it."""
+
+import logging
+import os
+from dataclasses import dataclass
+
+import ray
+from ray._private.state import state as ray_state
+
+from trainables.errors import UserError, require
+from trainables.worker_group import GroupSize
+
+MOST_CONCURRENT_TRIALS = 4
+"""Trials at a time where nobody says otherwise and there is no GPU."""
+
+_HELPER_CPUS = 2
+"""Logical CPUs declared on an embedded cluster beyond what workers reserve, for the trials and Ray Train's helpers."""
+
+_TRIAL_CPUS = 0.001
+"""Logical CPUs of the actor that owns a worker group; it only waits."""
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """What a cluster has, or can grow to.
+
+    Attributes:
+        cpus, gpus: logical.
+        address: of the cluster joined; None where one will be embedded.
+    """
+
+    cpus: int
+    gpus: float
+    address: str | None
+
+    @property
+    def description(self) -> str:
+        """One line for the plan."""
+        where = f"joined at {self.address}" if self.address else "embedded in this process"
+        return f"{where} ({self.cpus} CPUs, {self.gpus:g} GPUs)"
+
+
+def find_capacity() -> Capacity:
+    """Join the cluster RAY_ADDRESS names, or count this machine's processors without starting anything yet.
+
+    Raises:
+        UserError: RAY_ADDRESS names a cluster that does not answer.
+    """
+    address = os.environ.get("RAY_ADDRESS")
+    if address in (None, "", "local"):
+        import torch
+
+        return Capacity(len(os.sched_getaffinity(0)), torch.cuda.device_count(), None)
+    try:
+        ray.init(address=address, logging_level=logging.WARNING, log_to_driver=False)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"RAY_ADDRESS {address}: no Ray cluster answers there ({reason})") from error
+    now = ray.cluster_resources()
+    grown = ray_state.get_max_resources_from_cluster_config() or {}
+    cpus = max(now.get("CPU", 0), min(grown.get("CPU", 0), 10_000))
+    gpus = max(now.get("GPU", 0), min(grown.get("GPU", 0), 10_000))
+    return Capacity(int(cpus), gpus, ray.get_runtime_context().gcs_address)
+
+
+@dataclass(frozen=True)
+class Allotment:
+    """How a study uses its cluster.
+
+    Attributes:
+        size: of each worker group.
+        concurrent_trials: groups at a time.
+    """
+
+    size: GroupSize
+    concurrent_trials: int
+
+
+def allot(
+    capacity: Capacity, workers: int, concurrent_trials: int | None, gpus_per_worker: float | None, most_runs: int
+) -> Allotment:
+    """Divide a cluster among trials; what is None is chosen so that the cluster is used, one thread per worker at least.
+
+    Raises:
+        UserError: more than the cluster can hold, with the arithmetic.
+    """
+    require(workers >= 1, f"workers {workers}: must be at least 1")
+    require(concurrent_trials is None or concurrent_trials >= 1, f"concurrent trials {concurrent_trials}: must be at least 1")
+    require(gpus_per_worker is None or gpus_per_worker >= 0, f"GPUs per worker {gpus_per_worker}: must be at least 0")
+    gpus = gpus_per_worker if gpus_per_worker is not None else (1.0 if capacity.gpus else 0.0)
+    fit = capacity.cpus // workers
+    if gpus:
+        fit = min(fit, int(capacity.gpus / (workers * gpus) + 1e-9))
+    trials = concurrent_trials or max(1, min(fit, most_runs, fit if gpus else MOST_CONCURRENT_TRIALS))
+    asked = trials * workers
+    trials_words = f"{trials} concurrent trial{'s' * (trials > 1)} x {workers} worker{'s' * (workers > 1)}"
+    require(
+        asked <= capacity.cpus,
+        f"workers {workers}: {trials_words} x 1 CPU = {asked} CPUs asked, {capacity.cpus} available",
+    )
+    require(
+        asked * gpus <= capacity.gpus + 1e-9,
+        f"GPUs per worker {gpus:g}: {trials_words} x {gpus:g} = {asked * gpus:g} GPUs asked, {capacity.gpus:g} available",
+    )
+    threads = max(1, capacity.cpus // asked) if not gpus else 1
+    return Allotment(GroupSize(workers, gpus, threads), trials)
+
+
+def start(capacity: Capacity, allotment: Allotment) -> None:
+    """Embed a cluster with room for the allotment, unless one was joined."""
+    os.environ.setdefault("RAY_TRAIN_METRICS_ENABLED", "0")
+    if capacity.address is not None:
+        return
+    os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
+    size = allotment.size
+    cpus = allotment.concurrent_trials * size.workers * size.threads_per_worker + _HELPER_CPUS
+    ray.init(
+        address="local",
+        num_cpus=cpus,
+        num_gpus=int(capacity.gpus),
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+    )
+
+
+def trial_resources() -> dict[str, float]:
+    """What a trial's own actor reserves; its worker group reserves the rest."""
+    return {"CPU": _TRIAL_CPUS}

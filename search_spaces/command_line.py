@@ -1,0 +1,260 @@
+"""The command line every study has."""
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import time
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType
+
+from rich.console import Console
+
+from analysis.report import Parser
+from search_spaces.cluster import Allotment, Capacity, allot, find_capacity, start
+from search_spaces.display import Display, clock
+from search_spaces.estimate import seconds_per_run
+from search_spaces.proposer import SEARCHES, proposer, runs_at_most
+from search_spaces.study import Study, rule_name
+from trainables.errors import UserError
+from trainables.metrics import DONE
+
+START_SECONDS = 40.0
+"""About what starting a cluster and its worker groups takes, once."""
+
+
+def main(budgets: Mapping[str, Study]) -> None:
+    """Run a study from the command line and leave with its exit code: 0, 2 for what the user can mend, 130 for Ctrl-C."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", module="optuna")
+    console = Console()
+    code = 0
+    try:
+        run_command(budgets, _parse(budgets), console)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        code = 2
+    except KeyboardInterrupt as interrupt:
+        print(f"stopped: {interrupt or 'nothing had started, and nothing was kept'}", file=sys.stderr)
+        code = 130
+    _leave(code)
+
+
+def _parse(budgets: Mapping[str, Study]) -> argparse.Namespace:
+    name = next(iter(budgets.values())).name
+    parser = Parser(prog=f"python -m search_spaces.{name}", description=next(iter(budgets.values())).question)
+    add = parser.add_argument
+    add("--budget", choices=list(budgets), help="size of the study (default: quick without a GPU, else standard)")
+    add("--search", choices=SEARCHES, default="frontier", help="how to search (default: frontier)")
+    add("--batch-sizes", type=_integers, metavar="B,B,...", help="global batch sizes")
+    add("--learning-rates", type=_numbers, metavar="LOW,HIGH", help="range of peak learning rates")
+    add("--seeds", type=int, help="baseline runs behind A0")
+    add("--tolerance", type=float, help="how far below A0 still holds; 0.01 is one percentage point")
+    add("--resolution", type=float, help="widest interval to be content with, as a factor")
+    add("--max-runs", type=int, help="most runs together (not with --search grid)")
+    add("--workers", type=int, default=1, help="data-parallel workers of each trial (default: 1)")
+    add("--concurrent-trials", type=int, help="trials at a time (default: what fits)")
+    add("--gpus-per-worker", type=float, help="GPUs of each worker, fractions allowed (default: 1 where there are GPUs)")
+    add("--data-dir", default="~/.cache/batchscale", help="where data sets are kept (default: %(default)s)")
+    add("--tracking-uri", help="MLflow store (default: MLFLOW_TRACKING_URI, else sqlite:///mlflow.db)")
+    add("--results-dir", default="results", help="where tables and pictures go (default: %(default)s)")
+    add("--name", help=f"name of the study (default: {name})")
+    add("--dry-run", action="store_true", help="print the plan and stop")
+    return parser.parse_args()
+
+
+def run_command(budgets: Mapping[str, Study], options: argparse.Namespace, console: Console) -> None:
+    """Check, print the plan, run, report."""
+    begun = time.monotonic()
+    # Everything that can be refused without a cluster is refused before one is looked for.
+    for budget in [options.budget] if options.budget else list(budgets)[:1]:
+        _choose(budgets[budget], options)
+    capacity = find_capacity()
+    budget = options.budget or ("standard" if capacity.gpus and "standard" in budgets else next(iter(budgets)))
+    study = _choose(budgets[budget], options)
+    most_runs = runs_at_most(options.search, study.plan())
+    allotment = allot(capacity, options.workers, options.concurrent_trials, options.gpus_per_worker, most_runs)
+    uri = _tracking_uri(options.tracking_uri)
+    results = Path(options.results_dir) / study.name
+    seconds = None if capacity.address else seconds_per_run(study, allotment.size.threads_per_worker)
+    _print_plan(study, budget, options, capacity, allotment, most_runs, seconds, uri, results, console)
+    if options.dry_run:
+        return
+
+    from search_spaces.tracking import open_store
+
+    _make(results)
+    client = open_store(uri)
+    data_dir = Path(options.data_dir).expanduser().absolute()
+    study.task.data.load(data_dir)
+
+    import optuna
+
+    from search_spaces.tracking import Tracker
+    from search_spaces.tuning import Search, run
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    storage = optuna.storages.RDBStorage(f"sqlite:///{results.absolute() / 'optuna.db'}")
+    artifacts = None if uri.startswith("http") else results.absolute() / "artifacts"
+    params = _params(study, budget, options, allotment)
+    tracker = Tracker(client, study.name, study.plan().question.to_json(), params, artifacts)
+    status = "stopped"
+    try:
+        with Display(console, study.task.epochs, most_runs, allotment.concurrent_trials, seconds) as display:
+            start(capacity, allotment)
+            search = Search(
+                study,
+                proposer(options.search, study.plan(), storage, tracker.parent_id),
+                tracker,
+                display,
+                stop_early=options.search == "optuna",
+            )
+            run(search, allotment, str(data_dir))
+        status = DONE
+        _report(study, uri, results, tracker, console)
+    except KeyboardInterrupt:
+        kept = f"{tracker.finished} finished runs are kept in {uri}; `python -m analysis.report {study.name}` reads them"
+        raise KeyboardInterrupt(kept) from None
+    finally:
+        lost = tracker.close(status)
+        if lost:
+            console.print(f"warning: {lost} writes to {uri} never succeeded; what they held is missing there")
+    console.print(f"Took {clock(time.monotonic() - begun)}. Compare the runs in the MLflow UI:", highlight=False)
+    where = f"mlflow ui --backend-store-uri {uri}" if not uri.startswith("http") else f"open {uri}"
+    host = uri if uri.startswith("http") else "http://127.0.0.1:5000"
+    console.print(f"  {where}   then {host}/#/experiments/{tracker.experiment_id}", highlight=False, soft_wrap=True)
+
+
+def _choose(study: Study, options: argparse.Namespace) -> Study:
+    """The study with the options' choices, checked."""
+    return study.with_choices(
+        name=options.name,
+        batch_sizes=options.batch_sizes,
+        learning_rates=options.learning_rates,
+        seeds=options.seeds,
+        tolerance=options.tolerance,
+        resolution=options.resolution,
+        max_runs=options.max_runs,
+    ).check(options.workers)
+
+
+def _print_plan(
+    study: Study,
+    budget: str,
+    options: argparse.Namespace,
+    capacity: Capacity,
+    allotment: Allotment,
+    most_runs: int,
+    seconds: float | None,
+    uri: str,
+    results: Path,
+    console: Console,
+) -> None:
+    size, low, high = allotment.size, *study.learning_rates
+    gpus = f", {size.gpus_per_worker:g} GPUs each" if size.gpus_per_worker else f", {size.threads_per_worker} threads each"
+    if seconds is None:
+        duration = "known once a run has ended"
+    else:
+        runs = -(-most_runs // allotment.concurrent_trials)
+        duration = f"at most about {clock(START_SECONDS + runs * seconds / size.workers)} ({seconds:.0f} s a run)"
+    lines = {
+        "Study": f"{study.name}, budget {budget}: {study.question}",
+        "Ray cluster": capacity.description,
+        "Techniques": ", ".join(study.techniques),
+        "Batch sizes": ", ".join(map(str, sorted(set(study.batch_sizes)))),
+        "Learning rates": f"{low:g} to {high:g}; rules tried: {', '.join(rule_name(rule) for rule in study.rules)}",
+        "Runs": f"at most {most_runs} of {study.task.epochs} epochs, search {options.search}, tolerance "
+        f"{study.tolerance * 100:g} points, resolution a factor {study.resolution:g}",
+        "At a time": f"{allotment.concurrent_trials} trials x {size.workers} workers{gpus}",
+        "Time": duration,
+        "Results": f"{results}, MLflow {uri}",
+    }
+    for label, text in lines.items():
+        console.print(f"{label + ':':<16}{text}", highlight=False, soft_wrap=True)
+
+
+def _params(study: Study, budget: str, options: argparse.Namespace, allotment: Allotment) -> dict[str, object]:
+    """The study on its parent run."""
+    recipes = {f"technique.{name}": repr(recipe) for name, recipe in study.techniques.items()}
+    return {
+        "study": study.name,
+        "budget": budget,
+        "search": options.search,
+        "task": repr(study.task),
+        "held_equal": "epochs",
+        "batch_sizes": study.batch_sizes,
+        "learning_rates": study.learning_rates,
+        "tolerance": study.tolerance,
+        "resolution": study.resolution,
+        "seeds": study.seeds,
+        "max_runs": study.max_runs,
+        "workers": allotment.size.workers,
+        "concurrent_trials": allotment.concurrent_trials,
+        **recipes,
+    }
+
+
+def _report(study: Study, uri: str, results: Path, tracker: object, console: Console) -> None:
+    """Print and draw the answer from MLflow alone, and attach the files to the parent run."""
+    from analysis.report import print_files, report
+    from analysis.runs import load_runs
+    from search_spaces.tracking import Tracker
+
+    assert isinstance(tracker, Tracker)
+    files = report(load_runs(study.name, uri), results, console)
+    print_files(files, console)
+    for path in files:
+        if path:
+            tracker.upload(path)
+
+
+def _tracking_uri(given: str | None) -> str:
+    from analysis.runs import tracking_uri
+
+    return tracking_uri(given)
+
+
+def _make(folder: Path) -> None:
+    """Create the results folder, or say why it cannot be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UserError(f"results directory {folder}: cannot be written ({error.strerror})") from error
+
+
+def _integers(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of whole numbers such as 32,64,128") from error
+
+
+def _numbers(text: str) -> tuple[float, float]:
+    try:
+        low, high = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a pair of numbers such as 0.01,3.2") from error
+    return low, high
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _leave(code: int) -> None:
+    """End Ray, and with it everything it started, then this process."""
+    import ray
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    ray.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

@@ -1,0 +1,111 @@
+"""What is shown while a study runs: a live line per running trial on a terminal, plain lines elsewhere, and an ETA."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import TracebackType
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+PLAIN_SECONDS = 30.0
+"""At most one plain line per running trial in this time."""
+
+
+@dataclass
+class _Running:
+    name: str
+    started: float
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    printed: float = 0.0
+
+
+class Display:
+    """Draws running trials.
+
+    Args:
+        console: where to.
+        epochs: of each run.
+        most_runs: the search makes at most so many.
+        concurrent: trials at a time.
+        seconds_per_run: estimate until the first has ended; None where there is none.
+    """
+
+    def __init__(
+        self, console: Console, epochs: int, most_runs: int, concurrent: int, seconds_per_run: float | None
+    ) -> None:
+        self._console, self._epochs, self._most_runs, self._concurrent = console, epochs, most_runs, concurrent
+        self._estimate = seconds_per_run
+        self._begun = time.monotonic()
+        self._running: dict[str, _Running] = {}
+        self._seconds: list[float] = []
+        self._live = Live(console=console, get_renderable=self._draw, refresh_per_second=2, transient=True)
+
+    def __enter__(self) -> "Display":
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.stop()
+
+    def start(self, trial_id: str, name: str) -> None:
+        """A trial has begun."""
+        self._running.setdefault(trial_id, _Running(name, time.monotonic()))
+
+    def progress(self, trial_id: str, metrics: Mapping[str, float]) -> None:
+        """A trial has finished an epoch."""
+        running, now = self._running[trial_id], time.monotonic()
+        running.metrics = metrics
+        if not self._console.is_terminal and now - max(running.printed, running.started) > PLAIN_SECONDS:
+            running.printed = now
+            self._console.print(f"  {running.name}  {self._describe(running)}", highlight=False)
+
+    def end(self, trial_id: str, status: str, error: str) -> None:
+        """A trial has ended."""
+        running = self._running.pop(trial_id)
+        self._seconds.append(time.monotonic() - running.started)
+        count = f"[{len(self._seconds)}/{self._most_runs}]"
+        text = Text(f"{count:>8} {running.name:<44} {self._describe(running)}  {status}  {error}".rstrip())
+        text.append(f"   {self._eta()}", style="dim")
+        self._console.print(text, highlight=False, soft_wrap=True)
+
+    def _describe(self, running: _Running) -> str:
+        metrics = running.metrics
+        if not metrics.get("epoch"):
+            return "starting"
+        rate = metrics["samples"] / metrics["train_seconds"] if metrics.get("train_seconds") else 0.0
+        return (
+            f"epoch {metrics['epoch']:.0f}/{self._epochs}  loss {metrics['train_loss']:.3f}  "
+            f"validation {metrics['validation_accuracy']:6.2%}  {rate:,.0f} samples/s"
+        )
+
+    def _eta(self) -> str:
+        """At most how long the rest takes, from the runs that have ended."""
+        done = sum(self._seconds) / len(self._seconds) if self._seconds else self._estimate
+        if done is None:
+            return "ETA unknown until a run has ended"
+        left = self._most_runs - len(self._seconds)
+        under_way = sum(min(done, time.monotonic() - running.started) for running in self._running.values())
+        seconds = max(0.0, left * done - under_way) / self._concurrent
+        return f"ETA at most {clock(seconds)}"
+
+    def _draw(self) -> Group:
+        table = Table.grid(padding=(0, 2))
+        for running in self._running.values():
+            table.add_row(running.name, self._describe(running), f"{clock(time.monotonic() - running.started)}")
+        elapsed = clock(time.monotonic() - self._begun)
+        footer = f"{len(self._seconds)} of at most {self._most_runs} runs  elapsed {elapsed}  {self._eta()}"
+        waiting = [] if self._running else [Text("starting the worker groups (20 to 50 s, once)", style="dim")]
+        return Group(table, *waiting, Text(footer, style="bold"))
+
+
+def clock(seconds: float) -> str:
+    """Seconds as h:mm:ss or m:ss."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

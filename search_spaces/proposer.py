@@ -1,0 +1,215 @@
+"""Optuna as the store and the engine: searches that ask it for the next run and tell it how runs ended.
+
+Every run is an Optuna trial with the parameters technique, batch_size, learning_rate and seed, its value the validation
+accuracy and its status a user attribute, in a storage that commits at once.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.storages import BaseStorage
+from optuna.trial import FrozenTrial, TrialState
+
+from analysis.frontier import Group, Outcome, baseline
+from search_spaces import frontier, grid
+from search_spaces.frontier import Answer, Plan, Proposal
+from trainables.metrics import STOPPED_EARLY
+
+Policy = Callable[[Plan, Sequence[Outcome], Sequence[Proposal]], Proposal | Answer]
+
+OUTCOME = "outcome"
+SEARCHES = ("frontier", "optuna", "grid")
+
+
+class Proposer(Protocol):
+    """A search: ask for runs, tell how they ended."""
+
+    def ask(self) -> tuple[optuna.Trial, Proposal] | Answer: ...
+
+    def tell(self, trial: optuna.Trial, outcome: Outcome) -> None: ...
+
+
+def proposer(search: str, plan: Plan, storage: BaseStorage, name: str) -> Proposer:
+    """The search of that name, one of SEARCHES, on a storage where its Optuna studies are called `name`."""
+    match search:
+        case "frontier":
+            return PolicyProposer(plan, frontier.propose, storage, name)
+        case "grid":
+            return PolicyProposer(plan, grid.propose, storage, name)
+        case "optuna":
+            return TPEProposer(plan, storage, name)
+    raise AssertionError(f"search {search!r} is not one of {SEARCHES}")
+
+
+def runs_at_most(search: str, plan: Plan) -> int:
+    """How many runs a search makes at most."""
+    return grid.size(plan) if search == "grid" else plan.max_runs
+
+
+class PolicySampler(BaseSampler):
+    """A policy as an Optuna sampler: the trial that is asked for is the run that the policy proposes."""
+
+    def __init__(self, plan: Plan, policy: Policy) -> None:
+        self._plan, self._policy = plan, policy
+        self._fallback = RandomSampler(seed=0)
+
+    def propose(self, study: optuna.Study, asking: FrozenTrial | None = None) -> Proposal | Answer:
+        """What the policy says of the study as it stands; the trial that is just being asked for is left out."""
+        trials = [trial for trial in study.get_trials(deepcopy=False) if asking is None or trial.number != asking.number]
+        running = [proposal_of(trial.params) for trial in trials if trial.state == TrialState.RUNNING]
+        return self._policy(self._plan, [outcome_of(trial) for trial in trials if OUTCOME in trial.user_attrs], running)
+
+    def infer_relative_search_space(
+        self, study: optuna.Study, trial: FrozenTrial
+    ) -> dict[str, BaseDistribution]:
+        return search_space(self._plan)
+
+    def sample_relative(
+        self, study: optuna.Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
+    ) -> dict[str, Any]:
+        proposal = self.propose(study, trial)
+        if isinstance(proposal, Answer):
+            raise RuntimeError(f"the policy was asked for a trial when it says: {proposal.value}")
+        return params_of(proposal)
+
+    def sample_independent(
+        self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
+    ) -> Any:
+        """Dimensions the policy knows nothing of are drawn at random."""
+        return self._fallback.sample_independent(study, trial, param_name, param_distribution)
+
+
+class PolicyProposer:
+    """One Optuna study, sampled by a policy."""
+
+    def __init__(self, plan: Plan, policy: Policy, storage: BaseStorage, name: str) -> None:
+        self._plan = plan
+        self._sampler = PolicySampler(plan, policy)
+        self._study = optuna.create_study(storage=storage, study_name=name, sampler=self._sampler, direction="maximize")
+
+    def ask(self) -> tuple[optuna.Trial, Proposal] | Answer:
+        proposal = self._sampler.propose(self._study)
+        if isinstance(proposal, Answer):
+            return proposal
+        trial = self._study.ask(search_space(self._plan))
+        return trial, proposal_of(trial.params)
+
+    def tell(self, trial: optuna.Trial, outcome: Outcome) -> None:
+        _tell(self._study, trial, outcome)
+
+
+class TPEProposer:
+    """Optuna's TPE inside each technique and batch size, a study of its own for each; then the baseline's seeds.
+
+    The baseline is searched first, so that the rules' prescriptions can be the first trials of every other group.
+    """
+
+    def __init__(self, plan: Plan, storage: BaseStorage, name: str) -> None:
+        self._plan = plan
+        self._share = max(1, (plan.max_runs - plan.seeds) // len(plan.question.groups))
+        self._finished: list[Outcome] = []
+        self._running: dict[int, Proposal] = {}
+        self._studies = {
+            group: optuna.create_study(
+                storage=storage,
+                study_name=f"{name}/{group.technique}/{group.batch_size}",
+                sampler=TPESampler(seed=position, n_startup_trials=min(4, self._share)),
+                direction="maximize",
+            )
+            for position, group in enumerate(plan.question.groups)
+        }
+
+    def ask(self) -> tuple[optuna.Trial, Proposal] | Answer:
+        proposal = self._next()
+        if isinstance(proposal, Answer):
+            return proposal
+        group, fixed, seed = proposal
+        study = self._studies[group]
+        if fixed is not None:
+            study.enqueue_trial({"learning_rate": fixed, "seed": seed})
+        else:
+            study.enqueue_trial({"seed": seed})
+        trial = study.ask()
+        trial.suggest_categorical("technique", [group.technique])
+        trial.suggest_categorical("batch_size", [group.batch_size])
+        low, high = self._plan.question.learning_rates
+        trial.suggest_float("learning_rate", low, high, log=True)
+        trial.suggest_int("seed", 0, _MOST_SEEDS)
+        self._running[trial._trial_id] = proposal_of(trial.params)
+        return trial, self._running[trial._trial_id]
+
+    def tell(self, trial: optuna.Trial, outcome: Outcome) -> None:
+        del self._running[trial._trial_id]
+        self._finished.append(outcome)
+        _tell(self._studies[outcome.group], trial, outcome)
+
+    def _next(self) -> tuple[Group, float | None, int] | Answer:
+        """The next group, the learning rate where it is given, and the seed."""
+        question = self._plan.question
+        runs = [*self._finished, *self._running.values()]
+        tuning = [run for run in runs if run.group == question.baseline and run.seed == 0]
+        if not tuning:
+            return question.baseline, self._plan.first, 0
+        if len(tuning) < self._share:
+            return question.baseline, None, 0
+        yardstick = baseline(self._finished, question.baseline)
+        if yardstick is None or any(run.group == question.baseline and run.seed == 0 for run in self._running.values()):
+            return Answer.WAIT if self._running else Answer.OVER
+        asked = {(run.group, run.learning_rate, run.seed) for run in runs}
+        for seed in range(1, 1 + self._plan.seeds):
+            if (question.baseline, yardstick.learning_rate, seed) not in asked:
+                return question.baseline, yardstick.learning_rate, seed
+        others = [group for group in question.groups if group != question.baseline]
+        for group in sorted(others, key=lambda group: sum(run.group == group for run in runs)):
+            if sum(run.group == group for run in runs) < self._share:
+                wanted = [question.prescription(rule, group, yardstick.learning_rate) for rule in question.rules]
+                unasked = [rate for rate in wanted if rate is not None and (group, rate, 0) not in asked]
+                return group, (unasked[0] if unasked else None), 0
+        return Answer.WAIT if self._running else Answer.OVER
+
+
+_MOST_SEEDS = 1000
+
+
+def search_space(plan: Plan) -> dict[str, BaseDistribution]:
+    """What a run is: its technique, batch size, learning rate and seed."""
+    question = plan.question
+    return {
+        "technique": CategoricalDistribution(sorted({group.technique for group in question.groups})),
+        "batch_size": CategoricalDistribution(sorted({group.batch_size for group in question.groups})),
+        "learning_rate": FloatDistribution(*question.learning_rates, log=True),
+        "seed": IntDistribution(0, _MOST_SEEDS),
+    }
+
+
+def params_of(proposal: Proposal) -> dict[str, Any]:
+    """A proposal as Optuna parameters."""
+    (technique, batch_size), learning_rate, seed = proposal
+    return {"technique": technique, "batch_size": batch_size, "learning_rate": learning_rate, "seed": seed}
+
+
+def proposal_of(params: Mapping[str, Any]) -> Proposal:
+    """Optuna parameters as a proposal."""
+    return Proposal(Group(params["technique"], params["batch_size"]), params["learning_rate"], params["seed"])
+
+
+def outcome_of(trial: FrozenTrial) -> Outcome:
+    """A trial that was told, as the verdicts take it."""
+    group, learning_rate, seed = proposal_of(trial.params)
+    status, accuracy, train_accuracy = trial.user_attrs[OUTCOME]
+    return Outcome(group, learning_rate, seed, status, accuracy, train_accuracy)
+
+
+def _tell(study: optuna.Study, trial: optuna.Trial, outcome: Outcome) -> None:
+    """Complete a run that counts, prune one stopped early, fail the others; a score that is not finite is never told."""
+    trial.set_user_attr(OUTCOME, [outcome.status, outcome.accuracy, outcome.train_accuracy])
+    if outcome.status == STOPPED_EARLY:
+        study.tell(trial, state=TrialState.PRUNED)
+    elif outcome.counts and math.isfinite(outcome.accuracy):
+        study.tell(trial, outcome.accuracy)
+    else:
+        study.tell(trial, state=TrialState.FAIL)

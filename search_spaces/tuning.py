@@ -1,0 +1,193 @@
+"""Running a study on Ray Tune: adapters between Tune, the proposer, the tracker and the display."""
+
+import os
+import tempfile
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+from ray import tune
+from ray.tune.experiment import Trial as TuneTrial
+from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+
+from analysis.frontier import Group, Outcome
+from search_spaces.cluster import Allotment, trial_resources
+from search_spaces.display import Display
+from search_spaces.frontier import Answer, Proposal
+from search_spaces.proposer import Proposer, params_of, proposal_of
+from search_spaces.study import Study
+from search_spaces.tracking import Tracker
+from trainables.metrics import FAILED, METRIC_NAMES, RUNNING, STOPPED_EARLY
+from trainables.progress import Progress
+from trainables.trial import Trial
+
+METRIC = "validation_accuracy"
+
+
+@dataclass(frozen=True)
+class Search:
+    """What runs a study: where runs come from, where they are written, what is shown."""
+
+    study: Study
+    proposer: Proposer
+    tracker: Tracker
+    display: Display
+    stop_early: bool
+
+
+def run(search: Search, allotment: Allotment, data_dir: str) -> None:
+    """Run every trial the proposer asks for; returns when it has nothing left to ask.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C, at once; everything that has finished is in the tracker by then.
+    """
+    os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
+    os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
+    os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
+    study = search.study
+    shared = {"task": study.task, "techniques": dict(study.techniques), "data_dir": data_dir, "size": allotment.size}
+    trainable = tune.with_resources(
+        tune.with_parameters(Trial, shared=shared), tune.PlacementGroupFactory([trial_resources()])
+    )
+    with tempfile.TemporaryDirectory(prefix="batchscale-") as scratch:
+        tune.Tuner(
+            trainable,
+            tune_config=tune.TuneConfig(
+                search_alg=ProposerSearch(search.proposer),
+                scheduler=GroupedASHA(study) if search.stop_early else FIFOScheduler(),
+                metric=METRIC,
+                mode="max",
+                num_samples=-1,
+                max_concurrent_trials=allotment.concurrent_trials,
+                reuse_actors=True,
+            ),
+            run_config=tune.RunConfig(
+                storage_path=scratch, name="trials", callbacks=[Recorder(search)], verbose=0,
+                checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
+            ),
+        ).fit()
+
+
+class _LivesInTheDriver:
+    """Tune pickles its parts for Tuner.restore, which is not used: what must survive is in Optuna's storage and MLflow."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+class ProposerSearch(_LivesInTheDriver, Searcher):
+    """A proposer as Tune sees it."""
+
+    def __init__(self, proposer: Proposer) -> None:
+        super().__init__(metric=METRIC, mode="max")
+        self._proposer = proposer
+        self._asked: dict[str, tuple[optuna.Trial, Proposal]] = {}
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        answer = self._proposer.ask()
+        if isinstance(answer, Answer):
+            return Searcher.FINISHED if answer is Answer.OVER else None
+        self._asked[trial_id] = answer
+        return params_of(answer[1])
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        trial, proposal = self._asked.pop(trial_id)
+        self._proposer.tell(trial, outcome_of(proposal, result or {}, error))
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: Optuna's storage has committed everything."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing: Optuna's storage has it."""
+
+
+def outcome_of(proposal: Proposal, result: dict[str, Any], error: bool) -> Outcome:
+    """How a trial ended, from the last result Tune has of it."""
+    status = result.get("status", FAILED)
+    if error:
+        status = FAILED
+    elif status == RUNNING:
+        status = STOPPED_EARLY
+    group, learning_rate, seed = proposal
+    return Outcome(
+        group, learning_rate, seed, status, result.get("validation_accuracy", 0.0), result.get("train_accuracy", 0.0)
+    )
+
+
+class Recorder(_LivesInTheDriver, tune.Callback):
+    """Writes what Tune says to the tracker and the display."""
+
+    def __init__(self, search: Search) -> None:
+        self._search = search
+
+    def on_trial_start(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
+        config = trial.config
+        technique = self._search.study.techniques[config["technique"]]
+        recipe = {f"recipe.{name}": repr(value) for name, value in vars(technique).items()}
+        name = f"{config['technique']} B={config['batch_size']} lr={config['learning_rate']:g} seed={config['seed']}"
+        self._search.tracker.start(trial.trial_id, name, {**config, **recipe})
+        self._search.display.start(trial.trial_id, name)
+
+    def on_trial_result(
+        self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, result: dict[str, Any], **info: Any
+    ) -> None:
+        metrics = {name: result[name] for name in METRIC_NAMES if name in result}
+        self._search.tracker.log(trial.trial_id, metrics, int(result.get("epoch", 0)))
+        self._search.display.progress(trial.trial_id, metrics)
+
+    def on_trial_complete(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
+        self._end(trial, error=False)
+
+    def on_trial_error(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
+        self._end(trial, error=True)
+
+    def _end(self, trial: TuneTrial, error: bool) -> None:
+        ended = outcome_of(proposal_of(trial.config), trial.last_result or {}, error)
+        self._search.tracker.end(trial.trial_id, ended.status)
+        self._search.display.end(trial.trial_id, ended.status, (trial.last_result or {}).get("error", ""))
+
+
+class GroupedASHA(FIFOScheduler):
+    """ASHA inside each technique and batch size: runs are never stopped for being behind another group's.
+
+    The first halving comes no earlier than the end of the warm-up; the unit is epochs of the run.
+    """
+
+    def __init__(self, study: Study) -> None:
+        super().__init__()
+        self._schedulers = {
+            group: AsyncHyperBandScheduler(
+                time_attr="epoch",
+                metric=METRIC,
+                mode="max",
+                max_t=study.task.epochs,
+                grace_period=grace_epochs(study, group),
+                reduction_factor=3,
+            )
+            for group in study.plan().question.groups
+        }
+
+    def on_trial_add(self, tune_controller: Any, trial: TuneTrial) -> None:
+        self._of(trial).on_trial_add(tune_controller, trial)
+
+    def on_trial_result(self, tune_controller: Any, trial: TuneTrial, result: dict[str, Any]) -> str:
+        return self._of(trial).on_trial_result(tune_controller, trial, result)
+
+    def on_trial_complete(self, tune_controller: Any, trial: TuneTrial, result: dict[str, Any]) -> None:
+        self._of(trial).on_trial_complete(tune_controller, trial, result)
+
+    def on_trial_remove(self, tune_controller: Any, trial: TuneTrial) -> None:
+        self._of(trial).on_trial_remove(tune_controller, trial)
+
+    def _of(self, trial: TuneTrial) -> TrialScheduler:
+        return self._schedulers[proposal_of(trial.config).group]
+
+
+def grace_epochs(study: Study, group: Group) -> int:
+    """The first epoch after which a group's warm-up is over, at least 1."""
+    recipe, epochs = study.techniques[group.technique], study.task.epochs
+    for epoch in range(1, epochs):
+        if recipe.warmup.over(Progress(epoch, epochs, group.batch_size, recipe.base_batch_size)):
+            return epoch
+    return epochs

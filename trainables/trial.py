@@ -1,0 +1,85 @@
+"""The Tune Trainable: one trial is one run, one step is one epoch, and the workers stay warm between trials."""
+
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+
+from trainables import metrics
+from trainables.metrics import EpochMetrics
+from trainables.worker_group import GroupSize, Load, RunFailed, Save, Start, TrainEpoch, WorkerGroup
+
+STATE_FILE = "run.pt"
+
+
+class Trial(tune.Trainable):
+    """Trains the run its config describes on a worker group that it keeps for the next one.
+
+    Use with `reuse_actors=True`. The config holds `technique`, `batch_size`, `learning_rate` and `seed`; what is the same
+    for all trials comes through `tune.with_parameters` in `shared`.
+    """
+
+    def setup(self, config: dict[str, Any], shared: dict[str, Any] | None = None) -> None:
+        assert shared is not None
+        self._shared = shared
+        self._group: WorkerGroup | None = None
+        self._last: EpochMetrics | None = None
+        self._begin(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self._begin(new_config)
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """One epoch. A run that raises ends as `failed` or `out_of_memory`; the study goes on."""
+        try:
+            self._last = self._execute(TrainEpoch())
+            return {**self._last.numbers(), "status": self._last.status, tune.result.DONE: self._ended}
+        except RunFailed as error:
+            kind = error.failure.kind
+            status = metrics.OUT_OF_MEMORY if kind == "OutOfMemoryError" else metrics.FAILED
+            chance = metrics.chance_accuracy(self._start.task.data.classes)
+            nothing = {"epoch": 0.0, "validation_accuracy": chance, "train_accuracy": chance}
+            before = self._last.numbers() if self._last else nothing
+            return {**before, "status": status, "error": f"{kind}: {error.failure.message}", tune.result.DONE: True}
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """A run in progress is saved whole; one that has ended has nothing to go on from."""
+        if self._started and not self._ended:
+            Path(checkpoint_dir, STATE_FILE).write_bytes(self._execute(Save()))
+
+    def load_checkpoint(self, checkpoint: Any) -> None:
+        path = Path(checkpoint, STATE_FILE)
+        if path.exists():
+            self._execute(Load(path.read_bytes()))
+
+    def cleanup(self) -> None:
+        if self._group is not None:
+            self._group.stop()
+
+    @property
+    def _ended(self) -> bool:
+        return self._last is not None and self._last.status != metrics.RUNNING
+
+    def _begin(self, config: dict[str, Any]) -> None:
+        """Note the run; its workers start it with its first order, so that a failure there is its own."""
+        self._start = Start(
+            task=self._shared["task"],
+            recipe=self._shared["techniques"][config["technique"]],
+            batch_size=config["batch_size"],
+            learning_rate=config["learning_rate"],
+            seed=config["seed"],
+            data_dir=self._shared["data_dir"],
+        )
+        self._last = None
+        self._started = False
+
+    def _execute(self, order: TrainEpoch | Save | Load) -> Any:
+        """Carry out an order on the run, which is begun first where it has not been."""
+        if self._group is None or not self._group.alive:
+            size: GroupSize = self._shared["size"]
+            self._group = WorkerGroup(size)
+        if not self._started:
+            self._group.execute(self._start)
+            self._started = True
+        return self._group.execute(order)
