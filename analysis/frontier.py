@@ -38,7 +38,7 @@ class Outcome(NamedTuple):
     Attributes:
         group: its technique and batch size.
         learning_rate: the peak, after scaling.
-        seed: 0 where it tuned, others where it measured again.
+        seed: 0 where it looked for the best, from 1 where it measured.
         status: one of metrics.STATUSES.
         accuracy, train_accuracy: of the last epoch, 0 to 1.
     """
@@ -81,12 +81,14 @@ class Point(NamedTuple):
 
     Attributes:
         accuracies: of the runs that count, 0 to 1.
+        seeds: of the same.
         diverged: how many of them diverged.
         train_accuracy: their mean.
     """
 
     learning_rate: float
     accuracies: tuple[float, ...]
+    seeds: tuple[int, ...]
     diverged: int
     train_accuracy: float
 
@@ -165,6 +167,7 @@ def _point(learning_rate: float, runs: Sequence[Outcome]) -> Point:
     return Point(
         learning_rate,
         tuple(run.accuracy for run in runs),
+        tuple(run.seed for run in runs),
         sum(run.status == DIVERGED for run in runs),
         sum(run.train_accuracy for run in runs) / len(runs),
     )

@@ -8,8 +8,10 @@ import sys
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from analysis.answer import Answer, answer
 from analysis.frontier import Edge, Verdict
@@ -49,46 +51,48 @@ def title(runs: StudyRuns) -> str:
 
 def _print(runs: StudyRuns, found: Answer, console: Console) -> None:
     question = runs.question
-    console.print()
     if found.yardstick is None:
-        console.print(f"{runs.name}: the baseline's seeds have not run, so there is nothing to judge against yet.")
+        _say(console, f"\n{runs.name}: the baseline's seeds have not run, so there is nothing to judge against yet.")
         return
     yardstick, spread = found.yardstick, found.noise
     accuracies = ", ".join(f"{accuracy:.2%}" for accuracy in yardstick.accuracies)
-    console.print(
-        f"Baseline: {question.baseline.technique}, batch size {question.baseline.batch_size}, learning rate "
-        f"{yardstick.learning_rate:g}: A0 = {yardstick.reference.accuracy:.2%} ({len(yardstick.accuracies)} seeds: "
-        f"{accuracies})",
-        highlight=False,
+    _say(
+        console,
+        f"\nBaseline: {question.baseline.technique}, batch size {question.baseline.batch_size}, learning rate "
+        f"{yardstick.learning_rate:g}.\nA0 = {yardstick.reference.accuracy:.2%}, the mean of {accuracies}; one run varies by "
+        f"{spread.deviation:.2%}.\nScalable: at least {yardstick.reference.accuracy - question.tolerance:.2%}. "
+        "Competitive: the same with the batch size's own best in place of A0.\n"
+        "Intervals are [highest that holds, lowest that fails above it], 90 %.",
     )
-    console.print(
-        f"A learning rate is scalable with at least {yardstick.reference.accuracy - question.tolerance:.2%}; one run varies "
-        f"by {spread.deviation:.2%}. Intervals are [highest that holds, lowest that fails above it], 90 %.",
-        highlight=False,
-    )
-    console.print(_table(question, found))
+    for technique in found.laws:
+        console.print(_table(question, found, technique))
     for line in conclusions(question, found):
-        console.print(line, highlight=False)
+        _say(console, line)
 
 
-def _table(question: Question, found: Answer) -> Table:
-    table = Table(title="Learning rates by batch size", title_justify="left")
-    for heading in ("technique", "batch size", "runs", "best", "accuracy", "maximum competitive", "maximum scalable"):
-        table.add_column(heading, justify="right" if heading in ("batch size", "runs", "best", "accuracy") else "left")
+def _say(console: Console, text: str) -> None:
+    console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def _table(question: Question, found: Answer, technique: str) -> Table:
+    table = Table(title=f"\n{technique}", title_justify="left", box=box.SIMPLE_HEAD)
+    for heading in ("batch\nsize", "runs", "best", "maximum\ncompetitive", "maximum\nscalable"):
+        table.add_column(heading, justify="left" if heading.startswith("maximum") else "right")
     for rule in question.rules:
-        table.add_column(f"{rule.replace('_', ' ')} rule")
+        table.add_column(f"{rule.replace('_', ' ')}\nrule")
     for each in found.groups:
+        if each.group.technique != technique:
+            continue
         top = each.best
-        table.add_row(
-            each.group.technique,
+        cells = [
             str(each.group.batch_size),
             str(sum(len(point.accuracies) for point in each.known)),
-            f"{top.learning_rate:.3g}" if top else "-",
-            f"{top.accuracy:.2%}" if top else "-",
+            f"{top.learning_rate:.3g}\n{top.accuracy:.2%}" if top else "-",
             interval(each.competitive),
             interval(each.scalable),
             *(_prescription(*each.rules[rule]) for rule in question.rules),
-        )
+        ]
+        table.add_row(*(Text(cell) for cell in cells))
     return table
 
 
@@ -98,13 +102,13 @@ def interval(edge: Edge) -> str:
     if edge.held is None:
         return flags
     ends = f"[{edge.held:.3g}, {edge.failed:.3g}]" if edge.failed else f"at least {edge.held:.3g}"
-    return f"{ends} {flags}".rstrip()
+    return f"{ends}\n{flags}".rstrip()
 
 
 def _prescription(rate: float | None, verdict: Verdict | None) -> str:
     if rate is None:
-        return "outside the range"
-    return f"{rate:.3g} {verdict.value if verdict else 'not run'}"
+        return "outside\nthe range"
+    return f"{rate:.3g}\n{verdict.value if verdict else 'not run'}"
 
 
 def conclusions(question: Question, found: Answer) -> list[str]:
@@ -116,11 +120,13 @@ def conclusions(question: Question, found: Answer) -> list[str]:
         largest = f"{max(scalable)}" if scalable else "none"
         lines.append(f"{technique}: largest scalable batch size: {largest}.")
         last = mine[-1]
-        if last.scalable.held is None:
-            reason = last.why or "not decided with the runs made"
-            lines.append(f"{technique}: batch size {last.group.batch_size} does not scale: {reason}." if last.why else f"{technique}: batch size {last.group.batch_size}: {reason}.")
+        size = last.group.batch_size
+        if last.scalable.held is not None:
+            lines.append(f"{technique}: batch size {size}, the largest tried, still scales.")
+        elif last.why:
+            lines.append(f"{technique}: batch size {size} stopped scaling: {last.why}.")
         else:
-            lines.append(f"{technique}: batch size {last.group.batch_size}, the largest tried, still scales.")
+            lines.append(f"{technique}: whether batch size {size} scales is undecided with the runs made.")
         for rule in question.rules:
             breaks = found.breaks[technique, rule]
             name = rule.replace("_", " ")

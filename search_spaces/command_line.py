@@ -161,7 +161,7 @@ def _print_plan(
         duration = "known once a run has ended"
     else:
         runs = -(-most_runs // allotment.concurrent_trials)
-        duration = f"at most about {clock(START_SECONDS + runs * seconds / size.workers)} ({seconds:.0f} s a run)"
+        duration = f"at most about {clock(START_SECONDS + runs * seconds / size.workers)} ({seconds:.1f} s a run)"
     lines = {
         "Study": f"{study.name}, budget {budget}: {study.question}",
         "Ray cluster": capacity.description,

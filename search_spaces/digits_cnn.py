@@ -10,6 +10,7 @@ from search_spaces.command_line import main
 from search_spaces.study import Study
 from trainables import Recipe, Task
 from trainables.data import Digits
+from trainables.decay import CosineDecay
 from trainables.models import SmallCNN
 from trainables.optimizers import SGD
 from trainables.scaling import LinearScaling
@@ -26,6 +27,7 @@ BUDGETS = {
                 optimizer=SGD(momentum=0.9),
                 scaling=LinearScaling(),
                 warmup=LinearWarmup(epochs=1, start="zero"),
+                decay=CosineDecay(),
                 norm_batch_size=8,
             )
         },

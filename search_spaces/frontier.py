@@ -98,30 +98,32 @@ def _questions(plan: Plan, finished: Sequence[Outcome], running: Sequence[Propos
     yield from fresh(
         Proposal(question.baseline, yardstick.learning_rate, seed) for seed in range(1, 1 + plan.seeds)
     )
-    groups = question.groups
-    spent = {group: sum(run.group == group for run in (*finished, *running)) for group in groups}
-    fair = math.ceil((plan.max_runs - spent[question.baseline]) / max(1, len(groups) - 1))
-    for patient in (True, False):
-        for group in groups:
-            if patient and group != question.baseline and spent[group] >= fair:
+    tuning = sum(run.group == question.baseline and run.seed == 0 for run in (*finished, *running)) + plan.seeds
+    fair = max(1, (plan.max_runs - tuning) // len(question.groups))
+    for patient in (True, False):  # first every group its fair share, then what is left in ascending order
+        for group in question.groups:
+            spent = sum(run.group == group for run in (*finished, *running))
+            if patient and spent >= fair + (tuning if group == question.baseline else 0):
                 continue
             wanted = [question.prescription(rule, group, yardstick.learning_rate) for rule in question.rules]
-            yield from fresh(Proposal(group, rate, 0) for rate in wanted if rate is not None)
+            if group != question.baseline:
+                yield from fresh(Proposal(group, rate, 1) for rate in wanted if rate is not None)
             busy = any(run.group == group for run in running)
             if yardstick.accuracies and not busy:
                 yield from fresh(_search(plan, group, finished, yardstick))
 
 
 def _tune(plan: Plan, finished: Sequence[Outcome]) -> Iterator[Proposal]:
-    """The baseline's tuning runs: a ladder, then a pattern search around the best, at ever smaller steps."""
-    start = [plan.first * 2.0**octaves for octaves in (0.0, TUNING_STEP, -TUNING_STEP)]
-    for learning_rate in start:
-        yield Proposal(plan.question.baseline, plan.question.inside(learning_rate), 0)
-    tuning = [run for run in finished if run.group == plan.question.baseline and run.seed == 0]
-    yield from _around_best(plan, plan.question.baseline, points(tuning, plan.question.baseline), TUNING_STEP)
+    """The baseline's tuning runs, of seed 0: a ladder, then a pattern search around the best, at ever smaller steps."""
+    group = plan.question.baseline
+    for octaves in (0.0, TUNING_STEP, -TUNING_STEP):
+        yield Proposal(group, plan.question.inside(plan.first * 2.0**octaves), 0)
+    tuning = [run for run in finished if run.seed == 0]
+    for learning_rate in _around_best(plan, points(tuning, group), TUNING_STEP):
+        yield Proposal(group, learning_rate, 0)
 
 
-def _around_best(plan: Plan, group: Group, known: Sequence[Point], step: float) -> Iterator[Proposal]:
+def _around_best(plan: Plan, known: Sequence[Point], step: float) -> Iterator[float]:
     """Neighbours of the best point so far, the far ones first; stops refining at the resolution."""
     top = best(known)
     if top is None:
@@ -130,7 +132,7 @@ def _around_best(plan: Plan, group: Group, known: Sequence[Point], step: float) 
         for octaves in (step, -step):
             neighbour = plan.question.inside(top.learning_rate * 2.0**octaves)
             if not any(_near(neighbour, point.learning_rate, step / 2) for point in known):
-                yield Proposal(group, neighbour, 0)
+                yield neighbour
         if step / 2 < math.log2(plan.question.resolution) - 1e-9:
             return
         step /= 2
@@ -145,7 +147,8 @@ def _search(plan: Plan, group: Group, finished: Sequence[Outcome], yardstick: Ba
         yield from _refine(plan, group, known, scalable)
         return
     yield from _again(plan, group, known, scalable, set(_promising(known, scalable)))
-    yield from _around_best(plan, group, known, max(1.0, math.log2(plan.question.resolution)))
+    for learning_rate in _around_best(plan, known, max(1.0, math.log2(plan.question.resolution))):
+        yield Proposal(group, learning_rate, 1)
     competitive = competitive_verdicts(known, plan.question.tolerance, spread)
     yield from _refine(plan, group, known, competitive)
 
@@ -161,12 +164,12 @@ def _refine(plan: Plan, group: Group, known: Sequence[Point], found: Mapping[flo
     top = max([held, *between])
     if failed is None:
         if not same(top, plan.question.learning_rates[1]):
-            yield Proposal(group, plan.question.inside(top * 2.0 ** _climb(plan, found, held)), 0)
+            yield Proposal(group, plan.question.inside(top * 2.0 ** _climb(plan, found, held)), 1)
         return
     rates = [held, *sorted(between), failed]
     for low, high in zip(rates, rates[1:], strict=False):
         if failed / held > plan.question.resolution * (1 + 1e-6) and high / low > plan.question.resolution * (1 + 1e-6):
-            yield Proposal(group, plan.question.inside(math.sqrt(low * high)), 0)
+            yield Proposal(group, plan.question.inside(math.sqrt(low * high)), 1)
 
 
 def _climb(plan: Plan, found: Mapping[float, Verdict], held: float) -> float:
@@ -181,10 +184,9 @@ def _again(
 ) -> Iterator[Proposal]:
     """Another seed for each of these rates that is undecided and has one left."""
     for point in known:
-        runs = len(point.accuracies)
         if point.learning_rate in rates and found[point.learning_rate] is Verdict.UNDECIDED:
-            if runs < plan.seeds_near_margin:
-                yield Proposal(group, point.learning_rate, runs)
+            if len(point.seeds) < plan.seeds_near_margin:
+                yield Proposal(group, point.learning_rate, max(point.seeds) + 1)
 
 
 def _promising(known: Sequence[Point], found: Mapping[float, Verdict]) -> list[float]:
