@@ -1,4 +1,4 @@
-"""The answer in numbers: for each group the best, the competitive and the scalable learning rate, and what the rules did."""
+"""The answer in numbers: each group's best, competitive and scalable learning rate, and what the rules did."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -117,7 +117,11 @@ def _row(found: GroupAnswer) -> dict[str, object]:
         "best_accuracy": found.best.accuracy if found.best else None,
     }
     for name, interval in (("competitive", found.competitive), ("scalable", found.scalable)):
-        row |= {f"{name}_held": interval.held, f"{name}_failed": interval.failed, f"{name}_flags": " ".join(interval.flags)}
+        row |= {
+            f"{name}_held": interval.held,
+            f"{name}_failed": interval.failed,
+            f"{name}_flags": " ".join(interval.flags),
+        }
     row["why_it_stopped"] = found.why
     for rule, (rate, verdict) in found.rules.items():
         row |= {f"{rule}_learning_rate": rate, f"{rule}_verdict": verdict.value if verdict else ""}

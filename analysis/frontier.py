@@ -6,8 +6,8 @@ rests on the bounds of its margin, accuracy - (A0 - tolerance):
 
     margin -+ t * s * sqrt(1/n + 1/n0)
 
-with n runs here, n0 runs behind A0, s the deviation of one run, and t Student's 95 % point: each bound is missed once in
-twenty, so the interval between the highest learning rate that holds and the lowest that fails above it covers 90 %.
+with n runs here, n0 runs behind A0, s the deviation of one run, and t Student's 95 % point: each bound is missed once
+in twenty, so the interval between the highest learning rate that holds and the lowest that fails above it covers 90 %.
 """
 
 import math
@@ -217,16 +217,14 @@ def margin(point: Point, reference: Reference, tolerance: float, noise: Noise) -
     return Margin(value, value - reach, value + reach)
 
 
-def verdicts(
-    candidates: Sequence[Point], reference: Reference, tolerance: float, noise: Noise
-) -> dict[float, Verdict]:
+def verdicts(candidates: Sequence[Point], reference: Reference, tolerance: float, noise: Noise) -> dict[float, Verdict]:
     """The verdict on each learning rate."""
-    return {
-        point.learning_rate: margin(point, reference, tolerance, noise).verdict for point in candidates
-    }
+    return {point.learning_rate: margin(point, reference, tolerance, noise).verdict for point in candidates}
 
 
-def edge(known: Sequence[Point], found: Mapping[float, Verdict], resolution: float, limits: tuple[float, float]) -> Edge:
+def edge(
+    known: Sequence[Point], found: Mapping[float, Verdict], resolution: float, limits: tuple[float, float]
+) -> Edge:
     """The highest learning rate that holds and the lowest that fails above it.
 
     A failure below one that holds does not count: the edge is where the margin crosses zero downwards for good.
@@ -274,7 +272,7 @@ def why_it_stopped(
     """Why a batch size does not scale, judged at its own best learning rate; empty where it does or may.
 
     Returns:
-        "diverged", "optimisation gap" (training accuracy falls short too), "generalisation gap" (only validation accuracy
+        "diverged", "optimisation gap" (training accuracy falls short too), "generalisation gap" (only validation
         does), "out of memory", or "".
     """
     runs = [run for run in outcomes if run.group == group]

@@ -21,7 +21,7 @@ RULE_STYLES = ((0, (5, 2)), (0, (1, 1.5)), (0, (5, 2, 1, 2)), (0, (3, 1, 1, 1, 1
 
 
 def draw(question: Question, answer: Answer, title: str, path: Path) -> None:
-    """Write a PNG with one panel per technique: runs as marks, the edges' intervals as bars, the rules and law as lines."""
+    """Write a PNG, a panel per technique: runs as marks, the edges' intervals as bars, the rules and law as lines."""
     techniques = list(dict.fromkeys(group.technique for group in question.groups))
     figure, panels = plt.subplots(
         1, len(techniques), figsize=(6.4 * len(techniques) + 2.2, 5.6), sharey=True, squeeze=False, layout="constrained"
@@ -53,7 +53,18 @@ def _panel(axes: Axes, question: Question, answer: Answer, technique: str, group
             diverged = point.diverged == len(point.accuracies)
             mark, colour = DIVERGED_MARK if diverged else MARKS[verdict]
             label = "diverged" if diverged else verdict.value
-            axes.plot(found.group.batch_size, point.learning_rate, mark, color=colour, ms=8, mec="white", mew=0.8, label=label, ls="", zorder=4)
+            axes.plot(
+                found.group.batch_size,
+                point.learning_rate,
+                mark,
+                color=colour,
+                ms=8,
+                mec="white",
+                mew=0.8,
+                label=label,
+                ls="",
+                zorder=4,
+            )
     axes.set_xlim(min(sizes) / 1.5, max(sizes) * 1.5)
     axes.xaxis.set_major_locator(FixedLocator(sizes))
     axes.xaxis.set_minor_locator(NullLocator())
@@ -74,7 +85,9 @@ def _rules(axes: Axes, question: Question, answer: Answer, groups: list[GroupAns
     law = answer.laws[groups[0].group.technique]
     if isinstance(law, PowerLaw):
         label = f"fitted law, exponent {law.exponent:.2f}"
-        axes.plot(sizes, [law.factor * size**law.exponent for size in sizes], color="#0969da", lw=1.5, label=label, zorder=2)
+        axes.plot(
+            sizes, [law.factor * size**law.exponent for size in sizes], color="#0969da", lw=1.5, label=label, zorder=2
+        )
 
 
 def _edge(axes: Axes, found: GroupAnswer) -> None:
@@ -87,6 +100,20 @@ def _edge(axes: Axes, found: GroupAnswer) -> None:
         if interval.held is None:
             continue
         if interval.failed is None:
-            axes.annotate("", (x, interval.held * 1.7), (x, interval.held), arrowprops={"arrowstyle": "->", "color": colour, "lw": 2})
+            axes.annotate(
+                "",
+                (x, interval.held * 1.7),
+                (x, interval.held),
+                arrowprops={"arrowstyle": "->", "color": colour, "lw": 2},
+            )
         else:
-            axes.plot([x, x], [interval.held, interval.failed], color=colour, lw=6, alpha=0.45, label=label, solid_capstyle="butt", zorder=1)
+            axes.plot(
+                [x, x],
+                [interval.held, interval.failed],
+                color=colour,
+                lw=6,
+                alpha=0.45,
+                label=label,
+                solid_capstyle="butt",
+                zorder=1,
+            )

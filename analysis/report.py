@@ -1,6 +1,6 @@
 """The report: what a study found, as a table and a picture, from MLflow alone.
 
-    python -m analysis.report cifar_resnet
+python -m analysis.report cifar_resnet
 """
 
 import argparse
@@ -56,11 +56,13 @@ def _print(runs: StudyRuns, found: Answer, console: Console) -> None:
         return
     yardstick, spread = found.yardstick, found.noise
     accuracies = ", ".join(f"{accuracy:.2%}" for accuracy in yardstick.accuracies)
+    reference = yardstick.reference.accuracy
     _say(
         console,
         f"\nBaseline: {question.baseline.technique}, batch size {question.baseline.batch_size}, learning rate "
-        f"{yardstick.learning_rate:g}.\nA0 = {yardstick.reference.accuracy:.2%}, the mean of {accuracies}; one run varies by "
-        f"{spread.deviation:.2%}.\nScalable: at least {yardstick.reference.accuracy - question.tolerance:.2%}. "
+        f"{yardstick.learning_rate:g}.\n"
+        f"A0 = {reference:.2%}, the mean of {accuracies}; one run varies by {spread.deviation:.2%}.\n"
+        f"Scalable: at least {reference - question.tolerance:.2%}. "
         "Competitive: the same with the batch size's own best in place of A0.\n"
         "Intervals are [highest that holds, lowest that fails above it], 90 %.",
     )
@@ -112,7 +114,7 @@ def _prescription(rate: float | None, verdict: Verdict | None) -> str:
 
 
 def conclusions(question: Question, found: Answer) -> list[str]:
-    """The answer in sentences: how far each technique scales, why not further, where each rule breaks, and the exponent."""
+    """The answer in sentences: how far each technique scales, why no further, where rules break, the exponent."""
     lines = []
     for technique in found.laws:
         mine = [each for each in found.groups if each.group.technique == technique]
@@ -157,7 +159,9 @@ def main() -> int:
     parser = Parser(prog="python -m analysis.report", description="Print and draw what a study found.")
     parser.add_argument("study", help="name of the study")
     parser.add_argument("--tracking-uri", help="MLflow store (default: MLFLOW_TRACKING_URI, else sqlite:///mlflow.db)")
-    parser.add_argument("--results-dir", default="results", help="where the table and the picture go (default: results)")
+    parser.add_argument(
+        "--results-dir", default="results", help="where the table and the picture go (default: results)"
+    )
     options = parser.parse_args()
     console = Console()
     try:

@@ -29,8 +29,8 @@ class StudyRuns(NamedTuple):
         parent_id: MLflow's id of the study's parent run.
         question: what it asked.
         params: of the parent run, as text.
-        frame: one row per run that has ended: run_id, technique, batch_size, learning_rate, seed, status, and every metric
-            of trainables.metrics by its name, NaN where it has no value.
+        frame: one row per run that has ended: run_id, technique, batch_size, learning_rate, seed, status, and every
+            metric of trainables.metrics by its name, NaN where it has no value.
     """
 
     name: str
@@ -72,7 +72,10 @@ def load_runs(name: str, uri: str) -> StudyRuns:
         experiment = client.get_experiment_by_name(name)
         found = (
             client.search_runs(
-                [experiment.experiment_id], f"tags.`{STUDY_TAG}` = '{name}'", order_by=["start_time DESC"], max_results=1
+                [experiment.experiment_id],
+                f"tags.`{STUDY_TAG}` = '{name}'",
+                order_by=["start_time DESC"],
+                max_results=1,
             )
             if experiment
             else []

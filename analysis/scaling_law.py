@@ -32,9 +32,9 @@ class PowerLaw(NamedTuple):
 def fit_power_law(edges: Mapping[int, Edge]) -> PowerLaw | str:
     """Fit log2 eta* = log2 c + alpha * log2 B to intervals, or say why not.
 
-    Each edge is known to lie between two learning rates, so its likelihood is the mass that a normal distribution around
-    the law puts between them (interval-censored regression); the scatter is fitted too. The interval of alpha holds all
-    slopes whose profile likelihood is within 2.71 / 2 of the best.
+    Each edge is known to lie between two learning rates, so its likelihood is the mass that a normal distribution
+    around the law puts between them (interval-censored regression); the scatter is fitted too. The interval of alpha
+    holds all slopes whose profile likelihood is within 2.71 / 2 of the best.
 
     Args:
         edges: by batch size; those with an end missing are left out.
@@ -60,7 +60,9 @@ def fit_power_law(edges: Mapping[int, Edge]) -> PowerLaw | str:
     slopes = np.linspace(-2.0, 3.0, 251)
     surprises = np.array([fit(slope)[0] for slope in slopes])
     inside = slopes[surprises <= surprises.min() + stats.chi2.ppf(0.90, 1) / 2]
-    flat = slopes[surprises <= surprises.min() + 1e-3]  # every slope through all intervals is equally good: the middle one
+    flat = slopes[
+        surprises <= surprises.min() + 1e-3
+    ]  # every slope through all intervals is equally good: the middle one
     exponent = float(flat.mean())
     return PowerLaw(2.0 ** fit(exponent)[1], exponent, float(inside.min()), float(inside.max()), len(finite))
 

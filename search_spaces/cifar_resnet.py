@@ -8,9 +8,9 @@ Budgets:
     standard  ResNet-18, 40,000 training images with crop and flip, 30 epochs: needs a GPU.
     paper     ResNet-18, all 50,000, 200 epochs, 32 to 4,096, judged on the test set as the paper does.
 
-Expect from quick: accuracy near 48 % at batch size 16, and no learning rate that still reaches it, less 3 points, at the
-largest batch sizes, where 6 epochs have too few steps. The paper's own answer: linear scaling with warm-up holds to 256, with
-normalisation batches of 32 to 1,024 (accuracy 88.0 % against 88.3 % at 32).
+Expect from quick: accuracy near 48 % at batch size 16, and no learning rate that still reaches it, less 3 points, at
+the largest batch sizes, where 6 epochs have too few steps. The paper's own answer: linear scaling with warm-up holds
+to 256, with normalisation batches of 32 to 1,024 (accuracy 88.0 % against 88.3 % at 32).
 
 Source: Li and Sheng, "On the large-batch training of CIFAR-10", sections III-B and III-C, Tables I to III.
 """

@@ -79,13 +79,16 @@ class Allotment:
 def allot(
     capacity: Capacity, workers: int, concurrent_trials: int | None, gpus_per_worker: float | None, most_runs: int
 ) -> Allotment:
-    """Divide a cluster among trials; what is None is chosen so that the cluster is used, one thread per worker at least.
+    """Divide a cluster among trials; what is None is chosen so that the cluster is used.
 
     Raises:
         UserError: more than the cluster can hold, with the arithmetic.
     """
     require(workers >= 1, f"workers {workers}: must be at least 1")
-    require(concurrent_trials is None or concurrent_trials >= 1, f"concurrent trials {concurrent_trials}: must be at least 1")
+    require(
+        concurrent_trials is None or concurrent_trials >= 1,
+        f"concurrent trials {concurrent_trials}: must be at least 1",
+    )
     require(gpus_per_worker is None or gpus_per_worker >= 0, f"GPUs per worker {gpus_per_worker}: must be at least 0")
     gpus = gpus_per_worker if gpus_per_worker is not None else (1.0 if capacity.gpus else 0.0)
     fit = capacity.cpus // workers
@@ -100,7 +103,8 @@ def allot(
     )
     require(
         asked * gpus <= capacity.gpus + 1e-9,
-        f"GPUs per worker {gpus:g}: {trials_words} x {gpus:g} = {asked * gpus:g} GPUs asked, {capacity.gpus:g} available",
+        f"GPUs per worker {gpus:g}: {trials_words} x {gpus:g} = {asked * gpus:g} GPUs asked, "
+        f"{capacity.gpus:g} available",
     )
     threads = max(1, capacity.cpus // asked) if not gpus else 1
     return Allotment(GroupSize(workers, gpus, threads), trials)
@@ -112,7 +116,9 @@ def start(capacity: Capacity, allotment: Allotment) -> None:
     if capacity.address is not None:
         return
     os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
-    os.environ.setdefault("RAY_maximum_startup_concurrency", "8")  # a group starts eight processes; fewer draws a warning
+    os.environ.setdefault(
+        "RAY_maximum_startup_concurrency", "8"
+    )  # a group starts eight processes; fewer draws a warning
     size = allotment.size
     cpus = allotment.concurrent_trials * size.workers * size.threads_per_worker + _HELPER_CPUS
     ray.init(
@@ -123,6 +129,11 @@ def start(capacity: Capacity, allotment: Allotment) -> None:
         log_to_driver=False,
         logging_level=logging.ERROR,
     )
+
+
+def stop() -> None:
+    """End an embedded cluster and everything in it, or leave a joined one, which ends what this process started."""
+    ray.shutdown()
 
 
 def trial_resources() -> dict[str, float]:

@@ -14,7 +14,8 @@ from types import FrameType
 from rich.console import Console
 
 from analysis.report import Parser
-from search_spaces.cluster import Allotment, Capacity, allot, find_capacity, start
+from search_spaces import cluster
+from search_spaces.cluster import Allotment, Capacity, allot, find_capacity
 from search_spaces.display import Display, clock
 from search_spaces.estimate import seconds_per_run
 from search_spaces.proposer import SEARCHES, proposer, runs_at_most
@@ -27,7 +28,7 @@ START_SECONDS = 40.0
 
 
 def main(budgets: Mapping[str, Study]) -> None:
-    """Run a study from the command line and leave with its exit code: 0, 2 for what the user can mend, 130 for Ctrl-C."""
+    """Run a study from the command line and leave: 0, 2 for what the user can mend, 130 for Ctrl-C."""
     signal.signal(signal.SIGTERM, _interrupt)
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     logging.getLogger("ray").setLevel(logging.ERROR)
@@ -59,7 +60,9 @@ def _parse(budgets: Mapping[str, Study]) -> argparse.Namespace:
     add("--max-runs", type=int, help="most runs together (not with --search grid)")
     add("--workers", type=int, default=1, help="data-parallel workers of each trial (default: 1)")
     add("--concurrent-trials", type=int, help="trials at a time (default: what fits)")
-    add("--gpus-per-worker", type=float, help="GPUs of each worker, fractions allowed (default: 1 where there are GPUs)")
+    add(
+        "--gpus-per-worker", type=float, help="GPUs of each worker, fractions allowed (default: 1 where there are GPUs)"
+    )
     add("--data-dir", default="~/.cache/batchscale", help="where data sets are kept (default: %(default)s)")
     add("--tracking-uri", help="MLflow store (default: MLFLOW_TRACKING_URI, else sqlite:///mlflow.db)")
     add("--results-dir", default="results", help="where tables and pictures go (default: %(default)s)")
@@ -106,7 +109,7 @@ def run_command(budgets: Mapping[str, Study], options: argparse.Namespace, conso
     status = "stopped"
     try:
         with Display(console, study.task.epochs, most_runs, allotment.concurrent_trials, seconds) as display:
-            start(capacity, allotment)
+            cluster.start(capacity, allotment)
             search = Search(
                 study,
                 proposer(options.search, study.plan(), storage, tracker.parent_id),
@@ -118,7 +121,9 @@ def run_command(budgets: Mapping[str, Study], options: argparse.Namespace, conso
         status = DONE
         _report(study, uri, results, tracker, console)
     except KeyboardInterrupt:
-        kept = f"{tracker.finished} finished runs are kept in {uri}; `python -m analysis.report {study.name}` reads them"
+        kept = (
+            f"{tracker.finished} finished runs are kept in {uri}; `python -m analysis.report {study.name}` reads them"
+        )
         raise KeyboardInterrupt(kept) from None
     finally:
         lost = tracker.close(status)
@@ -156,7 +161,9 @@ def _print_plan(
     console: Console,
 ) -> None:
     size, low, high = allotment.size, *study.learning_rates
-    gpus = f", {size.gpus_per_worker:g} GPUs each" if size.gpus_per_worker else f", {size.threads_per_worker} threads each"
+    gpus = (
+        f", {size.gpus_per_worker:g} GPUs each" if size.gpus_per_worker else f", {size.threads_per_worker} threads each"
+    )
     if seconds is None:
         duration = "known once a run has ended"
     else:
@@ -245,16 +252,14 @@ def _numbers(text: str) -> tuple[float, float]:
     return low, high
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
 def _leave(code: int) -> None:
     """End Ray, and with it everything it started, then this process."""
-    import ray
-
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    ray.shutdown()
+    cluster.stop()
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)

@@ -20,7 +20,7 @@ def seconds_per_run(study: Study, threads: int) -> float:
     try:
         with torch.random.fork_rng():
             task = study.task
-            model = task.model().to(device, memory_format=torch.channels_last)
+            model = task.model().to(device).to(memory_format=torch.channels_last)
             inputs = torch.randn(PROBE_BATCH_SIZE, *task.data.input_shape, device=device)
             inputs = inputs.contiguous(memory_format=torch.channels_last)
             labels = torch.zeros(PROBE_BATCH_SIZE, dtype=torch.int64, device=device)

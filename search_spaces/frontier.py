@@ -3,10 +3,11 @@
 A pure function of what has finished and what is running; it knows neither Ray nor torch. For each technique and batch
 size the question is where, on the axis of log2 learning rate, runs stop holding.
 
-1. Tune the baseline batch size: three rates a factor 4 apart, then the neighbours of the best at half the distance, down to
-   the resolution. Run its other seeds at the best.
+1. Tune the baseline batch size: three rates a factor 4 apart, then the neighbours of the best at half the distance,
+   down to the resolution. Run its other seeds at the best.
 2. At every batch size, in ascending order, run what the rules prescribe.
-3. Climb from the highest rate that holds until one fails, then bisect; measure again, with another seed, what is undecided.
+3. Climb from the highest rate that holds until one fails, then bisect; measure again, with another seed, what is
+undecided.
 4. Where nothing holds, look for that batch size's own best, and for the edge against that instead.
 """
 
@@ -14,6 +15,7 @@ import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from itertools import pairwise
 from typing import NamedTuple
 
 from analysis.frontier import (
@@ -76,33 +78,35 @@ class Plan:
 
 def propose(plan: Plan, finished: Sequence[Outcome], running: Sequence[Proposal]) -> Proposal | Answer:
     """The next run, given every run so far."""
-    asked = len(finished) + len(running)
-    if asked < plan.max_runs:
+    if len(finished) + len(running) < plan.max_runs:
         for proposal in _questions(plan, finished, running):
             return proposal
     return Answer.WAIT if running else Answer.OVER
 
 
+def asked_so_far(finished: Sequence[Outcome], running: Sequence[Proposal]) -> list[Proposal]:
+    """Every run, however it ended or stands."""
+    return [*(Proposal(run.group, run.learning_rate, run.seed) for run in finished), *running]
+
+
 def _questions(plan: Plan, finished: Sequence[Outcome], running: Sequence[Proposal]) -> Iterator[Proposal]:
     """What has not been asked yet, most urgent first."""
     question = plan.question
-    asked = {(run.group, run.learning_rate, run.seed) for run in (*finished, *running)}
+    asked = asked_so_far(finished, running)
 
     def fresh(proposals: Iterator[Proposal]) -> Iterator[Proposal]:
-        return (proposal for proposal in proposals if (*proposal,) not in asked)
+        return (proposal for proposal in proposals if proposal not in asked)
 
     yield from fresh(_tune(plan, finished))
     yardstick = baseline(finished, question.baseline)
     if yardstick is None:
         return
-    yield from fresh(
-        Proposal(question.baseline, yardstick.learning_rate, seed) for seed in range(1, 1 + plan.seeds)
-    )
-    tuning = sum(run.group == question.baseline and run.seed == 0 for run in (*finished, *running)) + plan.seeds
+    yield from fresh(Proposal(question.baseline, yardstick.learning_rate, seed) for seed in range(1, 1 + plan.seeds))
+    tuning = sum(run.group == question.baseline and run.seed == 0 for run in asked) + plan.seeds
     fair = max(1, (plan.max_runs - tuning) // len(question.groups))
     for patient in (True, False):  # first every group its fair share, then what is left in ascending order
         for group in question.groups:
-            spent = sum(run.group == group for run in (*finished, *running))
+            spent = sum(run.group == group for run in asked)
             if patient and spent >= fair + (tuning if group == question.baseline else 0):
                 continue
             wanted = [question.prescription(rule, group, yardstick.learning_rate) for rule in question.rules]
@@ -167,7 +171,7 @@ def _refine(plan: Plan, group: Group, known: Sequence[Point], found: Mapping[flo
             yield Proposal(group, plan.question.inside(top * 2.0 ** _climb(plan, found, held)), 1)
         return
     rates = [held, *sorted(between), failed]
-    for low, high in zip(rates, rates[1:], strict=False):
+    for low, high in pairwise(rates):
         if failed / held > plan.question.resolution * (1 + 1e-6) and high / low > plan.question.resolution * (1 + 1e-6):
             yield Proposal(group, plan.question.inside(math.sqrt(low * high)), 1)
 
@@ -184,9 +188,9 @@ def _again(
 ) -> Iterator[Proposal]:
     """Another seed for each of these rates that is undecided and has one left."""
     for point in known:
-        if point.learning_rate in rates and found[point.learning_rate] is Verdict.UNDECIDED:
-            if len(point.seeds) < plan.seeds_near_margin:
-                yield Proposal(group, point.learning_rate, max(point.seeds) + 1)
+        undecided = point.learning_rate in rates and found[point.learning_rate] is Verdict.UNDECIDED
+        if undecided and len(point.seeds) < plan.seeds_near_margin:
+            yield Proposal(group, point.learning_rate, max(point.seeds) + 1)
 
 
 def _promising(known: Sequence[Point], found: Mapping[float, Verdict]) -> list[float]:

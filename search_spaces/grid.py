@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from analysis.frontier import Outcome, baseline
-from search_spaces.frontier import Answer, Plan, Proposal
+from search_spaces.frontier import Answer, Plan, Proposal, asked_so_far
 
 
 def learning_rates(plan: Plan) -> list[float]:
@@ -21,15 +21,17 @@ def size(plan: Plan) -> int:
 
 def propose(plan: Plan, finished: Sequence[Outcome], running: Sequence[Proposal]) -> Proposal | Answer:
     """The next point of the grid, then the next seed at the baseline's best; it is not cut short by max_runs."""
-    asked = {(run.group, run.learning_rate, run.seed) for run in (*finished, *running)}
+    asked = asked_so_far(finished, running)
     for group in plan.question.groups:
         for learning_rate in learning_rates(plan):
-            if (group, learning_rate, 0) not in asked:
+            if Proposal(group, learning_rate, 0) not in asked:
                 return Proposal(group, learning_rate, 0)
     if any(run.group == plan.question.baseline and run.seed == 0 for run in running):
         return Answer.WAIT
     yardstick = baseline(finished, plan.question.baseline)
     for seed in range(1, 1 + plan.seeds):
-        if yardstick and (plan.question.baseline, yardstick.learning_rate, seed) not in asked:
-            return Proposal(plan.question.baseline, yardstick.learning_rate, seed)
+        if yardstick:
+            again = Proposal(plan.question.baseline, yardstick.learning_rate, seed)
+            if again not in asked:
+                return again
     return Answer.WAIT if running else Answer.OVER

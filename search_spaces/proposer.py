@@ -59,13 +59,13 @@ class PolicySampler(BaseSampler):
 
     def propose(self, study: optuna.Study, asking: FrozenTrial | None = None) -> Proposal | Answer:
         """What the policy says of the study as it stands; the trial that is just being asked for is left out."""
-        trials = [trial for trial in study.get_trials(deepcopy=False) if asking is None or trial.number != asking.number]
+        trials = [
+            trial for trial in study.get_trials(deepcopy=False) if asking is None or trial.number != asking.number
+        ]
         running = [proposal_of(trial.params) for trial in trials if trial.state == TrialState.RUNNING]
         return self._policy(self._plan, [outcome_of(trial) for trial in trials if OUTCOME in trial.user_attrs], running)
 
-    def infer_relative_search_space(
-        self, study: optuna.Study, trial: FrozenTrial
-    ) -> dict[str, BaseDistribution]:
+    def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         return search_space(self._plan)
 
     def sample_relative(
@@ -150,7 +150,7 @@ class TPEProposer:
     def _next(self) -> tuple[Group, float | None, int] | Answer:
         """The next group, the learning rate where it is given, and the seed."""
         question = self._plan.question
-        runs = [*self._finished, *self._running.values()]
+        runs = frontier.asked_so_far(self._finished, list(self._running.values()))
         tuning = [run for run in runs if run.group == question.baseline and run.seed == 0]
         if not tuning:
             return question.baseline, self._plan.first, 0
@@ -159,15 +159,14 @@ class TPEProposer:
         yardstick = baseline(self._finished, question.baseline)
         if yardstick is None or any(run.group == question.baseline and run.seed == 0 for run in self._running.values()):
             return Answer.WAIT if self._running else Answer.OVER
-        asked = {(run.group, run.learning_rate, run.seed) for run in runs}
         for seed in range(1, 1 + self._plan.seeds):
-            if (question.baseline, yardstick.learning_rate, seed) not in asked:
+            if Proposal(question.baseline, yardstick.learning_rate, seed) not in runs:
                 return question.baseline, yardstick.learning_rate, seed
         others = [group for group in question.groups if group != question.baseline]
         for group in sorted(others, key=lambda group: sum(run.group == group for run in runs)):
             if sum(run.group == group for run in runs) < self._share:
                 wanted = [question.prescription(rule, group, yardstick.learning_rate) for rule in question.rules]
-                unasked = [rate for rate in wanted if rate is not None and (group, rate, 0) not in asked]
+                unasked = [rate for rate in wanted if rate is not None and Proposal(group, rate, 0) not in runs]
                 return group, (unasked[0] if unasked else None), 0
         return Answer.WAIT if self._running else Answer.OVER
 
@@ -205,7 +204,7 @@ def outcome_of(trial: FrozenTrial) -> Outcome:
 
 
 def _tell(study: optuna.Study, trial: optuna.Trial, outcome: Outcome) -> None:
-    """Complete a run that counts, prune one stopped early, fail the others; a score that is not finite is never told."""
+    """Complete a run that counts, prune one stopped early, fail the others; only finite scores are told."""
     trial.set_user_attr(OUTCOME, [outcome.status, outcome.accuracy, outcome.train_accuracy])
     if outcome.status == STOPPED_EARLY:
         study.tell(trial, state=TrialState.PRUNED)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 from analysis.frontier import Group
 from analysis.question import Question
@@ -60,7 +61,9 @@ class Study:
         check_learning_rate(high)
         require(low < high, f"learning rates {low:g} {high:g}: an empty range; the lowest must be below the highest")
         require(len(self.batch_sizes) > 0, "batch sizes: none given; at least one is needed")
-        require(0 < self.tolerance < 1, f"tolerance {self.tolerance:g}: must be above 0 and below 1 (0.01 is one point)")
+        require(
+            0 < self.tolerance < 1, f"tolerance {self.tolerance:g}: must be above 0 and below 1 (0.01 is one point)"
+        )
         require(self.resolution > 1, f"resolution {self.resolution:g}: must be a factor above 1")
         require(self.seeds >= 2, f"seeds {self.seeds}: must be at least 2, for A0 and its spread")
         require(self.seeds_near_margin >= 1, f"seeds near margin {self.seeds_near_margin}: must be at least 1")
@@ -95,7 +98,8 @@ class Study:
 
     def with_choices(self, **choices: object) -> "Study":
         """The study with the fields that were chosen (not None) replaced."""
-        return replace(self, **{name: value for name, value in choices.items() if value is not None})
+        chosen: dict[str, Any] = {name: value for name, value in choices.items() if value is not None}
+        return replace(self, **chosen)
 
 
 def rule_name(rule: Scaling) -> str:

@@ -1,12 +1,14 @@
 """The only writer of MLflow: one parent run per study, one child run per trial.
 
-A store that fails for a moment does not end a study: what could not be written is kept and tried again with the next write.
+A store that fails for a moment does not end a study: what could not be written is kept and tried again with the next
+write.
 """
 
 import os
 import subprocess
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -109,7 +111,7 @@ class Tracker:
     def close(self, status: str) -> int:
         """End the parent run, and as killed what still runs; the number of writes that never succeeded."""
         for run_id in self._runs.values():
-            self._write(lambda run_id=run_id: self._client.set_terminated(run_id, "KILLED"))
+            self._write(partial(self._client.set_terminated, run_id, "KILLED"))
         self._write(lambda: self._client.set_tag(self.parent_id, STATUS_TAG, status))
         self._write(lambda: self._client.set_terminated(self.parent_id, "FINISHED" if status == DONE else "KILLED"))
         return len(self._pending)

@@ -63,14 +63,17 @@ def run(search: Search, allotment: Allotment, data_dir: str) -> None:
                 reuse_actors=True,
             ),
             run_config=tune.RunConfig(
-                storage_path=scratch, name="trials", callbacks=[Recorder(search)], verbose=0,
+                storage_path=scratch,
+                name="trials",
+                callbacks=[Recorder(search)],
+                verbose=0,
                 checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
             ),
         ).fit()
 
 
 class _LivesInTheDriver:
-    """Tune pickles its parts for Tuner.restore, which is not used: what must survive is in Optuna's storage and MLflow."""
+    """Tune pickles its parts for Tuner.restore, which is not used: what must survive is in Optuna and MLflow."""
 
     def __getstate__(self) -> dict[str, Any]:
         return {}

@@ -51,9 +51,9 @@ def check_normalization(task: Task, recipe: Recipe, batch_size: int, workers: in
         if workers > 1:
             require(
                 not has_batch_norm(task),
-                f"norm_batch_size None: BatchNorm statistics over the whole batch of {batch_size} cannot be had while it "
-                f"is split over {workers} workers; set norm_batch_size to a divisor of {batch_size // workers}, or use 1 "
-                "worker",
+                f"norm_batch_size None: BatchNorm statistics over the whole batch of {batch_size} cannot be had while "
+                f"it is split over {workers} workers; set norm_batch_size to a divisor of "
+                f"{batch_size // workers}, or use 1 worker",
             )
         return
     share = batch_size // workers

@@ -45,18 +45,17 @@ def momenta(momentum: float, total: int, here: int) -> list[float]:
 
 @contextmanager
 def running_statistics(model: nn.Module, position: int, here: int, total: int) -> Iterator[None]:
-    """Inside, a forward pass over normalisation batch `position` of `here` moves running statistics by its due share."""
+    """Inside, a forward pass over normalisation batch `position` of `here` moves the statistics by its due share."""
     if total == 1:
         yield
         return
-    layers = [layer for layer in batch_norms(model) if layer.momentum is not None]
-    saved = [layer.momentum for layer in layers]
-    for layer, momentum in zip(layers, saved, strict=True):
+    saved = [(layer, layer.momentum) for layer in batch_norms(model) if layer.momentum is not None]
+    for layer, momentum in saved:
         layer.momentum = momenta(momentum, total, here)[position]
     try:
         yield
     finally:
-        for layer, momentum in zip(layers, saved, strict=True):
+        for layer, momentum in saved:
             layer.momentum = momentum
 
 

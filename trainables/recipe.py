@@ -48,6 +48,8 @@ class Recipe:
     """How it is trained: a handful of slots, each filled with a small frozen dataclass.
 
     Example, Goyal et al.'s linear scaling with five epochs of warm-up:
+        >>> from trainables.scaling import LinearScaling
+        >>> from trainables.warmup import LinearWarmup
         >>> recipe = Recipe(base_batch_size=256, scaling=LinearScaling(), warmup=LinearWarmup(epochs=5))
         >>> recipe.peak_learning_rate(base_lr=0.1, batch_size=8192)
         3.2

@@ -5,14 +5,15 @@ import math
 import random
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 import torch.distributed
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from trainables import metrics
@@ -32,7 +33,8 @@ STEPS_BETWEEN_CHECKS = 20
 EVALUATION_BATCH_SIZE = 250
 
 
-class Workers(NamedTuple):
+@dataclass(frozen=True)
+class Workers:
     """Which of how many data-parallel workers this process is; torch.distributed is set up where count > 1."""
 
     rank: int = 0
@@ -77,8 +79,10 @@ class Run:
         self._device = images.train.images.device
         self._train = Augmented(images, dtype)
         torch.manual_seed(seed)
-        self._model = task.model().to(self._device, dtype, memory_format=torch.channels_last)
-        self._parallel = DistributedDataParallel(self._model, broadcast_buffers=False) if workers.count > 1 else self._model
+        self._model = task.model().to(self._device, dtype).to(memory_format=torch.channels_last)
+        self._parallel = (
+            DistributedDataParallel(self._model, broadcast_buffers=False) if workers.count > 1 else self._model
+        )
         self._optimizer = recipe.optimizer(self._model.parameters())
         self._epoch = self._samples = self._steps = 0
         self._train_seconds = self._evaluation_seconds = 0.0
@@ -187,7 +191,7 @@ class Run:
             last = position == len(parts) - 1
             with (
                 running_statistics(self._model, position, len(parts), len(parts) * self._workers.count),
-                nullcontext() if last or self._workers.count == 1 else self._parallel.no_sync(),
+                self._unsynchronised() if not last else nullcontext(),
             ):
                 logits = self._parallel(x)  # (batch, classes)
                 part = F.cross_entropy(logits, y) * (len(y) / len(labels))
@@ -195,6 +199,10 @@ class Run:
             loss += part.detach()
             correct += (logits.detach().argmax(1) == y).sum()
         return loss, correct
+
+    def _unsynchronised(self) -> AbstractContextManager[object]:
+        """Inside, gradients add up on each worker without being averaged over them."""
+        return self._parallel.no_sync() if isinstance(self._parallel, DistributedDataParallel) else nullcontext()
 
     def _total(self, tally: Tensor) -> list[float]:
         """A tally summed over the workers; waits for the device."""
@@ -248,7 +256,9 @@ class Run:
         """Mean loss and accuracy on a split, each worker taking every so-many-th batch."""
         self._model.eval()
         tally = torch.zeros(3, device=self._device, dtype=torch.float64)
-        batches = list(zip(split.images.split(EVALUATION_BATCH_SIZE), split.labels.split(EVALUATION_BATCH_SIZE), strict=True))
+        batches = list(
+            zip(split.images.split(EVALUATION_BATCH_SIZE), split.labels.split(EVALUATION_BATCH_SIZE), strict=True)
+        )
         for images, labels in batches[self._workers.rank :: self._workers.count]:
             logits = self._model(normalise(images, self._images, self._dtype))  # (batch, classes)
             tally[0] += F.cross_entropy(logits, labels, reduction="sum")
@@ -268,7 +278,7 @@ def train(
     data_dir: str | Path = "~/.cache/batchscale",
     device: str | None = None,
     dtype: torch.dtype = torch.float32,
-    on_epoch: Callable[[EpochMetrics], None] = lambda epoch: None,
+    on_epoch: Callable[[EpochMetrics], None] | None = None,
 ) -> History:
     """Train one recipe in this process and return what it reported.
 
@@ -292,7 +302,8 @@ def train(
     epochs = []
     while run.status == metrics.RUNNING:
         epochs.append(run.train_epoch())
-        on_epoch(epochs[-1])
+        if on_epoch:
+            on_epoch(epochs[-1])
     return History(run.status, tuple(epochs))
 
 

@@ -15,8 +15,8 @@ STATE_FILE = "run.pt"
 class Trial(tune.Trainable):
     """Trains the run its config describes on a worker group that it keeps for the next one.
 
-    Use with `reuse_actors=True`. The config holds `technique`, `batch_size`, `learning_rate` and `seed`; what is the same
-    for all trials comes through `tune.with_parameters` in `shared`.
+    Use with `reuse_actors=True`. The config holds `technique`, `batch_size`, `learning_rate` and `seed`; what is
+    the same for all trials comes through `tune.with_parameters` in `shared`.
     """
 
     def setup(self, config: dict[str, Any], shared: dict[str, Any] | None = None) -> None:

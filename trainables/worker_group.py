@@ -7,9 +7,7 @@ delivers at most one report every two seconds.
 """
 
 import asyncio
-import contextlib
 import logging
-import os
 import tempfile
 import threading
 import traceback
@@ -61,6 +59,7 @@ class Start:
     learning_rate: float
     seed: int
     data_dir: str
+    dtype: torch.dtype = torch.float32
 
 
 @dataclass(frozen=True)
@@ -263,7 +262,14 @@ class _Bench:
             self.clear()
             images = self._images(order.task.data, order.data_dir)
             self._run = Run(
-                order.task, order.recipe, images, order.batch_size, order.learning_rate, order.seed, self._workers
+                order.task,
+                order.recipe,
+                images,
+                order.batch_size,
+                order.learning_rate,
+                order.seed,
+                self._workers,
+                order.dtype,
             )
             return None
         assert self._run is not None, f"{type(order).__name__} was ordered before Start"

@@ -145,10 +145,10 @@ def _fetch(data_dir: Path) -> Arrays:
 
 def read_official(folder: Path) -> Arrays:
     """The official pickled batches, cifar-10-batches-py, through torchvision, which checks their md5."""
-    from torchvision.datasets import CIFAR10 as Official
+    from torchvision import datasets
 
     try:
-        train, test = (Official(str(folder.parent), train=part) for part in (True, False))
+        train, test = (datasets.CIFAR10(str(folder.parent), train=part) for part in (True, False))
     except RuntimeError as error:
         raise UserError(f"{folder}: is damaged ({error}); delete it and run again to fetch it anew") from error
     return Arrays(
@@ -163,7 +163,9 @@ def decode_npm(package: Path) -> Arrays:
     """The npm package's PNG strips, one image to a row of 1,024 pixels, and its label files, which are spelt so."""
     names = [f"data_batch_{part}.png" for part in range(1, 6)]
     train = np.concatenate([decode_strip(package / name) for name in names])
-    labels = [np.array(json.loads((package / f"{part}_lables.json").read_text()), np.uint8) for part in ("train", "test")]
+    labels = [
+        np.array(json.loads((package / f"{part}_lables.json").read_text()), np.uint8) for part in ("train", "test")
+    ]
     return Arrays(train, labels[0], decode_strip(package / "test_batch.png"), labels[1])
 
 
@@ -181,7 +183,7 @@ def _checked(arrays: Arrays, source: str) -> Arrays:
 
 def _check(arrays: Arrays, source: str) -> None:
     for name, array in arrays._asdict().items():
-        found = hashlib.sha256(np.ascontiguousarray(array)).hexdigest()
+        found = hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
         require(
             found == SHA256[name],
             f"{source}: {name} is not CIFAR-10's (sha256 {found}, expected {SHA256[name]}); delete it and run again",

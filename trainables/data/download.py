@@ -58,7 +58,11 @@ def npm_pack(package: str, folder: Path) -> Path:
     try:
         with Console(stderr=True).status(f"npm pack {package}"):
             done = subprocess.run(
-                [npm, "pack", package, "--silent"], cwd=folder, capture_output=True, text=True, timeout=NPM_TIMEOUT_SECONDS
+                [npm, "pack", package, "--silent"],
+                cwd=folder,
+                capture_output=True,
+                text=True,
+                timeout=NPM_TIMEOUT_SECONDS,
             )
     except subprocess.TimeoutExpired as error:
         raise Unreachable(f"npm gave no {package} within {NPM_TIMEOUT_SECONDS} s") from error

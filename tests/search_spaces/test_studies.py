@@ -1,0 +1,82 @@
+"""Every study is imported, every recipe of every budget is built, and one step of each is trained."""
+
+import importlib
+
+import pytest
+import torch
+
+from search_spaces.study import Study
+from trainables import UserError
+from trainables.data.images import Images, Split
+from trainables.training import Run
+
+STUDIES = ("cifar_resnet", "digits_cnn")
+BUDGETS = [
+    pytest.param(study, id=f"{name}-{budget}")
+    for name in STUDIES
+    for budget, study in importlib.import_module(f"search_spaces.{name}").BUDGETS.items()
+]
+
+
+def random_images(study: Study, samples: int) -> Images:
+    """Random pixels in the shape of the study's data: one batch of it."""
+    data = study.task.data
+    split = Split(
+        torch.randint(0, 256, (samples, *data.input_shape), dtype=torch.uint8), torch.arange(samples) % data.classes
+    )
+    few = Split(split.images[:10], split.labels[:10])
+    channels = data.input_shape[0]
+    return Images(split, few, few, (0.5,) * channels, (0.25,) * channels)
+
+
+@pytest.mark.parametrize("study", BUDGETS)
+def test_every_technique_trains_a_step(study: Study) -> None:
+    study.check(workers=1)
+    size = min(study.batch_sizes)
+    for recipe in study.techniques.values():
+        run = Run(study.task, recipe, random_images(study, size), size, study.first_learning_rate, seed=0)
+        metrics = run.train_epoch()
+        assert metrics.steps == 1
+        assert metrics.status == "running"
+
+
+@pytest.mark.parametrize("study", BUDGETS)
+def test_a_plan_starts_at_the_smallest_batch_size(study: Study) -> None:
+    plan = study.plan()
+    assert plan.question.baseline.batch_size == min(study.batch_sizes)
+    assert all(ratios[0] == 1.0 for ratios in plan.question.rules.values())
+
+
+def test_the_paper_budget_is_the_papers_setting() -> None:
+    paper = importlib.import_module("search_spaces.cifar_resnet").BUDGETS["paper"]
+    assert paper.task.epochs == 200
+    assert (min(paper.batch_sizes), max(paper.batch_sizes)) == (32, 4096)
+    assert paper.task.data.train_samples == 50_000
+    assert paper.task.data.judge_on == "test"
+    recipe = paper.techniques["warmup_norm32"]
+    assert recipe.peak_learning_rate(0.025, 1024) == pytest.approx(0.8)
+    assert repr(recipe.optimizer) == "SGD(momentum=0.9, weight_decay=0.0005, nesterov=False)"
+
+
+def test_a_study_file_says_its_question_command_and_cost() -> None:
+    for name in STUDIES:
+        doc = importlib.import_module(f"search_spaces.{name}").__doc__
+        assert doc.splitlines()[0].endswith("?")
+        assert f"python -m search_spaces.{name}" in doc
+        assert "minutes" in doc
+
+
+@pytest.mark.parametrize(
+    ("choices", "words"),
+    [
+        ({"tolerance": 0.0}, "tolerance 0: must be above 0"),
+        ({"resolution": 1.0}, "resolution 1: must be a factor above 1"),
+        ({"seeds": 1}, "seeds 1: must be at least 2"),
+        ({"learning_rates": (0.5, 0.5)}, "an empty range"),
+        ({"batch_sizes": (16, 2048)}, "batch size 2048: must be 1 to 1,024, the training samples"),
+    ],
+)
+def test_choices_that_make_no_study_are_refused(choices: dict[str, object], words: str) -> None:
+    study = importlib.import_module("search_spaces.digits_cnn").BUDGETS["quick"]
+    with pytest.raises(UserError, match=words):
+        study.with_choices(**choices).check(workers=1)

