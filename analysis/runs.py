@@ -21,6 +21,9 @@ STUDY_TAG = "study"
 """The study's name, on its parent run only."""
 
 
+_PARAMS = ("technique", "batch_size", "learning_rate", "seed")
+
+
 class StudyRuns(NamedTuple):
     """One study as MLflow holds it.
 
@@ -29,8 +32,8 @@ class StudyRuns(NamedTuple):
         parent_id: MLflow's id of the study's parent run.
         question: what it asked.
         params: of the parent run, as text.
-        frame: one row per run that has ended: run_id, technique, batch_size, learning_rate, seed, status, and every
-            metric of trainables.metrics by its name, NaN where it has no value.
+        frame: one row per run that has ended: run_id, technique, batch_size (at the start), learning_rate (the peak),
+            seed, status, and every other metric of trainables.metrics by its name, NaN where it has no value.
     """
 
     name: str
@@ -97,7 +100,7 @@ def load_runs(name: str, uri: str) -> StudyRuns:
         if not token:
             break
     rows = [_row(run) for run in reversed(children) if run.data.tags.get(STATUS_TAG) in STATUSES]
-    columns = ["run_id", "technique", "batch_size", "learning_rate", "seed", "status", *METRIC_NAMES]
+    columns = ["run_id", *_PARAMS, "status", *(name for name in METRIC_NAMES if name not in _PARAMS)]
     frame = pd.DataFrame(rows, columns=columns)
     question = Question.from_json(parent.data.tags[QUESTION_TAG])
     return StudyRuns(name, parent.info.run_id, question, parent.data.params, frame)

@@ -16,9 +16,6 @@ MOST_CONCURRENT_TRIALS = 4
 _HELPER_CPUS = 2
 """Logical CPUs declared on an embedded cluster beyond what workers reserve, for the trials and Ray Train's helpers."""
 
-_TRIAL_CPUS = 0.001
-"""Logical CPUs of the actor that owns a worker group; it only waits."""
-
 
 @dataclass(frozen=True)
 class Capacity:
@@ -106,7 +103,8 @@ def allot(
         f"GPUs per worker {gpus:g}: {trials_words} x {gpus:g} = {asked * gpus:g} GPUs asked, "
         f"{capacity.gpus:g} available",
     )
-    threads = max(1, capacity.cpus // asked) if not gpus else 1
+    spare = 1 if capacity.address else 0  # an embedded cluster declares its own spare CPUs
+    threads = 1 if gpus else max(1, (capacity.cpus - spare) // asked)
     return Allotment(GroupSize(workers, gpus, threads), trials)
 
 
@@ -137,5 +135,7 @@ def stop() -> None:
 
 
 def trial_resources() -> dict[str, float]:
-    """What a trial's own actor reserves; its worker group reserves the rest."""
-    return {"CPU": _TRIAL_CPUS}
+    """What a trial's own actor reserves: a byte, since it only waits, and a CPU kept for it could keep its workers from
+    starting. Its worker group reserves the rest.
+    """
+    return {"memory": 1}

@@ -31,7 +31,8 @@ def main(budgets: Mapping[str, Study]) -> None:
     """Run a study from the command line and leave: 0, 2 for what the user can mend, 130 for Ctrl-C."""
     signal.signal(signal.SIGTERM, _interrupt)
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
-    logging.getLogger("ray").setLevel(logging.ERROR)
+    for library, level in (("ray", logging.ERROR), ("mlflow", logging.WARNING), ("alembic", logging.WARNING)):
+        logging.getLogger(library).setLevel(level)
     warnings.filterwarnings("ignore", module="optuna")
     console = Console()
     code = 0

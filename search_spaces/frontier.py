@@ -7,7 +7,7 @@ size the question is where, on the axis of log2 learning rate, runs stop holding
    down to the resolution. Run its other seeds at the best.
 2. At every batch size, in ascending order, run what the rules prescribe.
 3. Climb from the highest rate that holds until one fails, then bisect; measure again, with another seed, what is
-undecided.
+   undecided.
 4. Where nothing holds, look for that batch size's own best, and for the edge against that instead.
 """
 

@@ -166,8 +166,8 @@ class TPEProposer:
         for group in sorted(others, key=lambda group: sum(run.group == group for run in runs)):
             if sum(run.group == group for run in runs) < self._share:
                 wanted = [question.prescription(rule, group, yardstick.learning_rate) for rule in question.rules]
-                unasked = [rate for rate in wanted if rate is not None and Proposal(group, rate, 0) not in runs]
-                return group, (unasked[0] if unasked else None), 0
+                unasked = [rate for rate in wanted if rate is not None and Proposal(group, rate, 1) not in runs]
+                return (group, unasked[0], 1) if unasked else (group, None, 0)
         return Answer.WAIT if self._running else Answer.OVER
 
 

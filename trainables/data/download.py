@@ -19,15 +19,13 @@ class Unreachable(Exception):
 
 
 def download(url: str, path: Path) -> None:
-    """Fetch url into path, whole or not at all, with progress on standard error.
+    """Fetch url into path, whole or not at all, with progress on standard output.
 
     Raises:
         Unreachable: no connection within 10 seconds, a broken one, or an answer other than the file.
     """
     partial = path.with_suffix(path.suffix + ".partial")
-    bar = Progress(
-        TextColumn(path.name), BarColumn(), DownloadColumn(), TransferSpeedColumn(), console=Console(stderr=True)
-    )
+    bar = Progress(TextColumn(path.name), BarColumn(), DownloadColumn(), TransferSpeedColumn(), console=Console())
     try:
         with requests.get(url, stream=True, timeout=(CONNECT_TIMEOUT_SECONDS, READ_TIMEOUT_SECONDS)) as answer:
             answer.raise_for_status()
@@ -56,7 +54,7 @@ def npm_pack(package: str, folder: Path) -> Path:
     if npm is None:
         raise Unreachable(f"the npm package {package} needs the `npm` client, which is not installed")
     try:
-        with Console(stderr=True).status(f"npm pack {package}"):
+        with Console().status(f"npm pack {package}"):
             done = subprocess.run(
                 [npm, "pack", package, "--silent"],
                 cwd=folder,

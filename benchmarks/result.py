@@ -1,0 +1,26 @@
+"""What a benchmark prints: a table, and with --json one object last."""
+
+import json
+import os
+import platform
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from statistics import median
+from typing import Any
+
+
+def machine() -> dict[str, Any]:
+    """Where the figures were measured."""
+    libraries = {name: version(name) for name in ("ray", "torch", "optuna", "mlflow")}
+    return {"cpus": len(os.sched_getaffinity(0)), "python": platform.python_version(), **libraries}
+
+
+def show(ratios: Mapping[str, float], raw: Mapping[str, Sequence[float]], as_json: bool) -> None:
+    """Print medians of the raw seconds, then the ratios."""
+    for name, seconds in raw.items():
+        listed = " ".join(f"{value:.3g}" for value in seconds)
+        print(f"{name:<32} median {median(seconds):8.3f}   of {len(seconds)}: {listed}")
+    for name, ratio in ratios.items():
+        print(f"{name:<32} {ratio:8.1f}x")
+    if as_json:
+        print(json.dumps({"ratios": dict(ratios), "raw": {k: list(v) for k, v in raw.items()}, "machine": machine()}))

@@ -1,0 +1,147 @@
+"""How much does a trial cost beyond its own work, on a warm worker group and in the documented way?
+
+    python -m benchmarks.trial_overhead [--json] [--quick]
+
+Both arms train the same trivial runs under Ray Tune, one at a time, with one worker each: a tiny network on 64 digits
+for one epoch, built by the same code.
+
+    warm        the Trainable of this project: one Ray Train run that outlives its trials
+    documented  a Tune function that calls TorchTrainer(...).fit(), reporting through TuneReportCallback
+
+Overhead is the time from one trial's end to the next one's, less the seconds its run trains and evaluates. The arms
+alternate in one cluster, five pairs (one with --quick). A warm arm runs 20 trials; the first, which starts the group,
+is shown apart (`start`). A documented arm takes half a minute a trial, so it is one trial, timed from Tuner.fit to its
+return, less its work and less what the same Tuner.fit takes with a function that does nothing. At the end no actor and
+no placement group of either arm may be left.
+"""
+
+import argparse
+import os
+import tempfile
+import time
+from statistics import median
+
+import ray
+import ray.train
+import torch
+from ray import tune
+from ray.train.torch import TorchTrainer
+from ray.tune.integration.ray_train import TuneReportCallback
+from ray.util import placement_group_table
+
+from benchmarks.result import show
+from search_spaces.cluster import trial_resources
+from trainables import Recipe, Task, train
+from trainables.data import Digits
+from trainables.models import SmallCNN
+from trainables.trial import Trial
+from trainables.worker_group import GroupSize
+
+TASK = Task(SmallCNN(width=2), Digits(train_samples=64, validation_samples=64), epochs=1)
+RECIPE = Recipe()
+CONFIG = {"technique": "plain", "batch_size": 32, "learning_rate": 0.1, "seed": 0}
+
+
+class Clock(tune.Callback):
+    """When each trial ended, and how many seconds of it were its own work."""
+
+    def __init__(self) -> None:
+        self.ends: list[float] = []
+        self.work: list[float] = []
+
+    def on_trial_complete(self, iteration, trials, trial, **info) -> None:
+        self.ends.append(time.perf_counter())
+        result = trial.last_result
+        self.work.append(result.get("train_seconds", 0.0) + result.get("evaluation_seconds", 0.0))
+
+
+def warm(trials: int) -> tuple[list[float], float]:
+    """Overhead of each trial after the first, and the first's time, seconds."""
+    shared = {"task": TASK, "techniques": {"plain": RECIPE}, "data_dir": "", "size": GroupSize()}
+    trainable = tune.with_resources(
+        tune.with_parameters(Trial, shared=shared), tune.PlacementGroupFactory([trial_resources()])
+    )
+    start, clock = time.perf_counter(), Clock()
+    _fit(trainable, clock, samples=trials, reuse_actors=True)
+    gaps = [end - before for before, end in zip(clock.ends, clock.ends[1:], strict=False)]
+    return [gap - work for gap, work in zip(gaps, clock.work[1:], strict=True)], clock.ends[0] - start
+
+
+def documented() -> float:
+    """Overhead of one trial, seconds."""
+
+    def trial(config: dict) -> None:
+        TorchTrainer(
+            _worker,
+            train_loop_config=config,
+            scaling_config=ray.train.ScalingConfig(num_workers=1),
+            run_config=ray.train.RunConfig(
+                name="documented", storage_path=tempfile.mkdtemp(dir=config["folder"]), callbacks=[TuneReportCallback()]
+            ),
+        ).fit()
+
+    def nothing(_config: dict) -> None:
+        tune.report({"train_seconds": 0.0})
+
+    with tempfile.TemporaryDirectory() as folder:
+        seconds = []
+        for function in (trial, nothing):
+            clock, start = Clock(), time.perf_counter()
+            trainable = tune.with_resources(function, tune.PlacementGroupFactory([trial_resources()]))
+            _fit(trainable, clock, samples=1, reuse_actors=False, config={"folder": folder})
+            seconds.append(time.perf_counter() - start - clock.work[0])
+    return seconds[0] - seconds[1]
+
+
+def _worker(_config: dict) -> None:
+    torch.set_num_threads(1)
+    last = train(TASK, RECIPE, batch_size=32, learning_rate=0.1).epochs[-1]
+    ray.train.report(last.numbers())
+
+
+def _fit(trainable: object, clock: Clock, samples: int, reuse_actors: bool, config: dict | None = None) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        results = tune.Tuner(
+            trainable,
+            param_space={**CONFIG, **(config or {})},
+            tune_config=tune.TuneConfig(num_samples=samples, max_concurrent_trials=1, reuse_actors=reuse_actors),
+            run_config=tune.RunConfig(storage_path=folder, callbacks=[clock], verbose=0),
+        ).fit()
+        assert not results.errors, results.errors
+
+
+def left_behind() -> dict[str, list[str]]:
+    """Ray actors and placement groups that outlived their trials, given ten seconds to go."""
+    for _ in range(50):
+        actors = [actor["ActorClassName"] for actor in ray._private.state.actors().values() if actor["State"] != "DEAD"]
+        actors = [name for name in actors if name != "_AutoscalingCoordinatorActor"]  # Ray keeps one per cluster
+        groups = [group["state"] for group in placement_group_table().values() if group["state"] != "REMOVED"]
+        if not actors and not groups:
+            break
+        time.sleep(0.2)
+    return {"actors": actors, "placement_groups": groups}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", action="store_true", help="print one JSON object last")
+    parser.add_argument("--quick", action="store_true", help="one pair and fewer trials")
+    options = parser.parse_args()
+    os.environ["RAY_TRAIN_ENABLE_PREEMPTION_WATCHER"] = os.environ["RAY_TRAIN_METRICS_ENABLED"] = "0"
+    os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
+    ray.init(address="local", num_cpus=4, include_dashboard=False, log_to_driver=False, logging_level="ERROR")
+    raw: dict[str, list[float]] = {"warm": [], "documented": [], "start": []}
+    for _ in range(1 if options.quick else 5):
+        overheads, start = warm(5 if options.quick else 20)
+        raw["warm"].append(median(overheads))
+        raw["start"].append(start)
+        raw["documented"].append(documented())
+    left = left_behind()
+    ray.shutdown()
+    print(f"left behind: {left}")
+    show({"trial_overhead": median(raw["documented"]) / median(raw["warm"])}, raw, options.json)
+    assert not any(left.values()), left
+
+
+if __name__ == "__main__":
+    main()

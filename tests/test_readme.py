@@ -1,0 +1,36 @@
+"""What the README says must be so."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+
+
+def test_the_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    exec(compile(example, "README.md", "exec"), {})
+    status, accuracies = capsys.readouterr().out.split(" ", 1)
+    assert status == "done"
+    assert eval(accuracies)[-1] > 0.8
+
+
+def test_its_commands_exist() -> None:
+    for module in re.findall(r"python -m ([\w.]+)", README):
+        assert module == "venv" or (ROOT / (module.replace(".", "/") + ".py")).exists()
+
+
+def test_every_dependency_is_imported_somewhere() -> None:
+    names = {"pillow": "PIL", "scikit-learn": "sklearn"}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    code = "\n".join(
+        path.read_text()
+        for package in ("trainables", "analysis", "search_spaces")
+        for path in (ROOT / package).rglob("*.py")
+    )
+    for requirement in project["dependencies"]:
+        name = re.match(r"[\w-]+", requirement).group()
+        assert re.search(rf"^\s*(import|from) {names.get(name, name)}\b", code, re.MULTILINE), name
