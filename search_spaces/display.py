@@ -1,4 +1,4 @@
-"""What is shown while a study runs: a live line per running trial on a terminal, plain lines elsewhere, and an ETA."""
+"""What is shown while a study runs: a live line per running trial on a terminal, plain lines elsewhere."""
 
 import time
 from collections.abc import Mapping
@@ -21,6 +21,11 @@ class _Running:
     metrics: Mapping[str, float] = field(default_factory=dict)
     printed: float = 0.0
 
+    @property
+    def seconds(self) -> float:
+        """Its own work so far; starting the worker group, which is done once, is not in it."""
+        return self.metrics.get("train_seconds", 0.0) + self.metrics.get("evaluation_seconds", 0.0)
+
 
 class Display:
     """Draws running trials.
@@ -40,6 +45,7 @@ class Display:
         self._estimate = seconds_per_run
         self._begun = time.monotonic()
         self._running: dict[str, _Running] = {}
+        self._ended = 0
         self._seconds: list[float] = []
         self._live = Live(console=console, get_renderable=self._draw, refresh_per_second=2, transient=True)
 
@@ -68,9 +74,12 @@ class Display:
     def end(self, trial_id: str, status: str, error: str) -> None:
         """A trial has ended."""
         running = self._running.pop(trial_id)
-        self._seconds.append(time.monotonic() - running.started)
-        count = f"[{len(self._seconds)}/{self._most_runs}]"
-        text = Text(f"{count:>8} {running.name:<44} {self._describe(running)}  {status}  {error}".rstrip())
+        self._ended += 1
+        if running.seconds:
+            self._seconds.append(running.seconds)
+        count = f"[{self._ended}/{self._most_runs}]"
+        accuracy = f"{running.metrics['validation_accuracy']:7.2%}" if running.metrics else " " * 7
+        text = Text(f"{count:>8} {running.name:<40} {accuracy}  {status}  {error}".rstrip())
         text.append(f"   {self._eta()}", style="dim")
         self._console.print(text, highlight=False, soft_wrap=True)
 
@@ -86,20 +95,19 @@ class Display:
 
     def _eta(self) -> str:
         """At most how long the rest takes, from the runs that have ended."""
-        done = sum(self._seconds) / len(self._seconds) if self._seconds else self._estimate
-        if done is None:
-            return "ETA unknown until a run has ended"
-        left = self._most_runs - len(self._seconds)
-        under_way = sum(min(done, time.monotonic() - running.started) for running in self._running.values())
-        seconds = max(0.0, left * done - under_way) / self._concurrent
-        return f"ETA at most {clock(seconds)}"
+        a_run = sum(self._seconds) / len(self._seconds) if self._seconds else self._estimate
+        if a_run is None:
+            return "time left unknown until a run has ended"
+        under_way = sum(min(a_run, running.seconds) for running in self._running.values())
+        seconds = max(0.0, (self._most_runs - self._ended) * a_run - under_way) / self._concurrent
+        return f"at most {clock(seconds)} left"
 
     def _draw(self) -> Group:
         table = Table.grid(padding=(0, 2))
         for running in self._running.values():
             table.add_row(running.name, self._describe(running), f"{clock(time.monotonic() - running.started)}")
         elapsed = clock(time.monotonic() - self._begun)
-        footer = f"{len(self._seconds)} of at most {self._most_runs} runs  elapsed {elapsed}  {self._eta()}"
+        footer = f"{self._ended} of at most {self._most_runs} runs  elapsed {elapsed}  {self._eta()}"
         waiting = [] if self._running else [Text("starting the worker groups (20 to 50 s, once)", style="dim")]
         return Group(table, *waiting, Text(footer, style="bold"))
 
