@@ -58,7 +58,7 @@ class Answer(NamedTuple):
     """
 
     yardstick: Baseline | None
-    noise: Noise
+    noise: Noise | None
     groups: list[GroupAnswer]
     laws: dict[str, PowerLaw | str]
     breaks: dict[tuple[str, str], int | None]
@@ -71,9 +71,9 @@ class Answer(NamedTuple):
 def answer(question: Question, outcomes: Sequence[Outcome]) -> Answer:
     """Everything the report says, from the runs alone."""
     yardstick = baseline(outcomes, question.baseline)
-    spread = noise(outcomes, question.validation_samples)
     if yardstick is None or not yardstick.accuracies:
-        return Answer(None, spread, [], {}, {})
+        return Answer(None, None, [], {}, {})
+    spread = noise(outcomes, yardstick, question.tolerance, question.validation_samples)
     groups = [_answer(question, outcomes, group, yardstick, spread) for group in question.groups]
     laws: dict[str, PowerLaw | str] = {}
     breaks: dict[tuple[str, str], int | None] = {}

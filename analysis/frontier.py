@@ -4,10 +4,12 @@ Defined once, here, for the search and for the report. A learning rate is scalab
 accuracy over seeds is at least A0 - tolerance, where A0 is the baseline's accuracy. The verdict on one learning rate
 rests on the bounds of its margin, accuracy - (A0 - tolerance):
 
-    margin -+ t * s * sqrt(1/n + 1/n0)
+    margin -+ max(t * s, z * floor) * sqrt(1/n + 1/n0)
 
-with n runs here, n0 runs behind A0, s the deviation of one run, and t Student's 95 % point: each bound is missed once
-in twenty, so the interval between the highest learning rate that holds and the lowest that fails above it covers 90 %.
+with n runs here, n0 runs behind A0, s the deviation of one run between seeds and t Student's 95 % point for the runs it
+was estimated from, floor the deviation that the evaluation set's size alone causes and z the normal 95 % point. Each
+bound is missed once in twenty, so the interval between the highest learning rate that holds and the lowest that fails
+above it covers 90 %.
 """
 
 import math
@@ -64,10 +66,33 @@ class Reference(NamedTuple):
 
 
 class Noise(NamedTuple):
-    """Standard deviation of one run's accuracy, and the degrees of freedom it was estimated with."""
+    """What one run's accuracy varies by.
 
-    deviation: float
+    Attributes:
+        squares: sum of squared deviations from the mean of each learning rate.
+        freedom: degrees of freedom of that sum.
+        floor: standard deviation that sampling so few validation samples causes, sqrt(p(1 - p)/N).
+        pooled_from: the mean accuracy that a learning rate needs for its runs to be part of the sum.
+    """
+
+    squares: float
     freedom: int
+    floor: float
+    pooled_from: float
+
+    @property
+    def deviation(self) -> float:
+        """Standard deviation of one run."""
+        return max(math.sqrt(self.squares / self.freedom) if self.freedom else 0.0, self.floor)
+
+    def reach(self, point: "Point") -> float:
+        """Half of a 90 % interval of one run at that point, whose own runs count even where they are not in the pool."""
+        squares, freedom = self.squares, self.freedom
+        if point.accuracy < self.pooled_from:
+            squares += _squares(point.accuracies)
+            freedom += len(point.accuracies) - 1
+        student = float(stats.t.ppf(CONFIDENCE, freedom)) * math.sqrt(squares / freedom) if freedom else 0.0
+        return max(student, float(stats.norm.ppf(CONFIDENCE)) * self.floor)
 
 
 class Verdict(StrEnum):
@@ -190,30 +215,36 @@ def baseline(outcomes: Iterable[Outcome], group: Group) -> Baseline | None:
     )
 
 
-def noise(outcomes: Iterable[Outcome], validation_samples: int) -> Noise:
-    """What one run's accuracy varies by.
+def noise(outcomes: Iterable[Outcome], yardstick: Baseline, tolerance: float, validation_samples: int) -> Noise:
+    """What one run's accuracy varies by, from every learning rate that ran with more than one seed.
 
-    The variance between seeds at the same learning rate, pooled over all learning rates that ran more than once without
-    diverging; at least the sampling variance p(1 - p)/N of N validation samples, below which an estimate from so few
-    seeds is not believed.
+    Only learning rates that reach A0 - tolerance on average are pooled: near the edge runs scatter far more, and would
+    blur the verdict on all others.
     """
     runs: dict[tuple[Group, float], list[float]] = defaultdict(list)
     for outcome in outcomes:
         if outcome.status == DONE:
             runs[outcome.group, outcome.learning_rate].append(outcome.accuracy)
-    freedom = sum(len(accuracies) - 1 for accuracies in runs.values())
-    means = {key: sum(accuracies) / len(accuracies) for key, accuracies in runs.items()}
-    squares = sum((accuracy - means[key]) ** 2 for key, accuracies in runs.items() for accuracy in accuracies)
-    highest = max(means.values(), default=0.5)
-    floor = highest * (1 - highest) / validation_samples
-    return Noise(math.sqrt(max(squares / freedom if freedom else 0.0, floor)), max(1, freedom))
+    accuracy = yardstick.reference.accuracy
+    pooled_from = accuracy - tolerance
+    pool = [accuracies for accuracies in runs.values() if sum(accuracies) / len(accuracies) >= pooled_from]
+    return Noise(
+        squares=sum(_squares(accuracies) for accuracies in pool),
+        freedom=sum(len(accuracies) - 1 for accuracies in pool),
+        floor=math.sqrt(accuracy * (1 - accuracy) / validation_samples),
+        pooled_from=pooled_from,
+    )
+
+
+def _squares(accuracies: Sequence[float]) -> float:
+    mean = sum(accuracies) / len(accuracies)
+    return sum((accuracy - mean) ** 2 for accuracy in accuracies)
 
 
 def margin(point: Point, reference: Reference, tolerance: float, noise: Noise) -> Margin:
     """accuracy - (reference - tolerance), with its one-sided 95 % bounds; tolerance in accuracy, 0.01 for one point."""
     value = point.accuracy - (reference.accuracy - tolerance)
-    spread = noise.deviation * math.sqrt(1 / len(point.accuracies) + 1 / reference.runs)
-    reach = float(stats.t.ppf(CONFIDENCE, noise.freedom)) * spread
+    reach = noise.reach(point) * math.sqrt(1 / len(point.accuracies) + 1 / reference.runs)
     return Margin(value, value - reach, value + reach)
 
 

@@ -51,7 +51,7 @@ def title(runs: StudyRuns) -> str:
 
 def _print(runs: StudyRuns, found: Answer, console: Console) -> None:
     question = runs.question
-    if found.yardstick is None:
+    if found.yardstick is None or found.noise is None:
         _say(console, f"\n{runs.name}: the baseline's seeds have not run, so there is nothing to judge against yet.")
         return
     yardstick, spread = found.yardstick, found.noise

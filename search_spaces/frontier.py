@@ -144,7 +144,7 @@ def _around_best(plan: Plan, known: Sequence[Point], step: float) -> Iterator[fl
 
 def _search(plan: Plan, group: Group, finished: Sequence[Outcome], yardstick: Baseline) -> Iterator[Proposal]:
     """The next questions of one group, all of whose runs have finished."""
-    spread = noise(finished, plan.question.validation_samples)
+    spread = noise(finished, yardstick, plan.question.tolerance, plan.question.validation_samples)
     known = points(finished, group)
     scalable = verdicts(known, yardstick.reference, plan.question.tolerance, spread)
     if Verdict.HOLDS in scalable.values():
