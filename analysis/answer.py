@@ -96,14 +96,16 @@ def _answer(
     for rule in question.rules:
         prescribed = question.prescription(rule, group, yardstick.learning_rate)
         rules[rule] = (prescribed, found.get(prescribed) if prescribed is not None else None)
+    scalable = edge(known, found, question.resolution, question.learning_rates)
+    why = why_it_stopped(outcomes, group, yardstick, question.tolerance, spread)
     return GroupAnswer(
         group=group,
         known=known,
         found=found,
         best=best(known),
         competitive=edge(known, competitive, question.resolution, question.learning_rates),
-        scalable=edge(known, found, question.resolution, question.learning_rates),
-        why=why_it_stopped(outcomes, group, yardstick, question.tolerance, spread),
+        scalable=scalable,
+        why=why if "none" in scalable.flags or not known else "",
         rules=rules,
     )
 

@@ -86,7 +86,7 @@ class Noise(NamedTuple):
         return max(math.sqrt(self.squares / self.freedom) if self.freedom else 0.0, self.floor)
 
     def reach(self, point: "Point") -> float:
-        """Half of a 90 % interval of one run at that point, whose own runs count even where they are not in the pool."""
+        """Half of a 90 % interval of one run at that point; its own runs count even where they are not pooled."""
         squares, freedom = self.squares, self.freedom
         if point.accuracy < self.pooled_from:
             squares += _squares(point.accuracies)

@@ -29,9 +29,9 @@ class Question:
     rules: dict[str, tuple[float, ...]]
 
     def inside(self, learning_rate: float) -> float:
-        """The learning rate, moved into the searched range, to 6 digits: rates that agree in them are one."""
+        """The learning rate to 6 digits, since rates that agree in them are one, moved into the searched range."""
         low, high = self.learning_rates
-        return float(f"{min(max(learning_rate, low), high):.6g}")
+        return min(max(float(f"{learning_rate:.6g}"), low), high)
 
     def prescription(self, rule: str, group: Group, base: float) -> float | None:
         """What a rule prescribes for a group, given the baseline's best learning rate; None outside the range."""

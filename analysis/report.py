@@ -32,9 +32,12 @@ class Files(NamedTuple):
 def report(runs: StudyRuns, folder: Path, console: Console) -> Files:
     """Print the answer, and write frontier.csv and frontier.png into the folder."""
     found = answer(runs.question, runs.outcomes())
-    folder.mkdir(parents=True, exist_ok=True)
     table = folder / "frontier.csv"
-    found.frame().to_csv(table, index=False)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        found.frame().to_csv(table, index=False)
+    except OSError as error:
+        raise UserError(f"results directory {folder}: cannot be written ({error.strerror})") from error
     _print(runs, found, console)
     if found.yardstick is None:
         return Files(table, None)
@@ -120,7 +123,9 @@ def conclusions(question: Question, found: Answer) -> list[str]:
         mine = [each for each in found.groups if each.group.technique == technique]
         scalable = [each.group.batch_size for each in mine if each.scalable.held is not None]
         largest = f"{max(scalable)}" if scalable else "none"
-        lines.append(f"{technique}: largest scalable batch size: {largest}.")
+        unsure = [str(each.group.batch_size) for each in mine if each.scalable == Edge(None, None, ("undecided",))]
+        doubt = f" (undecided at {', '.join(unsure)})" if unsure else ""
+        lines.append(f"{technique}: largest batch size seen to scale: {largest}{doubt}.")
         last = mine[-1]
         size = last.group.batch_size
         if last.scalable.held is not None:

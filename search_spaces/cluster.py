@@ -23,11 +23,13 @@ class Capacity:
 
     Attributes:
         cpus, gpus: logical.
+        node_cpus: of the smallest node that has any; a worker lives on one node.
         address: of the cluster joined; None where one will be embedded.
     """
 
     cpus: int
     gpus: float
+    node_cpus: int
     address: str | None
 
     @property
@@ -47,7 +49,8 @@ def find_capacity() -> Capacity:
     if address in (None, "", "local"):
         import torch
 
-        return Capacity(len(os.sched_getaffinity(0)), torch.cuda.device_count(), None)
+        cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return Capacity(cpus, torch.cuda.device_count(), cpus, None)
     try:
         ray.init(address=address, logging_level=logging.WARNING, log_to_driver=False)
     except (ConnectionError, RuntimeError, ValueError) as error:
@@ -57,7 +60,9 @@ def find_capacity() -> Capacity:
     grown = ray_state.get_max_resources_from_cluster_config() or {}
     cpus = max(now.get("CPU", 0), min(grown.get("CPU", 0), 10_000))
     gpus = max(now.get("GPU", 0), min(grown.get("GPU", 0), 10_000))
-    return Capacity(int(cpus), gpus, ray.get_runtime_context().gcs_address)
+    nodes = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
+    smallest = min((node_cpus for node_cpus in nodes if node_cpus), default=1)
+    return Capacity(int(cpus), gpus, smallest, ray.get_runtime_context().gcs_address)
 
 
 @dataclass(frozen=True)
@@ -88,9 +93,11 @@ def allot(
     )
     require(gpus_per_worker is None or gpus_per_worker >= 0, f"GPUs per worker {gpus_per_worker}: must be at least 0")
     gpus = gpus_per_worker if gpus_per_worker is not None else (1.0 if capacity.gpus else 0.0)
+    require(gpus <= 1 or gpus == int(gpus), f"GPUs per worker {gpus:g}: must be a whole number or a fraction below 1")
     fit = capacity.cpus // workers
     if gpus:
-        fit = min(fit, int(capacity.gpus / (workers * gpus) + 1e-9))
+        seats = int(capacity.gpus // gpus) if gpus >= 1 else int(capacity.gpus) * int(1 / gpus + 1e-9)
+        fit = min(fit, seats // workers)
     trials = concurrent_trials or max(1, min(fit, most_runs, fit if gpus else MOST_CONCURRENT_TRIALS))
     asked = trials * workers
     trials_words = f"{trials} concurrent trial{'s' * (trials > 1)} x {workers} worker{'s' * (workers > 1)}"
@@ -104,7 +111,7 @@ def allot(
         f"{capacity.gpus:g} available",
     )
     spare = 1 if capacity.address else 0  # an embedded cluster declares its own spare CPUs
-    threads = 1 if gpus else max(1, (capacity.cpus - spare) // asked)
+    threads = 1 if gpus else max(1, min((capacity.cpus - spare) // asked, capacity.node_cpus))
     return Allotment(GroupSize(workers, gpus, threads), trials)
 
 

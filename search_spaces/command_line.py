@@ -85,7 +85,7 @@ def run_command(budgets: Mapping[str, Study], options: argparse.Namespace, conso
     allotment = allot(capacity, options.workers, options.concurrent_trials, options.gpus_per_worker, most_runs)
     uri = _tracking_uri(options.tracking_uri)
     results = Path(options.results_dir) / study.name
-    seconds = None if capacity.address else seconds_per_run(study, allotment.size.threads_per_worker)
+    seconds = None if capacity.address else seconds_per_run(study, allotment.size)
     _print_plan(study, budget, options, capacity, allotment, most_runs, seconds, uri, results, console)
     if options.dry_run:
         return
@@ -103,7 +103,10 @@ def run_command(budgets: Mapping[str, Study], options: argparse.Namespace, conso
     from search_spaces.tuning import Search, run
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    storage = optuna.storages.RDBStorage(f"sqlite:///{results.absolute() / 'optuna.db'}")
+    try:
+        storage = optuna.storages.RDBStorage(f"sqlite:///{results.absolute() / 'optuna.db'}")
+    except Exception as error:
+        raise UserError(f"{results / 'optuna.db'}: cannot be opened ({str(error).splitlines()[0]})") from error
     artifacts = None if uri.startswith("http") else results.absolute() / "artifacts"
     params = _params(study, budget, options, allotment)
     tracker = Tracker(client, study.name, study.plan().question.to_json(), params, artifacts)
@@ -122,6 +125,7 @@ def run_command(budgets: Mapping[str, Study], options: argparse.Namespace, conso
         status = DONE
         _report(study, uri, results, tracker, console)
     except KeyboardInterrupt:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         kept = (
             f"{tracker.finished} finished runs are kept in {uri}; `python -m analysis.report {study.name}` reads them"
         )

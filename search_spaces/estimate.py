@@ -7,14 +7,21 @@ import torch
 import torch.nn.functional as F
 
 from search_spaces.study import Study
+from trainables.worker_group import GroupSize
 
 PROBE_BATCH_SIZE = 64
 PROBE_STEPS = 3
 
 
-def seconds_per_run(study: Study, threads: int) -> float:
-    """Seconds that one worker with so many threads takes for a run: its epochs and the evaluation after each."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+def seconds_per_run(study: Study, size: GroupSize) -> float | None:
+    """Seconds that one worker takes for a run and the evaluation after each epoch; None where that cannot be told."""
+    try:
+        return _probe(study, torch.device("cuda" if size.gpus_per_worker else "cpu"), size.threads_per_worker)
+    except RuntimeError:  # out of memory, or a model that fails: the runs will say so
+        return None
+
+
+def _probe(study: Study, device: torch.device, threads: int) -> float:
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:

@@ -102,6 +102,8 @@ def _questions(plan: Plan, finished: Sequence[Outcome], running: Sequence[Propos
     if yardstick is None:
         return
     yield from fresh(Proposal(question.baseline, yardstick.learning_rate, seed) for seed in range(1, 1 + plan.seeds))
+    if any(run.group == question.baseline and run.seed == 0 for run in running):
+        return  # what the rules prescribe depends on the best that tuning finds
     tuning = sum(run.group == question.baseline and run.seed == 0 for run in asked) + plan.seeds
     fair = max(1, (plan.max_runs - tuning) // len(question.groups))
     for patient in (True, False):  # first every group its fair share, then what is left in ascending order

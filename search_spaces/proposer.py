@@ -96,7 +96,8 @@ class PolicyProposer:
         if isinstance(proposal, Answer):
             return proposal
         trial = self._study.ask(search_space(self._plan))
-        return trial, proposal_of(trial.params)
+        assert proposal_of(trial.params) == proposal, f"Optuna made {trial.params} of {proposal}"
+        return trial, proposal
 
     def tell(self, trial: optuna.Trial, outcome: Outcome) -> None:
         _tell(self._study, trial, outcome)
@@ -125,6 +126,8 @@ class TPEProposer:
 
     def ask(self) -> tuple[optuna.Trial, Proposal] | Answer:
         proposal = self._next()
+        if len(self._finished) + len(self._running) >= self._plan.max_runs:
+            proposal = Answer.WAIT if self._running else Answer.OVER
         if isinstance(proposal, Answer):
             return proposal
         group, fixed, seed = proposal
@@ -138,7 +141,7 @@ class TPEProposer:
         trial.suggest_categorical("batch_size", [group.batch_size])
         low, high = self._plan.question.learning_rates
         trial.suggest_float("learning_rate", low, high, log=True)
-        trial.suggest_int("seed", 0, _MOST_SEEDS)
+        trial.suggest_int("seed", 0, MOST_SEEDS)
         self._running[trial._trial_id] = proposal_of(trial.params)
         return trial, self._running[trial._trial_id]
 
@@ -171,7 +174,7 @@ class TPEProposer:
         return Answer.WAIT if self._running else Answer.OVER
 
 
-_MOST_SEEDS = 1000
+MOST_SEEDS = 1000
 
 
 def search_space(plan: Plan) -> dict[str, BaseDistribution]:
@@ -181,7 +184,7 @@ def search_space(plan: Plan) -> dict[str, BaseDistribution]:
         "technique": CategoricalDistribution(sorted({group.technique for group in question.groups})),
         "batch_size": CategoricalDistribution(sorted({group.batch_size for group in question.groups})),
         "learning_rate": FloatDistribution(*question.learning_rates, log=True),
-        "seed": IntDistribution(0, _MOST_SEEDS),
+        "seed": IntDistribution(0, MOST_SEEDS),
     }
 
 

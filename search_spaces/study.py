@@ -65,7 +65,7 @@ class Study:
             0 < self.tolerance < 1, f"tolerance {self.tolerance:g}: must be above 0 and below 1 (0.01 is one point)"
         )
         require(self.resolution > 1, f"resolution {self.resolution:g}: must be a factor above 1")
-        require(self.seeds >= 2, f"seeds {self.seeds}: must be at least 2, for A0 and its spread")
+        require(2 <= self.seeds <= 100, f"seeds {self.seeds}: must be 2 to 100; A0 and its spread need 2")
         require(self.seeds_near_margin >= 1, f"seeds near margin {self.seeds_near_margin}: must be at least 1")
         require(self.max_runs >= 1, f"max runs {self.max_runs}: must be at least 1")
         for batch_size in self.batch_sizes:

@@ -23,6 +23,9 @@ from trainables.metrics import DONE, FAILED, RUNNING, STATUSES
 _ENDINGS = {status: "FAILED" if status == FAILED else "FINISHED" for status in STATUSES}
 """How MLflow shows a run of each status; diverged, stopped and out-of-memory runs are finished measurements."""
 
+_REFUSALS = ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS")
+"""Answers that no second try will change."""
+
 
 def open_store(uri: str) -> mlflow.MlflowClient:
     """A client of a store that can be written to; creates the sqlite file and its tables where they are missing.
@@ -68,14 +71,18 @@ class Tracker:
         self._started: set[str] = set()
         self._runs: dict[str, str] = {}
         self.finished = 0
-        experiment = client.get_experiment_by_name(study)
-        location = artifacts.as_uri() if artifacts else None
-        self.experiment_id = (
-            experiment.experiment_id if experiment else client.create_experiment(study, artifact_location=location)
-        )
-        tags = {STUDY_TAG: study, QUESTION_TAG: question, "git_commit": _commit()}
-        self.parent_id = client.create_run(self.experiment_id, run_name=study, tags=tags).info.run_id
-        client.log_batch(self.parent_id, params=[Param(name, str(value)) for name, value in params.items()])
+        self._lost = 0
+        try:
+            experiment = client.get_experiment_by_name(study)
+            location = artifacts.as_uri() if artifacts else None
+            self.experiment_id = (
+                experiment.experiment_id if experiment else client.create_experiment(study, artifact_location=location)
+            )
+            tags = {STUDY_TAG: study, QUESTION_TAG: question, "git_commit": _commit()}
+            self.parent_id = client.create_run(self.experiment_id, run_name=study, tags=tags).info.run_id
+            client.log_batch(self.parent_id, params=[Param(name, str(value)) for name, value in params.items()])
+        except MlflowException as error:
+            raise UserError(f"study {study!r}: cannot be recorded in MLflow ({str(error).splitlines()[0]})") from error
 
     def start(self, trial_id: str, name: str, params: Mapping[str, Any]) -> None:
         """Create a trial's run, once."""
@@ -100,9 +107,14 @@ class Tracker:
 
     def end(self, trial_id: str, status: str) -> None:
         """A trial's run has ended, as one of metrics.STATUSES."""
-        self._write(lambda: self._client.set_tag(self._runs[trial_id], STATUS_TAG, status))
-        self._write(lambda: self._client.set_terminated(self._runs.pop(trial_id), _ENDINGS[status]))
-        self.finished += 1
+
+        def finish() -> None:
+            self._client.set_tag(self._runs[trial_id], STATUS_TAG, status)
+            self._client.set_terminated(self._runs[trial_id], _ENDINGS[status])
+            del self._runs[trial_id]
+            self.finished += 1
+
+        self._write(finish)
 
     def upload(self, path: Path) -> None:
         """Attach a file to the study's parent run."""
@@ -110,20 +122,29 @@ class Tracker:
 
     def close(self, status: str) -> int:
         """End the parent run, and as killed what still runs; the number of writes that never succeeded."""
-        for run_id in self._runs.values():
+        self._flush()
+        for run_id in list(self._runs.values()):
             self._write(partial(self._client.set_terminated, run_id, "KILLED"))
         self._write(lambda: self._client.set_tag(self.parent_id, STATUS_TAG, status))
         self._write(lambda: self._client.set_terminated(self.parent_id, "FINISHED" if status == DONE else "KILLED"))
-        return len(self._pending)
+        return len(self._pending) + self._lost
 
     def _write(self, write: Callable[[], object]) -> None:
-        """Do what is pending, oldest first, and this; what fails stays pending."""
+        """Do what is pending, oldest first, and then this."""
         self._pending.append(write)
+        self._flush()
+
+    def _flush(self) -> None:
+        """Do what is pending, oldest first; what fails stays pending, what is refused for good is lost."""
         while self._pending:
             try:
                 self._pending[0]()
-            except (MlflowException, OSError):
-                return
+            except (MlflowException, OSError) as error:
+                if getattr(error, "error_code", "") not in _REFUSALS:
+                    return
+                self._lost += 1
+            except KeyError:  # of a run whose creation was refused
+                self._lost += 1
             self._pending.pop(0)
 
 

@@ -95,6 +95,8 @@ class ProposerSearch(_LivesInTheDriver, Searcher):
         return params_of(answer[1])
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        if trial_id not in self._asked:  # told already: Tune reports a run that ended and then failed to save twice
+            return
         trial, proposal = self._asked.pop(trial_id)
         self._proposer.tell(trial, outcome_of(proposal, result or {}, error))
 

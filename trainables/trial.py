@@ -34,8 +34,10 @@ class Trial(tune.Trainable):
         """One epoch. A run that raises ends as `failed` or `out_of_memory`; the study goes on."""
         try:
             self._last = self._execute(TrainEpoch())
-            return {**self._last.numbers(), "status": self._last.status, tune.result.DONE: self._ended}
+            self._over = self._last.status != metrics.RUNNING
+            return {**self._last.numbers(), "status": self._last.status, tune.result.DONE: self._over}
         except RunFailed as error:
+            self._over = True
             kind = error.failure.kind
             status = metrics.OUT_OF_MEMORY if kind == "OutOfMemoryError" else metrics.FAILED
             chance = metrics.chance_accuracy(self._start.task.data.classes)
@@ -45,7 +47,7 @@ class Trial(tune.Trainable):
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """A run in progress is saved whole; one that has ended has nothing to go on from."""
-        if self._started and not self._ended:
+        if self._started and not self._over:
             Path(checkpoint_dir, STATE_FILE).write_bytes(self._execute(Save()))
 
     def load_checkpoint(self, checkpoint: Any) -> None:
@@ -56,10 +58,6 @@ class Trial(tune.Trainable):
     def cleanup(self) -> None:
         if self._group is not None:
             self._group.stop()
-
-    @property
-    def _ended(self) -> bool:
-        return self._last is not None and self._last.status != metrics.RUNNING
 
     def _begin(self, config: dict[str, Any]) -> None:
         """Note the run; its workers start it with its first order, so that a failure there is its own."""
@@ -72,7 +70,7 @@ class Trial(tune.Trainable):
             data_dir=self._shared["data_dir"],
         )
         self._last = None
-        self._started = False
+        self._started = self._over = False
 
     def _execute(self, order: TrainEpoch | Save | Load) -> Any:
         """Carry out an order on the run, which is begun first where it has not been."""

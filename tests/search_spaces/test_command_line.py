@@ -90,7 +90,15 @@ def test_digits_end_to_end(place: Place) -> None:
     """A study runs, answers, records, and its report is reproduced from MLflow alone."""
     done = place.run(*SMALL)
     assert done.returncode == 0, done.stdout + done.stderr
-    for words in ("embedded", "at most 10", "A0 =", "maximum", "linear", "largest scalable batch size", "mlflow ui"):
+    for words in (
+        "embedded",
+        "at most 10",
+        "A0 =",
+        "maximum",
+        "linear",
+        "largest batch size seen to scale",
+        "mlflow ui",
+    ):
         assert words in done.stdout
     results = place.folder / "results" / "digits_cnn"
     assert (results / "frontier.png").read_bytes().startswith(b"\x89PNG")
@@ -163,7 +171,7 @@ def test_ctrl_c_keeps_what_finished_and_leaves_nothing(place: Place) -> None:
     assert f"stopped: {len(runs.frame)} finished runs" in err
 
 
-@pytest.mark.parametrize("seconds", [4.0, 12.0])
+@pytest.mark.parametrize("seconds", [1.0, 12.0])
 def test_ctrl_c_while_starting(place: Place, seconds: float) -> None:
     """While it imports and plans, and while Ray starts."""
     process = place.start(*SMALL)

@@ -1,6 +1,7 @@
 """Searches on Optuna's storage."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import optuna
@@ -71,3 +72,16 @@ def test_runs_that_did_not_finish_are_not_told_as_complete(storage: RDBStorage) 
         trial, proposal = engine.ask()
         engine.tell(trial, Outcome(*proposal, status, 0.3, 0.3))
         assert optuna.load_study(study_name="s", storage=storage).trials[-1].state == state
+
+
+def test_bounds_of_many_digits_stay_inside_the_range(storage: RDBStorage) -> None:
+    the_plan = plan(resolution=2.0)
+    question = replace(the_plan.question, learning_rates=(0.0123456789, 1.2345678))
+    engine = proposer("grid", replace(the_plan, question=question), storage, "s")
+    rates = []
+    for _ in range(8):
+        trial, proposal = engine.ask()
+        rates.append(proposal.learning_rate)
+        engine.tell(trial, Outcome(*proposal, "done", 0.5, 0.5))
+    assert (rates[0], rates[7]) == (0.0123457, 1.2345678)
+    assert len(set(rates)) == 8

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import ray
 import torch
+from ray import tune
 from ray.util import placement_group_table
 from torch import nn
 
@@ -16,6 +17,7 @@ from trainables.decay import CosineDecay
 from trainables.models import SmallCNN
 from trainables.optimizers import SGD
 from trainables.training import Run
+from trainables.trial import Trial
 from trainables.worker_group import GroupSize, RunFailed, Save, Start, TrainEpoch, WorkerGroup
 
 TASK = Task(SmallCNN(width=4), Digits(train_samples=320, validation_samples=100), epochs=2)
@@ -102,3 +104,31 @@ def test_a_group_of_one_survives_a_run_that_raises() -> None:
     finally:
         group.stop()
     assert open_placement_groups() == []
+
+
+@dataclass(frozen=True)
+class Exhausting:
+    """An optimizer slot that needs more memory than there is."""
+
+    def __call__(self, parameters: object) -> torch.optim.Optimizer:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_run_out_of_memory_ends_as_such_and_the_next_one_runs(tmp_path: Path) -> None:
+    techniques = {"exhausting": Recipe(optimizer=Exhausting(), norm_batch_size=8), "good": RECIPE}
+    shared = {"task": TASK, "techniques": techniques, "data_dir": "", "size": GroupSize()}
+    config = {"technique": "exhausting", "batch_size": 32, "learning_rate": 0.1, "seed": 0}
+    trial = tune.with_parameters(Trial, shared=shared)(config)
+    try:
+        result = trial.step()
+        assert (result["status"], result["done"]) == ("out_of_memory", True)
+        assert "CUDA out of memory" in result["error"]
+        trial.save_checkpoint(str(tmp_path))
+        assert list(tmp_path.iterdir()) == []
+        assert trial.reset_config({**config, "technique": "good"})
+        assert trial.step()["status"] == "running"
+        trial.save_checkpoint(str(tmp_path))
+        assert (tmp_path / "run.pt").stat().st_size > 0
+    finally:
+        trial.cleanup()

