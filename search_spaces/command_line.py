@@ -75,9 +75,6 @@ def _parse(budgets: Mapping[str, Study]) -> argparse.Namespace:
 def run_command(budgets: Mapping[str, Study], options: argparse.Namespace, console: Console) -> None:
     """Check, print the plan, run, report."""
     begun = time.monotonic()
-    # Everything that can be refused without a cluster is refused before one is looked for.
-    for budget in [options.budget] if options.budget else list(budgets)[:1]:
-        _choose(budgets[budget], options)
     capacity = find_capacity()
     budget = options.budget or ("standard" if capacity.gpus and "standard" in budgets else next(iter(budgets)))
     study = _choose(budgets[budget], options)
