@@ -10,7 +10,8 @@ Budgets:
 
 Expect from quick: A0 near 50 % at batch size 16 with a learning rate of 0.05, an edge between 0.1 and 0.4 there, and no
 learning rate that reaches A0 less 3 points from batch size 64 on, where 6 epochs have too few steps. The paper's own
-answer: linear scaling with warm-up holds to 256, with normalisation batches of 32 to 1,024 (88.0 % against 88.3 % at 32).
+answer: linear scaling with warm-up holds to 256, with normalisation batches of 32 to 1,024 (88.0 % against 88.3 % at
+32).
 
 Source: Li and Sheng, "On the large-batch training of CIFAR-10", sections III-B and III-C, Tables I to III.
 """
