@@ -9,9 +9,8 @@ Budgets:
     paper     ResNet-18, all 50,000, 200 epochs, 32 to 4,096, judged on the test set as the paper does.
 
 Expect from quick: A0 near 50 % at batch size 16 with a learning rate of 0.05, an edge between 0.1 and 0.4 there, and no
-learning rate that reaches A0 less 3 points from batch size 64 on, where 6 epochs have too few steps. The paper's own
-answer: linear scaling with warm-up holds to 256, with normalisation batches of 32 to 1,024 (88.0 % against 88.3 % at
-32).
+learning rate that reaches A0 less 3 points from batch size 64 on, where training accuracy falls short too. The paper's
+answer: linear scaling with warm-up holds to 256, with normalisation batches of 32 to 1,024 (88.0 % against 88.3 %).
 
 Source: Li and Sheng, "On the large-batch training of CIFAR-10", sections III-B and III-C, Tables I to III.
 """
