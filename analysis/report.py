@@ -32,18 +32,30 @@ class Files(NamedTuple):
 def report(runs: StudyRuns, folder: Path, console: Console) -> Files:
     """Print the answer, and write frontier.csv and frontier.png into the folder."""
     found = answer(runs.question, runs.outcomes())
+    make_writable(folder)
     table = folder / "frontier.csv"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        found.frame().to_csv(table, index=False)
-    except OSError as error:
-        raise UserError(f"results directory {folder}: cannot be written ({error.strerror})") from error
+    found.frame().to_csv(table, index=False)
     _print(runs, found, console)
     if found.yardstick is None:
         return Files(table, None)
     picture = folder / "frontier.png"
     draw(runs.question, found, title(runs), picture)
     return Files(table, picture)
+
+
+def make_writable(folder: Path) -> None:
+    """Create a results folder.
+
+    Raises:
+        UserError: it cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".writable"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UserError(f"results directory {folder}: cannot be written ({error.strerror})") from error
 
 
 def title(runs: StudyRuns) -> str:

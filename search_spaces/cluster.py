@@ -121,9 +121,6 @@ def start(capacity: Capacity, allotment: Allotment) -> None:
     if capacity.address is not None:
         return
     os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
-    os.environ.setdefault(
-        "RAY_maximum_startup_concurrency", "8"
-    )  # a group starts eight processes; fewer draws a warning
     size = allotment.size
     cpus = allotment.concurrent_trials * size.workers * size.threads_per_worker + _HELPER_CPUS
     ray.init(

@@ -11,15 +11,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 
+import optuna
 from rich.console import Console
 
-from analysis.report import Parser
+from analysis.report import Parser, make_writable, print_files, report
+from analysis.runs import load_runs, tracking_uri
 from search_spaces import cluster
 from search_spaces.cluster import Allotment, Capacity, allot, find_capacity
 from search_spaces.display import Display, clock
 from search_spaces.estimate import seconds_per_run
 from search_spaces.proposer import SEARCHES, proposer, runs_at_most
 from search_spaces.study import Study, rule_name
+from search_spaces.tracking import Tracker, open_store
+from search_spaces.tuning import Search, run
 from trainables.errors import UserError
 from trainables.metrics import DONE
 
@@ -80,24 +84,17 @@ def run_command(budgets: Mapping[str, Study], options: argparse.Namespace, conso
     study = _choose(budgets[budget], options)
     most_runs = runs_at_most(options.search, study.plan())
     allotment = allot(capacity, options.workers, options.concurrent_trials, options.gpus_per_worker, most_runs)
-    uri = _tracking_uri(options.tracking_uri)
+    uri = tracking_uri(options.tracking_uri)
     results = Path(options.results_dir) / study.name
     seconds = None if capacity.address else seconds_per_run(study, allotment.size)
     _print_plan(study, budget, options, capacity, allotment, most_runs, seconds, uri, results, console)
     if options.dry_run:
         return
 
-    from search_spaces.tracking import open_store
-
-    _make(results)
+    make_writable(results)
     client = open_store(uri)
     data_dir = Path(options.data_dir).expanduser().absolute()
     study.task.data.load(data_dir)
-
-    import optuna
-
-    from search_spaces.tracking import Tracker
-    from search_spaces.tuning import Search, run
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     try:
@@ -208,35 +205,13 @@ def _params(study: Study, budget: str, options: argparse.Namespace, allotment: A
     }
 
 
-def _report(study: Study, uri: str, results: Path, tracker: object, console: Console) -> None:
+def _report(study: Study, uri: str, results: Path, tracker: Tracker, console: Console) -> None:
     """Print and draw the answer from MLflow alone, and attach the files to the parent run."""
-    from analysis.report import print_files, report
-    from analysis.runs import load_runs
-    from search_spaces.tracking import Tracker
-
-    assert isinstance(tracker, Tracker)
     files = report(load_runs(study.name, uri), results, console)
     print_files(files, console)
     for path in files:
         if path:
             tracker.upload(path)
-
-
-def _tracking_uri(given: str | None) -> str:
-    from analysis.runs import tracking_uri
-
-    return tracking_uri(given)
-
-
-def _make(folder: Path) -> None:
-    """Create the results folder, or say why it cannot be written."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".writable"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise UserError(f"results directory {folder}: cannot be written ({error.strerror})") from error
 
 
 def _integers(text: str) -> tuple[int, ...]:

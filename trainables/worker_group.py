@@ -7,7 +7,6 @@ delivers at most one report every two seconds.
 """
 
 import asyncio
-import logging
 import tempfile
 import threading
 import traceback
@@ -25,8 +24,6 @@ from ray.train.torch import TorchConfig, TorchTrainer
 from trainables.data.images import ImageData, Images
 from trainables.recipe import Recipe, Task
 from trainables.training import Run, Workers
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -115,16 +112,22 @@ class RunFailed(RuntimeError):
 
 
 class Mailbox:
-    """The actor between a group's owner and its workers: numbered orders in, results by number out."""
+    """The actor between a group's owner and its workers: numbered orders in, results by number out.
 
-    def __init__(self) -> None:
+    An order stays until every worker has taken it: the first worker's result lets the owner post the next one while
+    another worker may not have asked for this one yet.
+    """
+
+    def __init__(self, workers: int) -> None:
+        self._workers = workers
         self._orders: dict[int, Order] = {}
+        self._taken: dict[int, int] = {}
         self._results: dict[int, Any] = {}
         self._changed = asyncio.Condition()
 
     async def post(self, number: int, order: Order) -> None:
         async with self._changed:
-            self._orders = {number: order}
+            self._orders[number] = order
             self._results.clear()
             self._changed.notify_all()
 
@@ -132,7 +135,11 @@ class Mailbox:
         """The order of that number, as soon as it is there."""
         async with self._changed:
             await self._changed.wait_for(lambda: number in self._orders)
-            return self._orders[number]
+            self._taken[number] = self._taken.get(number, 0) + 1
+            if self._taken[number] < self._workers:
+                return self._orders[number]
+            del self._taken[number]
+            return self._orders.pop(number)
 
     async def deliver(self, number: int, result: Any) -> None:
         """Keep a result; a failure is not overwritten."""
@@ -163,7 +170,7 @@ class WorkerGroup:
         self._number = 0
         self._error: BaseException | None = None
         self._storage = tempfile.TemporaryDirectory(prefix="batchscale-")
-        self._mailbox = ray.remote(num_cpus=0, max_concurrency=2 * size.workers + 2)(Mailbox).remote()
+        self._mailbox = ray.remote(num_cpus=0, max_concurrency=2 * size.workers + 2)(Mailbox).remote(size.workers)
         self._size = size
         self._thread = threading.Thread(target=self._fit, daemon=True, name="worker-group")
         self._thread.start()

@@ -250,7 +250,7 @@ def test_a_study_joins_a_running_cluster_and_leaves_it_clean(place: Place) -> No
     """Two workers a trial, on a cluster that was there before."""
     head = subprocess.Popen(
         [sys.executable, "-c", _HEAD, f"/tmp/ray-{place.mark[:8]}"],
-        env={**os.environ, "RAY_AUTH_MODE": "disabled"},
+        env={**os.environ, "RAY_AUTH_MODE": "disabled", "PYTHONPATH": str(ROOT)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -285,18 +285,11 @@ def test_a_study_joins_a_running_cluster_and_leaves_it_clean(place: Place) -> No
 
 
 _HEAD = """
-import json, sys, time, ray
+import json, sys, ray
+from benchmarks.trial_overhead import left_behind
 ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, _temp_dir=sys.argv[1])
 print(json.dumps(ray.get_runtime_context().gcs_address), flush=True)
 sys.stdin.readline()
-from ray.util import placement_group_table
-for _ in range(100):
-    actors = [a["ActorClassName"] for a in ray._private.state.actors().values() if a["State"] != "DEAD"]
-    actors = [a for a in actors if a != "_AutoscalingCoordinatorActor"]  # Ray keeps one per cluster
-    groups = [g["state"] for g in placement_group_table().values() if g["state"] != "REMOVED"]
-    if not actors and not groups:
-        break
-    time.sleep(0.2)
-print(json.dumps({"actors": actors, "placement_groups": groups}), flush=True)
+print(json.dumps(left_behind()), flush=True)
 sys.stdin.readline()
 """

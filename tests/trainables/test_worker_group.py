@@ -1,5 +1,6 @@
 """Warm worker groups on a real Ray: two workers equal one process, failures, early stops, and nothing left behind."""
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from trainables.models import SmallCNN
 from trainables.optimizers import SGD
 from trainables.training import Run
 from trainables.trial import Trial
-from trainables.worker_group import GroupSize, RunFailed, Save, Start, TrainEpoch, WorkerGroup
+from trainables.worker_group import GroupSize, Mailbox, RunFailed, Save, Start, TrainEpoch, WorkerGroup
 
 TASK = Task(SmallCNN(width=4), Digits(train_samples=320, validation_samples=100), epochs=2)
 RECIPE = Recipe(optimizer=SGD(momentum=0.9, weight_decay=1e-4), decay=CosineDecay(), norm_batch_size=8)
@@ -132,3 +133,17 @@ def test_a_run_out_of_memory_ends_as_such_and_the_next_one_runs(tmp_path: Path) 
         assert (tmp_path / "run.pt").stat().st_size > 0
     finally:
         trial.cleanup()
+
+
+def test_a_worker_that_lags_still_finds_its_order() -> None:
+    """The first worker's result lets the next order be posted before the other has taken this one."""
+
+    async def scenario() -> list[object]:
+        mailbox = Mailbox(workers=2)
+        await mailbox.post(1, Save())
+        first = await mailbox.order(1)
+        await mailbox.post(2, TrainEpoch())
+        lagging = await asyncio.wait_for(mailbox.order(1), timeout=5)
+        return [first, lagging, await mailbox.order(2), await mailbox.order(2)]
+
+    assert asyncio.run(scenario()) == [Save(), Save(), TrainEpoch(), TrainEpoch()]
