@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from analysis.edge import Edge, competitive, scalable
 from analysis.frontier import (
     Baseline,
-    Edge,
     Group,
     Noise,
     Outcome,
@@ -15,11 +15,8 @@ from analysis.frontier import (
     Verdict,
     baseline,
     best,
-    competitive_verdicts,
-    edge,
     noise,
     points,
-    verdicts,
     why_it_stopped,
 )
 from analysis.question import Question
@@ -90,22 +87,21 @@ def _answer(
     question: Question, outcomes: Sequence[Outcome], group: Group, yardstick: Baseline, spread: Noise
 ) -> GroupAnswer:
     known = points(outcomes, group)
-    found = verdicts(known, yardstick.reference, question.tolerance, spread)
-    competitive = competitive_verdicts(known, question.tolerance, spread)
+    found, _, _, scalable_edge = scalable(question, known, yardstick.reference, spread)
+    own = competitive(question, known, spread)
     rules: dict[str, tuple[float | None, Verdict | None]] = {}
     for rule in question.rules:
         prescribed = question.prescription(rule, group, yardstick.learning_rate)
         rules[rule] = (prescribed, found.get(prescribed) if prescribed is not None else None)
-    scalable = edge(known, found, question.resolution, question.learning_rates)
     why = why_it_stopped(outcomes, group, yardstick, question.tolerance, spread)
     return GroupAnswer(
         group=group,
         known=known,
         found=found,
         best=best(known),
-        competitive=edge(known, competitive, question.resolution, question.learning_rates),
-        scalable=scalable,
-        why=why if "none" in scalable.flags or not known else "",
+        competitive=own.edge if own else Edge(None, None, None, None, ("undecided",)),
+        scalable=scalable_edge,
+        why=why if "none" in scalable_edge.flags or not known else "",
         rules=rules,
     )
 
@@ -120,6 +116,8 @@ def _row(found: GroupAnswer) -> dict[str, object]:
     }
     for name, interval in (("competitive", found.competitive), ("scalable", found.scalable)):
         row |= {
+            f"{name}_lower": interval.lower,
+            f"{name}_upper": interval.upper,
             f"{name}_held": interval.held,
             f"{name}_failed": interval.failed,
             f"{name}_flags": " ".join(interval.flags),

@@ -1,4 +1,4 @@
-"""What holds, and where it stops: verdicts on learning rates and the edge between them.
+"""What holds: verdicts on learning rates.
 
 Defined once, here, for the search and for the report. A learning rate is scalable at a batch size when its expected
 accuracy over seeds is at least A0 - tolerance, where A0 is the baseline's accuracy. The verdict on one learning rate
@@ -8,8 +8,8 @@ rests on the bounds of its margin, accuracy - (A0 - tolerance):
 
 with n runs here, n0 runs behind A0, s the deviation of one run between seeds and t Student's 95 % point for the runs it
 was estimated from, floor the deviation that the evaluation set's size alone causes and z the normal 95 % point. Each
-bound is missed once in twenty, so the interval between the highest learning rate that holds and the lowest that fails
-above it covers 90 %.
+bound is missed once in twenty. A learning rate at which a run diverged fails: one divergence in n runs says that about
+one in n diverges, and where one in fifty does, the expected accuracy has already lost more than a usual tolerance.
 """
 
 import math
@@ -19,12 +19,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-from scipy import stats
+from scipy import special
 
-from trainables.metrics import DIVERGED, DONE, OUT_OF_MEMORY
+from trainables.metrics import DIVERGED, DONE, OUT_OF_MEMORY, STOPPED_EARLY
 
 CONFIDENCE = 0.95
-"""Of each bound; the interval between two bounds covers 90 %."""
+"""Of each bound."""
 
 
 class Group(NamedTuple):
@@ -54,8 +54,16 @@ class Outcome(NamedTuple):
 
     @property
     def counts(self) -> bool:
-        """Whether it says something about its learning rate: it ran to the end, or diverged."""
-        return self.status in (DONE, DIVERGED)
+        """Whether it says something about its learning rate: it ran to the end, diverged, or was given up."""
+        return self.status in (DONE, DIVERGED) or self.futile
+
+    @property
+    def futile(self) -> bool:
+        """Whether it was given up as hopeless against the baseline.
+
+        Runs of seed 0 are stopped for being behind each other, which says nothing of that kind.
+        """
+        return self.status == STOPPED_EARLY and self.seed != 0
 
 
 class Reference(NamedTuple):
@@ -73,26 +81,32 @@ class Noise(NamedTuple):
         freedom: degrees of freedom of that sum.
         floor: standard deviation that sampling so few validation samples causes, sqrt(p(1 - p)/N).
         pooled_from: the mean accuracy that a learning rate needs for its runs to be part of the sum.
+        lottery: whether divergence was seen to be a matter of luck: a run that reached pooled_from where, or above
+            where, another of its group diverged.
     """
 
     squares: float
     freedom: int
     floor: float
     pooled_from: float
+    lottery: bool
 
     @property
     def deviation(self) -> float:
         """Standard deviation of one run."""
         return max(math.sqrt(self.squares / self.freedom) if self.freedom else 0.0, self.floor)
 
-    def reach(self, point: "Point") -> float:
-        """Half of a 90 % interval of one run at that point; its own runs count even where they are not pooled."""
+    def at(self, point: "Point") -> tuple[float, float]:
+        """Deviation of one run at that point and its degrees of freedom, infinite where the floor is larger.
+
+        The point's own runs count even where they are not pooled.
+        """
         squares, freedom = self.squares, self.freedom
         if point.accuracy < self.pooled_from:
             squares += _squares(point.accuracies)
             freedom += len(point.accuracies) - 1
-        student = float(stats.t.ppf(CONFIDENCE, freedom)) * math.sqrt(squares / freedom) if freedom else 0.0
-        return max(student, float(stats.norm.ppf(CONFIDENCE)) * self.floor)
+        deviation = math.sqrt(squares / freedom) if freedom else 0.0
+        return (deviation, freedom) if deviation > self.floor else (self.floor, math.inf)
 
 
 class Verdict(StrEnum):
@@ -107,7 +121,7 @@ class Point(NamedTuple):
     Attributes:
         accuracies: of the runs that count, 0 to 1.
         seeds: of the same.
-        diverged: how many of them diverged.
+        diverged, futile: how many of them diverged, and were given up as hopeless.
         train_accuracy: their mean.
     """
 
@@ -115,6 +129,7 @@ class Point(NamedTuple):
     accuracies: tuple[float, ...]
     seeds: tuple[int, ...]
     diverged: int
+    futile: int
     train_accuracy: float
 
     @property
@@ -123,17 +138,35 @@ class Point(NamedTuple):
 
 
 class Margin(NamedTuple):
-    """How far a point lies above what it must reach, with its bounds."""
+    """How far a point lies above what it must reach.
+
+    Attributes:
+        value: accuracy - (reference - tolerance).
+        lower, upper: its one-sided 95 % bounds.
+        error: standard error of the point's mean alone.
+        freedom: degrees of freedom of that error.
+        broken: a run there diverged or was given up.
+    """
 
     value: float
     lower: float
     upper: float
+    error: float
+    freedom: float
+    broken: bool
 
     @property
     def verdict(self) -> Verdict:
-        if self.lower > 0:
-            return Verdict.HOLDS
-        return Verdict.FAILS if self.upper < 0 else Verdict.UNDECIDED
+        if self.broken or self.upper < 0:
+            return Verdict.FAILS
+        return Verdict.HOLDS if self.lower > 0 else Verdict.UNDECIDED
+
+    def holds(self, shift: float) -> float:
+        """Probability that the point reaches the reference, were that higher by the shift."""
+        if self.broken:
+            return 0.0
+        distance = (self.value - shift) / self.error
+        return float(special.stdtr(self.freedom, distance) if math.isfinite(self.freedom) else special.ndtr(distance))
 
 
 @dataclass(frozen=True)
@@ -143,11 +176,13 @@ class Baseline:
     Attributes:
         learning_rate: the best of the tuning runs, those of seed 0.
         accuracies, train_accuracies: of the other seeds there, which took no part in the tuning.
+        diverged: whether a run there diverged, so that nothing can be judged against it.
     """
 
     learning_rate: float
     accuracies: tuple[float, ...]
     train_accuracies: tuple[float, ...]
+    diverged: bool
 
     @property
     def reference(self) -> Reference:
@@ -157,26 +192,6 @@ class Baseline:
     @property
     def train_accuracy(self) -> float:
         return sum(self.train_accuracies) / len(self.train_accuracies)
-
-
-@dataclass(frozen=True)
-class Edge:
-    """The maximum learning rate of a group, as an interval.
-
-    Attributes:
-        held: highest learning rate seen to hold; None where none did.
-        failed: lowest seen to fail above it; None where none did.
-        flags: "censored" (no failure inside the searched range), "none" (nothing holds), "undecided".
-    """
-
-    held: float | None
-    failed: float | None
-    flags: tuple[str, ...]
-
-    @property
-    def finite(self) -> bool:
-        """Whether both ends were seen."""
-        return self.held is not None and self.failed is not None
 
 
 def points(outcomes: Iterable[Outcome], group: Group) -> list[Point]:
@@ -194,6 +209,7 @@ def _point(learning_rate: float, runs: Sequence[Outcome]) -> Point:
         tuple(run.accuracy for run in runs),
         tuple(run.seed for run in runs),
         sum(run.status == DIVERGED for run in runs),
+        sum(run.futile for run in runs),
         sum(run.train_accuracy for run in runs) / len(runs),
     )
 
@@ -209,9 +225,13 @@ def baseline(outcomes: Iterable[Outcome], group: Group) -> Baseline | None:
     tuned = best(points((run for run in runs if run.seed == 0), group))
     if tuned is None:
         return None
-    fresh = [run for run in runs if run.learning_rate == tuned.learning_rate and run.seed != 0]
+    there = [run for run in runs if run.learning_rate == tuned.learning_rate]
+    fresh = [run for run in there if run.seed != 0]
     return Baseline(
-        tuned.learning_rate, tuple(run.accuracy for run in fresh), tuple(run.train_accuracy for run in fresh)
+        tuned.learning_rate,
+        tuple(run.accuracy for run in fresh),
+        tuple(run.train_accuracy for run in fresh),
+        any(run.status == DIVERGED for run in there),
     )
 
 
@@ -221,18 +241,25 @@ def noise(outcomes: Iterable[Outcome], yardstick: Baseline, tolerance: float, va
     Only learning rates that reach A0 - tolerance on average are pooled: near the edge runs scatter far more, and would
     blur the verdict on all others.
     """
-    runs: dict[tuple[Group, float], list[float]] = defaultdict(list)
-    for outcome in outcomes:
-        if outcome.status == DONE:
-            runs[outcome.group, outcome.learning_rate].append(outcome.accuracy)
     accuracy = yardstick.reference.accuracy
     pooled_from = accuracy - tolerance
+    runs: dict[tuple[Group, float], list[float]] = defaultdict(list)
+    lowest_diverged: dict[Group, float] = {}
+    highest_well: dict[Group, float] = {}
+    for group, learning_rate, _, status, reached, *_ in outcomes:
+        if status == DONE:
+            runs[group, learning_rate].append(reached)
+            if reached >= pooled_from:
+                highest_well[group] = max(learning_rate, highest_well.get(group, 0.0))
+        elif status == DIVERGED:
+            lowest_diverged[group] = min(learning_rate, lowest_diverged.get(group, math.inf))
     pool = [accuracies for accuracies in runs.values() if sum(accuracies) / len(accuracies) >= pooled_from]
     return Noise(
         squares=sum(_squares(accuracies) for accuracies in pool),
         freedom=sum(len(accuracies) - 1 for accuracies in pool),
         floor=math.sqrt(accuracy * (1 - accuracy) / validation_samples),
         pooled_from=pooled_from,
+        lottery=any(highest_well.get(group, 0.0) >= lowest for group, lowest in lowest_diverged.items()),
     )
 
 
@@ -242,59 +269,19 @@ def _squares(accuracies: Sequence[float]) -> float:
 
 
 def margin(point: Point, reference: Reference, tolerance: float, noise: Noise) -> Margin:
-    """accuracy - (reference - tolerance), with its one-sided 95 % bounds; tolerance in accuracy, 0.01 for one point."""
+    """accuracy - (reference - tolerance) and what is known of it; tolerance in accuracy, 0.01 for one point."""
     value = point.accuracy - (reference.accuracy - tolerance)
-    reach = noise.reach(point) * math.sqrt(1 / len(point.accuracies) + 1 / reference.runs)
-    return Margin(value, value - reach, value + reach)
+    deviation, freedom = noise.at(point)
+    student = special.stdtrit(freedom, CONFIDENCE) if math.isfinite(freedom) else special.ndtri(CONFIDENCE)
+    floor = float(special.ndtri(CONFIDENCE)) * noise.floor
+    reach = max(float(student) * deviation, floor) * math.sqrt(1 / len(point.accuracies) + 1 / reference.runs)
+    broken = point.diverged + point.futile > 0
+    return Margin(value, value - reach, value + reach, deviation / math.sqrt(len(point.accuracies)), freedom, broken)
 
 
 def verdicts(candidates: Sequence[Point], reference: Reference, tolerance: float, noise: Noise) -> dict[float, Verdict]:
     """The verdict on each learning rate."""
     return {point.learning_rate: margin(point, reference, tolerance, noise).verdict for point in candidates}
-
-
-def edge(
-    known: Sequence[Point], found: Mapping[float, Verdict], resolution: float, limits: tuple[float, float]
-) -> Edge:
-    """The highest learning rate that holds and the lowest that fails above it.
-
-    A failure below one that holds does not count: the edge is where the margin crosses zero downwards for good.
-
-    Args:
-        known: the group's points.
-        found: the verdict on each of them.
-        resolution: a wider interval, as a factor, is flagged undecided.
-        limits: the searched range. Without a failure up to its upper end the edge is censored. Where nothing holds, the
-            answer is none only if the best point has a neighbour on either side, or lies at the range's end.
-    """
-    held = max((rate for rate, verdict in found.items() if verdict is Verdict.HOLDS), default=None)
-    if held is None:
-        failed_all = bool(found) and all(verdict is Verdict.FAILS for verdict in found.values())
-        return Edge(None, None, ("none",) if failed_all and _surrounded(known, limits) else ("undecided",))
-    above = [rate for rate, verdict in found.items() if rate > held and verdict is Verdict.FAILS]
-    if not above:
-        return Edge(held, None, ("censored",) if same(held, limits[1]) else ("censored", "undecided"))
-    failed = min(above)
-    return Edge(held, failed, ("undecided",) if failed / held > resolution * (1 + 1e-6) else ())
-
-
-def _surrounded(known: Sequence[Point], limits: tuple[float, float]) -> bool:
-    """Whether the best point is not at an open end of what was tried."""
-    top = best(known)
-    if top is None:
-        return False
-    below = any(point.learning_rate < top.learning_rate for point in known) or same(top.learning_rate, limits[0])
-    above = any(point.learning_rate > top.learning_rate for point in known) or same(top.learning_rate, limits[1])
-    return below and above
-
-
-def competitive_verdicts(candidates: Sequence[Point], tolerance: float, noise: Noise) -> dict[float, Verdict]:
-    """The same with the group's own best accuracy in place of the baseline's; the best itself holds."""
-    top = best(candidates)
-    if top is None:
-        return {}
-    found = verdicts(candidates, Reference(top.accuracy, len(top.accuracies)), tolerance, noise)
-    return {**found, top.learning_rate: Verdict.HOLDS}
 
 
 def why_it_stopped(

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import optimize, stats
 
-from analysis.frontier import Edge
+from analysis.edge import Edge
 
 FEWEST_EDGES = 3
 LEAST_SCATTER = 0.05
@@ -46,8 +46,8 @@ def fit_power_law(edges: Mapping[int, Edge]) -> PowerLaw | str:
     if len(finite) < FEWEST_EDGES:
         return f"no exponent: it takes {FEWEST_EDGES} finite edges, and there are {len(finite)}"
     x = np.log2(list(finite))
-    low = np.log2([edge.held or 0.0 for edge in finite.values()])
-    high = np.log2([edge.failed or 0.0 for edge in finite.values()])
+    low = np.log2([edge.lower or 0.0 for edge in finite.values()])
+    high = np.log2([edge.upper or 0.0 for edge in finite.values()])
 
     def fit(slope: float) -> tuple[float, float]:
         """The least negative log-likelihood at a slope, and the intercept it is reached at."""

@@ -1,14 +1,17 @@
-"""The search policy: climb until a failure, then bisect.
+"""The search policy: probabilistic bisection of every edge.
 
 A pure function of what has finished and what is running; it knows neither Ray nor torch. For each technique and batch
 size the question is where, on the axis of log2 learning rate, runs stop holding.
 
-1. Tune the baseline batch size: three rates a factor 4 apart, then the neighbours of the best at half the distance,
-   down to the resolution. Run its other seeds at the best.
+1. Tune the baseline batch size: three rates two octaves apart, then the neighbours of the best at half the distance.
+   Run its other seeds at the best.
 2. At every batch size, in ascending order, run what the rules prescribe.
-3. Climb from the highest rate that holds until one fails, then bisect; measure again, with another seed, what is
-   undecided.
+3. Where a rate holds, or may, run the median of where the edge may lie: what the group's own runs say of it
+   (analysis.edge) times where the other batch sizes' edges point. Near a rate that ran already, that rate runs again
+   with another seed. Runs in flight split what is left between them.
 4. Where nothing holds, look for that batch size's own best, and for the edge against that instead.
+
+A group is done when its interval, which knows nothing of the other batch sizes, is within the resolution.
 """
 
 import math
@@ -18,28 +21,21 @@ from enum import Enum
 from itertools import pairwise
 from typing import NamedTuple
 
-from analysis.frontier import (
-    Baseline,
-    Group,
-    Outcome,
-    Point,
-    Verdict,
-    baseline,
-    best,
-    competitive_verdicts,
-    edge,
-    noise,
-    points,
-    same,
-    verdicts,
-)
+import numpy as np
+
+from analysis.edge import Belief, Judged, competitive, narrow, scalable, surrounded
+from analysis.frontier import Baseline, Group, Noise, Outcome, Point, Verdict, baseline, best, margin, noise, points
 from analysis.question import Question
+from search_spaces.expectation import Expectation, expected_edge
 
-TUNING_STEP = 2.0
-"""Octaves between the first tuning runs."""
+TUNING_OCTAVES = 2.0
+"""Between the first tuning runs; halved until neighbours of the best are an octave away."""
 
-LONGEST_CLIMB = 2.0
-"""Octaves that one step of the climb may take."""
+OPTIMUM_OCTAVES = 1.0
+"""Between the runs that look for a group's own best."""
+
+SNAP = 0.25
+"""A rate within this share of the resolution is run again rather than a new one beside it."""
 
 
 class Proposal(NamedTuple):
@@ -79,8 +75,10 @@ class Plan:
 def propose(plan: Plan, finished: Sequence[Outcome], running: Sequence[Proposal]) -> Proposal | Answer:
     """The next run, given every run so far."""
     if len(finished) + len(running) < plan.max_runs:
-        for proposal in _questions(plan, finished, running):
-            return proposal
+        asked = set(asked_so_far(finished, running))
+        for proposal in _questions(plan, finished, running, asked):
+            if proposal not in asked:
+                return proposal
     return Answer.WAIT if running else Answer.OVER
 
 
@@ -89,118 +87,147 @@ def asked_so_far(finished: Sequence[Outcome], running: Sequence[Proposal]) -> li
     return [*(Proposal(run.group, run.learning_rate, run.seed) for run in finished), *running]
 
 
-def _questions(plan: Plan, finished: Sequence[Outcome], running: Sequence[Proposal]) -> Iterator[Proposal]:
-    """What has not been asked yet, most urgent first."""
+def _questions(
+    plan: Plan, finished: Sequence[Outcome], running: Sequence[Proposal], asked: Collection[Proposal]
+) -> Iterator[Proposal]:
+    """What to ask, most urgent first; some of it has been asked already."""
     question = plan.question
-    asked = asked_so_far(finished, running)
-
-    def fresh(proposals: Iterator[Proposal]) -> Iterator[Proposal]:
-        return (proposal for proposal in proposals if proposal not in asked)
-
-    yield from fresh(_tune(plan, finished))
+    yield from _tune(plan, finished)
     yardstick = baseline(finished, question.baseline)
     if yardstick is None:
+        yield from _ladder(plan, (2 * TUNING_OCTAVES, -2 * TUNING_OCTAVES, 1.0, -1.0, 3.0, -3.0))
         return
-    yield from fresh(Proposal(question.baseline, yardstick.learning_rate, seed) for seed in range(1, 1 + plan.seeds))
+    if yardstick.diverged:
+        return  # nothing can be judged against it
+    yield from (Proposal(question.baseline, yardstick.learning_rate, seed) for seed in range(1, 1 + plan.seeds))
     if any(run.group == question.baseline and run.seed == 0 for run in running):
         return  # what the rules prescribe depends on the best that tuning finds
-    tuning = sum(run.group == question.baseline and run.seed == 0 for run in asked) + plan.seeds
-    fair = max(1, (plan.max_runs - tuning) // len(question.groups))
-    for patient in (True, False):  # first every group its fair share, then what is left in ascending order
-        for group in question.groups:
-            spent = sum(run.group == group for run in asked)
-            if patient and spent >= fair + (tuning if group == question.baseline else 0):
-                continue
-            wanted = [question.prescription(rule, group, yardstick.learning_rate) for rule in question.rules]
-            if group != question.baseline:
-                yield from fresh(Proposal(group, rate, 1) for rate in wanted if rate is not None)
-            busy = any(run.group == group for run in running)
-            if yardstick.accuracies and not busy:
-                yield from fresh(_search(plan, group, finished, yardstick))
+    turns = list(_in_turn(plan, running, asked))
+    if not yardstick.accuracies:
+        for group in turns:
+            yield from _prescriptions(plan, group, yardstick)
+        return
+    spread = noise(finished, yardstick, question.tolerance, question.validation_samples)
+    judged = {
+        group: scalable(question, points(finished, group), yardstick.reference, spread) for group in question.groups
+    }
+    for group in turns:
+        yield from _prescriptions(plan, group, yardstick)
+        yield from _search(plan, group, finished, running, yardstick, spread, judged)
+
+
+def _prescriptions(plan: Plan, group: Group, yardstick: Baseline) -> Iterator[Proposal]:
+    """What the rules prescribe; at the baseline that is its best rate, which has run."""
+    for rule in plan.question.rules if group != plan.question.baseline else ():
+        learning_rate = plan.question.prescription(rule, group, yardstick.learning_rate)
+        if learning_rate is not None:
+            yield Proposal(group, learning_rate, 1)
+
+
+def _in_turn(plan: Plan, running: Sequence[Proposal], asked: Collection[Proposal]) -> Iterator[Group]:
+    """The groups with the fewest runs in flight first, ascending among equals; past its share a group waits."""
+    groups, base = plan.question.groups, plan.question.baseline
+    tuning = sum(run.group == base and run.seed == 0 for run in asked) + plan.seeds
+    fair = max(1, (plan.max_runs - tuning) // len(groups))
+    spent = {group: sum(run.group == group for run in asked) - (tuning if group == base else 0) for group in groups}
+    busy = {group: sum(run.group == group for run in running) for group in groups}
+    yield from sorted(groups, key=lambda group: (spent[group] >= fair, busy[group]))
 
 
 def _tune(plan: Plan, finished: Sequence[Outcome]) -> Iterator[Proposal]:
     """The baseline's tuning runs, of seed 0: a ladder, then a pattern search around the best, at ever smaller steps."""
     group = plan.question.baseline
-    for octaves in (0.0, TUNING_STEP, -TUNING_STEP):
-        yield Proposal(group, plan.question.inside(plan.first * 2.0**octaves), 0)
-    tuning = [run for run in finished if run.seed == 0]
-    for learning_rate in _around_best(plan, points(tuning, group), TUNING_STEP):
-        yield Proposal(group, learning_rate, 0)
-
-
-def _around_best(plan: Plan, known: Sequence[Point], step: float) -> Iterator[float]:
-    """Neighbours of the best point so far, the far ones first; stops refining at the resolution."""
-    top = best(known)
-    if top is None:
-        return
-    while True:
-        for octaves in (step, -step):
-            neighbour = plan.question.inside(top.learning_rate * 2.0**octaves)
-            if not any(_near(neighbour, point.learning_rate, step / 2) for point in known):
-                yield neighbour
-        if step / 2 < math.log2(plan.question.resolution) - 1e-9:
-            return
+    yield from _ladder(plan, (0.0, TUNING_OCTAVES, -TUNING_OCTAVES))
+    known = points((run for run in finished if run.seed == 0), group)
+    step = TUNING_OCTAVES
+    while step >= 1.0:
+        for learning_rate in _around_best(plan, known, step):
+            yield Proposal(group, learning_rate, 0)
         step /= 2
 
 
-def _search(plan: Plan, group: Group, finished: Sequence[Outcome], yardstick: Baseline) -> Iterator[Proposal]:
-    """The next questions of one group, all of whose runs have finished."""
-    spread = noise(finished, yardstick, plan.question.tolerance, plan.question.validation_samples)
-    known = points(finished, group)
-    scalable = verdicts(known, yardstick.reference, plan.question.tolerance, spread)
-    if Verdict.HOLDS in scalable.values():
-        yield from _refine(plan, group, known, scalable)
-        return
-    yield from _again(plan, group, known, scalable, set(_promising(known, scalable)))
-    for learning_rate in _around_best(plan, known, max(1.0, math.log2(plan.question.resolution))):
-        yield Proposal(group, learning_rate, 1)
-    competitive = competitive_verdicts(known, plan.question.tolerance, spread)
-    yield from _refine(plan, group, known, competitive)
+def _ladder(plan: Plan, octaves: Sequence[float]) -> Iterator[Proposal]:
+    """Tuning runs so many octaves from the first."""
+    for distance in octaves:
+        yield Proposal(plan.question.baseline, plan.question.inside(plan.first * 2.0**distance), 0)
 
 
-def _refine(plan: Plan, group: Group, known: Sequence[Point], found: Mapping[float, Verdict]) -> Iterator[Proposal]:
-    """Narrow the interval between the highest rate that holds and the lowest that fails above it."""
-    interval = edge(known, found, plan.question.resolution, plan.question.learning_rates)
-    held, failed = interval.held, interval.failed
-    if held is None:
-        return
-    between = [rate for rate in found if held < rate < (failed or math.inf)]
-    yield from _again(plan, group, known, found, between)
-    top = max([held, *between])
-    if failed is None:
-        if not same(top, plan.question.learning_rates[1]):
-            yield Proposal(group, plan.question.inside(top * 2.0 ** _climb(plan, found, held)), 1)
-        return
-    rates = [held, *sorted(between), failed]
-    for low, high in pairwise(rates):
-        if failed / held > plan.question.resolution * (1 + 1e-6) and high / low > plan.question.resolution * (1 + 1e-6):
-            yield Proposal(group, plan.question.inside(math.sqrt(low * high)), 1)
-
-
-def _climb(plan: Plan, found: Mapping[float, Verdict], held: float) -> float:
-    """Octaves to the next rate: twice the distance of the two highest that hold, at least the resolution."""
-    below = [rate for rate, verdict in found.items() if rate < held and verdict is Verdict.HOLDS]
-    least = math.log2(plan.question.resolution)
-    return min(max(least, 2 * math.log2(held / max(below))), max(least, LONGEST_CLIMB)) if below else max(least, 1.0)
-
-
-def _again(
-    plan: Plan, group: Group, known: Sequence[Point], found: Mapping[float, Verdict], rates: Collection[float]
-) -> Iterator[Proposal]:
-    """Another seed for each of these rates that is undecided and has one left."""
-    for point in known:
-        undecided = point.learning_rate in rates and found[point.learning_rate] is Verdict.UNDECIDED
-        if undecided and len(point.seeds) < plan.seeds_near_margin:
-            yield Proposal(group, point.learning_rate, max(point.seeds) + 1)
-
-
-def _promising(known: Sequence[Point], found: Mapping[float, Verdict]) -> list[float]:
-    """Where nothing holds yet: the best rate, if it may."""
+def _around_best(plan: Plan, known: Sequence[Point], step: float) -> Iterator[float]:
+    """The best point's neighbours so many octaves away, where nothing has run about there."""
     top = best(known)
-    return [top.learning_rate] if top and found[top.learning_rate] is Verdict.UNDECIDED else []
+    if top is None:
+        return
+    for octaves in (step, -step):
+        neighbour = plan.question.inside(top.learning_rate * 2.0**octaves)
+        if not any(abs(math.log2(neighbour / point.learning_rate)) < step / 2 - 1e-9 for point in known):
+            yield neighbour
 
 
-def _near(one: float, other: float, octaves: float) -> bool:
-    """Whether two learning rates are less than that many octaves apart."""
-    return abs(math.log2(one / other)) < octaves - 1e-9
+def _search(
+    plan: Plan,
+    group: Group,
+    finished: Sequence[Outcome],
+    running: Sequence[Proposal],
+    yardstick: Baseline,
+    spread: Noise,
+    judged: Mapping[Group, Judged],
+) -> Iterator[Proposal]:
+    """The next questions of one group."""
+    known = points(finished, group)
+    flying = [run for run in running if run.group == group]
+    found = judged[group]
+    top = best(known)
+    if top is None:
+        return
+    if found.likely:
+        if not narrow(found.view, plan.question.resolution):
+            others = {each: judge.view for each, judge in judged.items() if judge.likely and each != group}
+            expected = expected_edge(plan.question, group, yardstick.learning_rate, others)
+            yield from _split(plan, group, found.view, expected, known, flying)
+        elif Verdict.HOLDS not in found.found.values():
+            yield from _again(plan, group, top, flying)
+        return
+    against_a0 = margin(top, yardstick.reference, plan.question.tolerance, spread)
+    if against_a0.verdict is Verdict.UNDECIDED:
+        yield from _again(plan, group, top, flying)
+    for learning_rate in _around_best(plan, known, OPTIMUM_OCTAVES):
+        yield Proposal(group, learning_rate, 1)
+    if surrounded(known, plan.question.learning_rates) and not flying:
+        own = competitive(plan.question, known, spread)
+        if own is not None and not narrow(own.view, plan.question.resolution):
+            yield from _split(plan, group, own.view, None, known, flying)
+
+
+def _split(
+    plan: Plan,
+    group: Group,
+    view: Belief,
+    expected: Expectation | None,
+    known: Sequence[Point],
+    flying: Sequence[Proposal],
+) -> Iterator[Proposal]:
+    """The median of where the edge may lie, between those in flight: a rate near it again, or itself."""
+    mass = view.mass[:-1] * (expected.density(view.starts) if expected else 1.0)
+    taken = sorted(math.log2(run.learning_rate) for run in flying)
+    cuts = [0, *np.searchsorted(view.starts, taken), len(mass)]
+    first, last = max(pairwise(cuts), key=lambda cut: mass[cut[0] : cut[1]].sum())
+    total = np.cumsum(mass[first:last])
+    if not len(total) or total[-1] <= 0:
+        return
+    snap = SNAP * math.log2(plan.question.resolution)
+    rates = {point.learning_rate for point in known} | {run.learning_rate for run in flying}
+    for share in (0.5, 0.3, 0.7):
+        middle = float(view.starts[first + np.searchsorted(total, share * total[-1])])
+        near = {rate: abs(math.log2(rate) - middle) for rate in rates if abs(math.log2(rate) - middle) <= snap}
+        for point in sorted((point for point in known if point.learning_rate in near), key=lambda p: near[p.learning_rate]):
+            if not point.diverged and not point.futile:
+                yield from _again(plan, group, point, flying)
+        if all(distance > snap / 2 for distance in near.values()):
+            yield Proposal(group, plan.question.inside(2.0**middle), 1)
+
+
+def _again(plan: Plan, group: Group, point: Point, flying: Sequence[Proposal]) -> Iterator[Proposal]:
+    """Another seed at a rate, where it has one left."""
+    seeds = [*point.seeds, *(run.seed for run in flying if run.learning_rate == point.learning_rate)]
+    if len(seeds) < plan.seeds_near_margin:
+        yield Proposal(group, point.learning_rate, max(seeds) + 1)
