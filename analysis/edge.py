@@ -1,22 +1,23 @@
 """Where a learning rate stops working, as an interval.
 
-The edge x* is the highest log2 learning rate at which the margin crosses zero downwards. What the runs say of it is a
-probability over x*, a model of noisy verdicts:
+The edge x* is the highest log2 learning rate at which the margin crosses zero downwards. What the runs of a group say of
+it is a probability over x*, a model of noisy verdicts:
 
-    P(x* | runs)  ~  mean over A0 of  prod_i P(runs at x_i | x*, A0)
+    P(x* | runs) ~ prior(x*) * mean over A0 of  prod_i P(runs at x_i | x*, A0)
 
-    P(runs at x_i | x*, A0) = h (1 - e) + (1 - h) e     where x_i lies between the lower edge and x*
-                            = h l + (1 - h) (1 - l)     where it lies d octaves above x*, l = max(e, (exp(-d/w)/2)^n)
+    P(runs at x_i | x*, A0) = h (1 - e) + (1 - h) e     between the lower edge and x*
                             = h e + (1 - h) (1 - e)     below the lower edge: too few steps
+                            = h l + (1 - h) (1 - l)     above x*, times the chance of ending in the way it did
 
 with h the probability that the margin at x_i is above zero given its n runs there alone (Student's t), e the chance of
-a spot that behaves against its surroundings, and w how far above the edge runs may still be lucky. The lower edge is
-summed over, A0 is averaged over its own error, and x* is uniform over the searched range before the first run. No law
-across batch sizes enters, so that a law can be fitted to what comes out.
+a spot that behaves against its surroundings, and l that n runs come out well above the edge by luck. An edge is either
+one where accuracy falls, and luck ends at once, or one where runs begin to diverge, now and then at first; both are
+averaged over, as are the place of the lower edge and the error of A0. No law across batch sizes enters, so that a law
+can be fitted to what comes out.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -28,14 +29,18 @@ from analysis.question import Question
 CELLS_PER_OCTAVE = 32
 ODD_SPOT = 0.001
 """Chance that a learning rate behaves against its surroundings."""
-LUCK_OCTAVES = 0.05
-"""How far above an edge of falling accuracy a run may still come out well."""
-LOTTERY = 0.7
-LOTTERY_OCTAVES, LOTTERY_WIDTH = 0.35, 0.085
-"""How far above an edge of divergence half of the runs still come out well, and how gradually that share falls: the
-expected accuracy is lost where one run in fifty diverges, long before one in two does."""
 ABOVE_BEST, ABOVE_BEST_SCALE = 1.0, 1.0
 """Octaves from a group's best rate up to where its edge is expected, and the scale of a Cauchy distribution there."""
+LUCK_OCTAVES = 0.05
+"""How far above an edge of falling accuracy a run may still come out well."""
+DIVERGES_AT_EDGE, DIVERGES_OCTAVES = 0.3, 0.5
+"""Share of the runs just above such an edge that diverge, and how soon the others do too."""
+LOTTERY = 0.7
+"""Chance that an edge is one of divergence: the expected accuracy is lost where one run in fifty diverges."""
+LOTTERY_OCTAVES, LOTTERY_WIDTH = 0.35, 0.085
+"""How far above such an edge half of the runs diverge, and how gradually they come to: a logistic."""
+FALLS_SHORT = 0.3
+"""Chance that a run above it which does not diverge falls short all the same."""
 LIKELY = 0.5
 """Probability of holding from which a rate is taken to have an edge above it."""
 COVERED = 0.90
@@ -78,65 +83,76 @@ def belief(
 
     Args:
         known: in ascending order of the learning rate.
-        limits: the searched range; before the first run the edge is as likely in every octave of it, and in one above.
+        limits: the searched range.
     """
     low, high = math.log2(limits[0]), math.log2(limits[1])
-    count = max(1, math.ceil((high - low) * CELLS_PER_OCTAVE))
-    starts = low + np.arange(count) / CELLS_PER_OCTAVE
-    edges = np.append(starts + 0.5 / CELLS_PER_OCTAVE, high + 0.5)
-    rates = np.array([math.log2(point.learning_rate) for point in known])
-    errors = _NODES * noise.deviation / math.sqrt(reference.runs)  # (nodes,) of A0
-    holds = np.array([[margin(p, reference, tolerance, noise).holds(error) for error in errors] for p in known])
-    holds = holds.reshape(len(known), len(errors))
-
-    above = np.stack([_above_cliff(known, rates, holds, edges), _above_lottery(known, rates, holds, edges)])
-    likelihood = (np.array([1 - LOTTERY, LOTTERY])[:, None, None] * above).sum(axis=0) * _prior(known, edges)
-    inside = holds * (1 - ODD_SPOT) + (1 - holds) * ODD_SPOT
-    lower = holds * ODD_SPOT + (1 - holds) * (1 - ODD_SPOT)
-    top = best(known)
-    lower[[top is not None and point.learning_rate > top.learning_rate for point in known]] = ODD_SPOT
-    bounds = np.concatenate(([low - 1.0], rates))
-    for n_below in range(len(known) + 1):
-        here = (edges >= bounds[n_below]) & (edges < (rates[n_below] if n_below < len(known) else math.inf))
-        total = np.zeros((len(errors), int(here.sum())))
-        for gap in range(n_below + 1):  # the lower edge lies between the points gap - 1 and gap
-            end = bounds[gap + 1] if gap < n_below else edges[here]
-            runs = lower[:gap].prod(axis=0) * inside[gap:n_below].prod(axis=0)
-            total += runs[:, None] * (end - bounds[gap])
-        likelihood[:, here] *= total / (edges[here] - bounds[0])
-    mass = _WEIGHTS @ likelihood
+    starts = low + np.arange(max(1, math.ceil((high - low) * CELLS_PER_OCTAVE))) / CELLS_PER_OCTAVE
+    edges = np.append(starts + 0.5 / CELLS_PER_OCTAVE, high + 0.5)  # (cells + 1,), the middles; above the range last
+    errors = _NODES * noise.deviation / math.sqrt(reference.runs)  # (nodes,), of A0
+    margins = [margin(point, reference, tolerance, noise) for point in known]
+    holds = np.array([[each.holds(error) for error in errors] for each in margins]).reshape(len(known), len(errors))
+    likelihood = (1 - LOTTERY) * _above(known, holds, edges, _fall) + LOTTERY * _above(known, holds, edges, _lottery)
+    mass = _WEIGHTS @ (likelihood * _below(known, holds, edges, low)) * _prior(known, edges)
     mass[-1] *= CELLS_PER_OCTAVE
     return Belief(starts, mass / mass.sum())
 
 
 def _prior(known: Sequence[Point], edges: np.ndarray) -> np.ndarray:
-    """How likely an edge is at log2 learning rates before the verdicts."""
+    """How likely an edge is at log2 learning rates, as far as the group's best rate tells."""
     top = best(known)
     if top is None:
         return np.ones_like(edges)
     return 1 / (1 + ((edges - math.log2(top.learning_rate) - ABOVE_BEST) / ABOVE_BEST_SCALE) ** 2)
 
 
-def _above_cliff(known, rates, holds, edges) -> np.ndarray:
-    likelihood = np.ones((len(_NODES), len(edges)))
-    for point, rate, hold in zip(known, rates, holds[:, :, None], strict=True):
-        distance = np.maximum(rate - edges, 0)
-        luck = np.maximum(ODD_SPOT, (0.5 * np.exp(-distance / LUCK_OCTAVES)) ** len(point.seeds))
-        diverges = 0.3 + 0.7 * (1 - np.exp(-distance / 0.5))
-        share = np.broadcast_to((1 - luck) * diverges, likelihood.shape) if point.diverged else hold * luck + (1 - hold) * (1 - luck) * (1 - diverges)
-        likelihood *= np.where(rate > edges, share, 1.0)
-    return likelihood
+def _below(known: Sequence[Point], holds: np.ndarray, edges: np.ndarray, low: float) -> np.ndarray:
+    """P(runs at rates below the edge), (nodes, cells + 1), summed over where the lower edge lies."""
+    rates = [math.log2(point.learning_rate) for point in known]
+    top = best(known)
+    inside = holds * (1 - ODD_SPOT) + (1 - holds) * ODD_SPOT  # (points, nodes)
+    slow = holds * ODD_SPOT + (1 - holds) * (1 - ODD_SPOT)
+    slow[[top is not None and point.learning_rate > top.learning_rate for point in known]] = ODD_SPOT
+    bounds = np.array([low - 1.0, *rates])
+    result = np.empty((holds.shape[1] if len(known) else len(_NODES), len(edges)))
+    for count in range(len(known) + 1):  # so many points lie below the edge
+        here = (edges >= bounds[count]) & (edges < (rates[count] if count < len(known) else math.inf))
+        total = np.zeros((len(result), int(here.sum())))
+        for first in range(count + 1):  # the lower edge lies just below the point `first`
+            end = bounds[first + 1] if first < count else edges[here]
+            runs = slow[:first].prod(axis=0) * inside[first:count].prod(axis=0)
+            total += runs[:, None] * (end - bounds[first])
+        result[:, here] = total / (edges[here] - bounds[0])
+    return result
 
 
-def _above_lottery(known, rates, holds, edges) -> np.ndarray:
-    likelihood = np.ones((len(_NODES), len(edges)))
-    for point, rate, hold in zip(known, rates, holds[:, :, None], strict=True):
-        passes = 1 / (1 + np.exp((rate - edges - LOTTERY_OCTAVES) / LOTTERY_WIDTH))
-        passed, diverged = len(point.seeds) - point.diverged, point.diverged
-        share = np.maximum(ODD_SPOT, passes**passed * (1 - passes) ** diverged)
-        share = share if diverged else share * (0.7 * hold + 0.3 * (1 - hold))
-        likelihood *= np.where(rate > edges, share, 1.0)
-    return likelihood
+Above = Callable[[Point, np.ndarray, np.ndarray], np.ndarray]
+"""(point, its probability of holding, its distance above the edge in octaves) -> P(its runs)"""
+
+
+def _above(known: Sequence[Point], holds: np.ndarray, edges: np.ndarray, runs: Above) -> np.ndarray:
+    """P(runs at rates above the edge), (nodes, cells + 1)."""
+    result = np.ones((len(_NODES), len(edges)))
+    for point, hold in zip(known, holds, strict=True):
+        distance = math.log2(point.learning_rate) - edges
+        result *= np.where(distance > 0, runs(point, hold[:, None], np.maximum(distance, 0)), 1.0)
+    return result
+
+
+def _fall(point: Point, hold: np.ndarray, distance: np.ndarray) -> np.ndarray:
+    """Above an edge where accuracy falls: runs come out well hardly beyond it, and diverge the likelier the farther."""
+    luck = np.maximum(ODD_SPOT, (0.5 * np.exp(-distance / LUCK_OCTAVES)) ** len(point.seeds))
+    finishes = (1 - DIVERGES_AT_EDGE) * np.exp(-distance / DIVERGES_OCTAVES)
+    if point.diverged:
+        return (1 - luck) * (1 - finishes) + 0 * hold
+    return hold * luck + (1 - hold) * (1 - luck) * finishes
+
+
+def _lottery(point: Point, hold: np.ndarray, distance: np.ndarray) -> np.ndarray:
+    """Above an edge of divergence: each run diverges or comes out well, by chance; few just fall short."""
+    passes = 1 / (1 + np.exp((distance - LOTTERY_OCTAVES) / LOTTERY_WIDTH))
+    finished = len(point.seeds) - point.diverged
+    chance = np.maximum(ODD_SPOT, passes**finished * (1 - passes) ** point.diverged)
+    return chance + 0 * hold if point.diverged else chance * (FALLS_SHORT + (1 - 2 * FALLS_SHORT) * hold)
 
 
 @dataclass(frozen=True)

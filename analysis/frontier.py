@@ -34,6 +34,10 @@ class Group(NamedTuple):
     batch_size: int
 
 
+Setting = tuple[tuple[str, float], ...]
+"""Values of what a study searches besides the learning rate, by name; empty where it searches nothing else."""
+
+
 class Outcome(NamedTuple):
     """How one run ended.
 
@@ -43,6 +47,7 @@ class Outcome(NamedTuple):
         seed: 0 where it looked for the best, from 1 where it measured.
         status: one of metrics.STATUSES.
         accuracy, train_accuracy: of the last epoch, 0 to 1.
+        setting: of the study's further dimensions.
     """
 
     group: Group
@@ -51,6 +56,7 @@ class Outcome(NamedTuple):
     status: str
     accuracy: float
     train_accuracy: float
+    setting: Setting = ()
 
     @property
     def counts(self) -> bool:
@@ -81,15 +87,12 @@ class Noise(NamedTuple):
         freedom: degrees of freedom of that sum.
         floor: standard deviation that sampling so few validation samples causes, sqrt(p(1 - p)/N).
         pooled_from: the mean accuracy that a learning rate needs for its runs to be part of the sum.
-        lottery: whether divergence was seen to be a matter of luck: a run that reached pooled_from where, or above
-            where, another of its group diverged.
     """
 
     squares: float
     freedom: int
     floor: float
     pooled_from: float
-    lottery: bool
 
     @property
     def deviation(self) -> float:
@@ -174,7 +177,7 @@ class Baseline:
     """The yardstick: the baseline batch size at its own best learning rate.
 
     Attributes:
-        learning_rate: the best of the tuning runs, those of seed 0.
+        learning_rate, setting: of the best of the tuning runs, those of seed 0.
         accuracies, train_accuracies: of the other seeds there, which took no part in the tuning.
         diverged: whether a run there diverged, so that nothing can be judged against it.
     """
@@ -183,6 +186,7 @@ class Baseline:
     accuracies: tuple[float, ...]
     train_accuracies: tuple[float, ...]
     diverged: bool
+    setting: Setting = ()
 
     @property
     def reference(self) -> Reference:
@@ -194,12 +198,20 @@ class Baseline:
         return sum(self.train_accuracies) / len(self.train_accuracies)
 
 
+def chosen_setting(outcomes: Iterable[Outcome], group: Group) -> Setting:
+    """The setting a group is measured with: that of the best of its runs of seed 0."""
+    tried = [run for run in outcomes if run.group == group and run.seed == 0 and run.counts]
+    return max(tried, key=lambda run: run.accuracy).setting if tried else ()
+
+
 def points(outcomes: Iterable[Outcome], group: Group) -> list[Point]:
-    """A group's learning rates in ascending order, with the runs that count at each."""
+    """A group's learning rates in ascending order, with the runs that count at each, all of the chosen setting."""
+    mine = [run for run in outcomes if run.group == group and run.counts]
+    setting = chosen_setting(mine, group)
     runs: dict[float, list[Outcome]] = defaultdict(list)
-    for outcome in outcomes:
-        if outcome.group == group and outcome.counts:
-            runs[outcome.learning_rate].append(outcome)
+    for run in mine:
+        if run.setting == setting or not setting:
+            runs[run.learning_rate].append(run)
     return [_point(learning_rate, runs[learning_rate]) for learning_rate in sorted(runs)]
 
 
@@ -225,13 +237,15 @@ def baseline(outcomes: Iterable[Outcome], group: Group) -> Baseline | None:
     tuned = best(points((run for run in runs if run.seed == 0), group))
     if tuned is None:
         return None
-    there = [run for run in runs if run.learning_rate == tuned.learning_rate]
+    setting = chosen_setting(runs, group)
+    there = [run for run in runs if run.learning_rate == tuned.learning_rate and run.setting == setting]
     fresh = [run for run in there if run.seed != 0]
     return Baseline(
         tuned.learning_rate,
         tuple(run.accuracy for run in fresh),
         tuple(run.train_accuracy for run in fresh),
         any(run.status == DIVERGED for run in there),
+        setting,
     )
 
 
@@ -243,23 +257,16 @@ def noise(outcomes: Iterable[Outcome], yardstick: Baseline, tolerance: float, va
     """
     accuracy = yardstick.reference.accuracy
     pooled_from = accuracy - tolerance
-    runs: dict[tuple[Group, float], list[float]] = defaultdict(list)
-    lowest_diverged: dict[Group, float] = {}
-    highest_well: dict[Group, float] = {}
-    for group, learning_rate, _, status, reached, *_ in outcomes:
-        if status == DONE:
-            runs[group, learning_rate].append(reached)
-            if reached >= pooled_from:
-                highest_well[group] = max(learning_rate, highest_well.get(group, 0.0))
-        elif status == DIVERGED:
-            lowest_diverged[group] = min(learning_rate, lowest_diverged.get(group, math.inf))
+    runs: dict[tuple[Group, float, Setting], list[float]] = defaultdict(list)
+    for run in outcomes:
+        if run.status == DONE:
+            runs[run.group, run.learning_rate, run.setting].append(run.accuracy)
     pool = [accuracies for accuracies in runs.values() if sum(accuracies) / len(accuracies) >= pooled_from]
     return Noise(
         squares=sum(_squares(accuracies) for accuracies in pool),
         freedom=sum(len(accuracies) - 1 for accuracies in pool),
         floor=math.sqrt(accuracy * (1 - accuracy) / validation_samples),
         pooled_from=pooled_from,
-        lottery=any(highest_well.get(group, 0.0) >= lowest for group, lowest in lowest_diverged.items()),
     )
 
 

@@ -17,6 +17,7 @@ class Question:
         tolerance: how far below A0 still holds, in accuracy.
         resolution: the widest interval to be content with, as a factor.
         validation_samples: that runs are judged on.
+        dimensions: names of what is searched besides the learning rate.
         rules: by name, for each group the multiple of the baseline's best learning rate that the rule prescribes.
     """
 
@@ -26,6 +27,7 @@ class Question:
     tolerance: float
     resolution: float
     validation_samples: int
+    dimensions: tuple[str, ...]
     rules: dict[str, tuple[float, ...]]
 
     def inside(self, learning_rate: float) -> float:
@@ -53,5 +55,6 @@ class Question:
             tolerance=value["tolerance"],
             resolution=value["resolution"],
             validation_samples=value["validation_samples"],
+            dimensions=tuple(value["dimensions"]),
             rules={name: tuple(ratios) for name, ratios in value["rules"].items()},
         )

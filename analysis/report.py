@@ -14,7 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.answer import Answer, answer
-from analysis.frontier import Edge, Verdict
+from analysis.edge import Edge
+from analysis.frontier import Verdict
 from analysis.picture import draw
 from analysis.question import Question
 from analysis.runs import StudyRuns, load_runs, tracking_uri

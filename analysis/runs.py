@@ -33,7 +33,7 @@ class StudyRuns(NamedTuple):
         question: what it asked.
         params: of the parent run, as text.
         frame: one row per run that has ended: run_id, technique, batch_size (at the start), learning_rate (the peak),
-            seed, status, and every other metric of trainables.metrics by its name, NaN where it has no value.
+            seed, status, setting (of the question's dimensions), and every other metric of trainables.metrics by its name, NaN where it has no value.
     """
 
     name: str
@@ -52,6 +52,7 @@ class StudyRuns(NamedTuple):
                 row.status,
                 row.validation_accuracy,
                 row.train_accuracy,
+                row.setting,
             )
             for row in self.frame.itertuples()
         ]
@@ -99,14 +100,14 @@ def load_runs(name: str, uri: str) -> StudyRuns:
         token = page.token
         if not token:
             break
-    rows = [_row(run) for run in reversed(children) if run.data.tags.get(STATUS_TAG) in STATUSES]
-    columns = ["run_id", *_PARAMS, "status", *(name for name in METRIC_NAMES if name not in _PARAMS)]
-    frame = pd.DataFrame(rows, columns=columns)
     question = Question.from_json(parent.data.tags[QUESTION_TAG])
+    rows = [_row(run, question) for run in reversed(children) if run.data.tags.get(STATUS_TAG) in STATUSES]
+    columns = ["run_id", *_PARAMS, "status", "setting", *(name for name in METRIC_NAMES if name not in _PARAMS)]
+    frame = pd.DataFrame(rows, columns=columns)
     return StudyRuns(name, parent.info.run_id, question, parent.data.params, frame)
 
 
-def _row(run: Run) -> dict[str, object]:
+def _row(run: Run, question: Question) -> dict[str, object]:
     params, metrics = run.data.params, run.data.metrics
     return {
         **{name: metrics.get(name, float("nan")) for name in METRIC_NAMES},
@@ -116,4 +117,5 @@ def _row(run: Run) -> dict[str, object]:
         "learning_rate": float(params["learning_rate"]),
         "seed": int(params["seed"]),
         "status": run.data.tags[STATUS_TAG],
+        "setting": tuple((name, float(params[name])) for name in question.dimensions),
     }

@@ -24,7 +24,7 @@ from search_spaces.proposer import SEARCHES, proposer, runs_at_most
 from search_spaces.study import Study, rule_name
 from search_spaces.tracking import Tracker, open_store
 from search_spaces.tuning import Search, run
-from trainables.errors import UserError
+from trainables.errors import UserError, require
 from trainables.metrics import DONE
 
 START_SECONDS = 40.0
@@ -82,6 +82,10 @@ def run_command(budgets: Mapping[str, Study], options: argparse.Namespace, conso
     capacity = find_capacity()
     budget = options.budget or ("standard" if capacity.gpus and "standard" in budgets else next(iter(budgets)))
     study = _choose(budgets[budget], options)
+    require(
+        options.search == "frontier" or not study.dimensions,
+        f"search {options.search}: cannot search {', '.join(study.dimensions)} too; --search frontier does",
+    )
     most_runs = runs_at_most(options.search, study.plan())
     allotment = allot(capacity, options.workers, options.concurrent_trials, options.gpus_per_worker, most_runs)
     uri = tracking_uri(options.tracking_uri)
@@ -113,9 +117,11 @@ def run_command(budgets: Mapping[str, Study], options: argparse.Namespace, conso
                 proposer(options.search, study.plan(), storage, tracker.parent_id),
                 tracker,
                 display,
-                stop_early=options.search == "optuna",
             )
             run(search, allotment, str(data_dir))
+        objection = search.proposer.objection()
+        if objection:
+            raise UserError(objection)
         status = DONE
         _report(study, uri, results, tracker, console)
     except KeyboardInterrupt:

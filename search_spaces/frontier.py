@@ -3,30 +3,43 @@
 A pure function of what has finished and what is running; it knows neither Ray nor torch. For each technique and batch
 size the question is where, on the axis of log2 learning rate, runs stop holding.
 
-1. Tune the baseline batch size: three rates two octaves apart, then the neighbours of the best at half the distance.
-   Run its other seeds at the best.
+1. Tune the baseline batch size with seed 0: three rates two octaves apart, then the neighbours of the best at half the
+   distance. Run its other seeds at the best.
 2. At every batch size, in ascending order, run what the rules prescribe.
 3. Where a rate holds, or may, run the median of where the edge may lie: what the group's own runs say of it
    (analysis.edge) times where the other batch sizes' edges point. Near a rate that ran already, that rate runs again
    with another seed. Runs in flight split what is left between them.
 4. Where nothing holds, look for that batch size's own best, and for the edge against that instead.
 
-A group is done when its interval, which knows nothing of the other batch sizes, is within the resolution.
+A group is done when its interval, which knows nothing of the other batch sizes, is within the resolution. Where a study
+searches further dimensions, each group first tries settings of them with seed 0, and is measured with the best.
 """
 
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from enum import Enum
 from itertools import pairwise
-from typing import NamedTuple
 
 import numpy as np
 
 from analysis.edge import Belief, Judged, competitive, narrow, scalable, surrounded
-from analysis.frontier import Baseline, Group, Noise, Outcome, Point, Verdict, baseline, best, margin, noise, points
-from analysis.question import Question
+from analysis.frontier import (
+    Baseline,
+    Group,
+    Noise,
+    Outcome,
+    Point,
+    Setting,
+    Verdict,
+    baseline,
+    best,
+    chosen_setting,
+    margin,
+    noise,
+    points,
+)
 from search_spaces.expectation import Expectation, expected_edge
+from search_spaces.plan import Answer, Plan, Proposal, asked_so_far
 
 TUNING_OCTAVES = 2.0
 """Between the first tuning runs; halved until neighbours of the best are an octave away."""
@@ -36,40 +49,6 @@ OPTIMUM_OCTAVES = 1.0
 
 SNAP = 0.25
 """A rate within this share of the resolution is run again rather than a new one beside it."""
-
-
-class Proposal(NamedTuple):
-    """A run to make next."""
-
-    group: Group
-    learning_rate: float
-    seed: int
-
-
-class Answer(Enum):
-    """What a policy says when it proposes nothing."""
-
-    WAIT = "wait for what is running"
-    OVER = "nothing is left to ask"
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a policy needs to know of a study.
-
-    Attributes:
-        question: what is asked.
-        first: the learning rate where tuning starts.
-        seeds: baseline runs behind A0, besides the tuning run.
-        seeds_near_margin: most runs at one learning rate elsewhere.
-        max_runs: all runs together.
-    """
-
-    question: Question
-    first: float
-    seeds: int
-    seeds_near_margin: int
-    max_runs: int
 
 
 def propose(plan: Plan, finished: Sequence[Outcome], running: Sequence[Proposal]) -> Proposal | Answer:
@@ -82,9 +61,57 @@ def propose(plan: Plan, finished: Sequence[Outcome], running: Sequence[Proposal]
     return Answer.WAIT if running else Answer.OVER
 
 
-def asked_so_far(finished: Sequence[Outcome], running: Sequence[Proposal]) -> list[Proposal]:
-    """Every run, however it ended or stands."""
-    return [*(Proposal(run.group, run.learning_rate, run.seed) for run in finished), *running]
+def objection(plan: Plan, finished: Sequence[Outcome]) -> str | None:
+    """Why nothing can be judged: the baseline diverges, or the range excludes all that the rules prescribe from it."""
+    question = plan.question
+    yardstick = baseline(finished, question.baseline)
+    if yardstick is None:
+        return None
+    technique, batch_size = question.baseline
+    name = f"{technique} at batch size {batch_size}, learning rate {yardstick.learning_rate:g}"
+    if yardstick.diverged:
+        return f"baseline {name}: its runs diverge, so nothing can be judged against it; it must train to the end"
+    ratios = [
+        ratio
+        for rule in question.rules.values()
+        for group, ratio in zip(question.groups, rule, strict=True)
+        if group.batch_size != batch_size
+    ]
+    low, high = question.learning_rates
+    if ratios and all(not low <= yardstick.learning_rate * ratio * (1 + 1e-6) <= high * (1 + 2e-6) for ratio in ratios):
+        nearest = yardstick.learning_rate * min(ratios)
+        return (
+            f"learning rates {low:g} to {high:g}: exclude every prescription of the rules, the lowest of which is "
+            f"{nearest:g} (from the baseline's best, {yardstick.learning_rate:g}); the range must hold at least that"
+        )
+    return None
+
+
+@dataclass(frozen=True)
+class _Scene:
+    """Everything the questions of a group depend on, once the baseline's accuracy is known."""
+
+    plan: Plan
+    finished: Sequence[Outcome]
+    running: Sequence[Proposal]
+    yardstick: Baseline
+    spread: Noise
+    judged: Mapping[Group, Judged]
+
+    def known(self, group: Group) -> list[Point]:
+        return points(self.finished, group)
+
+    def flying(self, group: Group) -> list[Proposal]:
+        return [run for run in self.running if run.group == group]
+
+    def expected(self, group: Group) -> Expectation:
+        """Where the other groups' edges point."""
+        views = {other: each.view for other, each in self.judged.items() if each.likely and other != group}
+        return expected_edge(self.plan.question, group, self.yardstick.learning_rate, views)
+
+    def measure(self, group: Group, learning_rate: float, seed: int = 1) -> Proposal:
+        """A run that measures, with the setting the group chose."""
+        return Proposal(group, learning_rate, seed, chosen_setting(self.finished, group))
 
 
 def _questions(
@@ -92,36 +119,30 @@ def _questions(
 ) -> Iterator[Proposal]:
     """What to ask, most urgent first; some of it has been asked already."""
     question = plan.question
-    yield from _tune(plan, finished)
+    yield from _tune(plan, finished, asked)
     yardstick = baseline(finished, question.baseline)
     if yardstick is None:
         yield from _ladder(plan, (2 * TUNING_OCTAVES, -2 * TUNING_OCTAVES, 1.0, -1.0, 3.0, -3.0))
         return
     if yardstick.diverged:
-        return  # nothing can be judged against it
-    yield from (Proposal(question.baseline, yardstick.learning_rate, seed) for seed in range(1, 1 + plan.seeds))
-    if any(run.group == question.baseline and run.seed == 0 for run in running):
+        return
+    for seed in range(1, 1 + plan.seeds):
+        yield Proposal(question.baseline, yardstick.learning_rate, seed, yardstick.setting)
+    if any(run.group == question.baseline and run.seed == 0 for run in running) or objection(plan, finished):
         return  # what the rules prescribe depends on the best that tuning finds
     turns = list(_in_turn(plan, running, asked))
     if not yardstick.accuracies:
         for group in turns:
-            yield from _prescriptions(plan, group, yardstick)
+            yield from _start(plan, group, finished, running, yardstick, asked)
         return
     spread = noise(finished, yardstick, question.tolerance, question.validation_samples)
     judged = {
         group: scalable(question, points(finished, group), yardstick.reference, spread) for group in question.groups
     }
+    scene = _Scene(plan, finished, running, yardstick, spread, judged)
     for group in turns:
-        yield from _prescriptions(plan, group, yardstick)
-        yield from _search(plan, group, finished, running, yardstick, spread, judged)
-
-
-def _prescriptions(plan: Plan, group: Group, yardstick: Baseline) -> Iterator[Proposal]:
-    """What the rules prescribe; at the baseline that is its best rate, which has run."""
-    for rule in plan.question.rules if group != plan.question.baseline else ():
-        learning_rate = plan.question.prescription(rule, group, yardstick.learning_rate)
-        if learning_rate is not None:
-            yield Proposal(group, learning_rate, 1)
+        yield from _start(plan, group, finished, running, yardstick, asked)
+        yield from _search(scene, group)
 
 
 def _in_turn(plan: Plan, running: Sequence[Proposal], asked: Collection[Proposal]) -> Iterator[Group]:
@@ -134,22 +155,45 @@ def _in_turn(plan: Plan, running: Sequence[Proposal], asked: Collection[Proposal
     yield from sorted(groups, key=lambda group: (spent[group] >= fair, busy[group]))
 
 
-def _tune(plan: Plan, finished: Sequence[Outcome]) -> Iterator[Proposal]:
-    """The baseline's tuning runs, of seed 0: a ladder, then a pattern search around the best, at ever smaller steps."""
+def _tune(plan: Plan, finished: Sequence[Outcome], asked: Collection[Proposal]) -> Iterator[Proposal]:
+    """The baseline's tuning runs, of seed 0: a ladder, a pattern search, settings, a pattern search with the best."""
     group = plan.question.baseline
     yield from _ladder(plan, (0.0, TUNING_OCTAVES, -TUNING_OCTAVES))
-    known = points((run for run in finished if run.seed == 0), group)
-    step = TUNING_OCTAVES
-    while step >= 1.0:
-        for learning_rate in _around_best(plan, known, step):
-            yield Proposal(group, learning_rate, 0)
-        step /= 2
+    tuning = [run for run in finished if run.group == group and run.seed == 0]
+    own = _own(plan, group)
+    yield from _pattern(plan, points([run for run in tuning if run.setting == own], group), own)
+    top = best(points(tuning, group))
+    if plan.draws and top is not None:
+        yield from _draws(plan, group, top.learning_rate, asked)
+        yield from _pattern(plan, points(tuning, group), chosen_setting(tuning, group))
 
 
 def _ladder(plan: Plan, octaves: Sequence[float]) -> Iterator[Proposal]:
     """Tuning runs so many octaves from the first."""
+    group = plan.question.baseline
     for distance in octaves:
-        yield Proposal(plan.question.baseline, plan.question.inside(plan.first * 2.0**distance), 0)
+        yield Proposal(group, plan.question.inside(plan.first * 2.0**distance), 0, _own(plan, group))
+
+
+def _pattern(plan: Plan, known: Sequence[Point], setting: Setting) -> Iterator[Proposal]:
+    """Tuning runs around the best, at ever smaller steps."""
+    step = TUNING_OCTAVES
+    while step >= 1.0:
+        for learning_rate in _around_best(plan, known, step):
+            yield Proposal(plan.question.baseline, learning_rate, 0, setting)
+        step /= 2
+
+
+def _draws(plan: Plan, group: Group, around: float, asked: Collection[Proposal]) -> Iterator[Proposal]:
+    """Runs of seed 0 whose settings are to be drawn, up to an octave from a learning rate."""
+    own = _own(plan, group)
+    drawn = sum(run.group == group and run.seed == 0 and run.setting != own for run in asked)
+    if drawn < plan.draws:
+        yield Proposal(group, plan.question.inside(around * 2.0 ** (0, 1, -1)[drawn % 3]), 0, None)
+
+
+def _own(plan: Plan, group: Group) -> Setting:
+    return plan.own.get(group.technique, ())
 
 
 def _around_best(plan: Plan, known: Sequence[Point], step: float) -> Iterator[float]:
@@ -163,50 +207,58 @@ def _around_best(plan: Plan, known: Sequence[Point], step: float) -> Iterator[fl
             yield neighbour
 
 
-def _search(
+def _start(
     plan: Plan,
     group: Group,
     finished: Sequence[Outcome],
     running: Sequence[Proposal],
     yardstick: Baseline,
-    spread: Noise,
-    judged: Mapping[Group, Judged],
+    asked: Collection[Proposal],
 ) -> Iterator[Proposal]:
-    """The next questions of one group."""
-    known = points(finished, group)
-    flying = [run for run in running if run.group == group]
-    found = judged[group]
+    """A group's first runs: settings where there are any to try, then what the rules prescribe."""
+    if group == plan.question.baseline:
+        return
+    wanted = [plan.question.prescription(rule, group, yardstick.learning_rate) for rule in plan.question.rules]
+    inside = [rate for rate in wanted if rate is not None]
+    if not inside:
+        where = expected_edge(plan.question, group, yardstick.learning_rate, {})
+        inside = [plan.question.inside(2.0 ** (where.mean - 1.0))]
+    if plan.draws:
+        around = plan.question.inside(math.prod(inside) ** (1 / len(inside)))
+        yield Proposal(group, around, 0, _own(plan, group))
+        yield from _draws(plan, group, around, asked)
+        if any(run.group == group and run.seed == 0 for run in running):
+            return  # what is measured depends on the best setting
+    for learning_rate in inside:
+        yield Proposal(group, learning_rate, 1, chosen_setting(finished, group))
+
+
+def _search(scene: _Scene, group: Group) -> Iterator[Proposal]:
+    """The next questions of a group that has begun."""
+    question = scene.plan.question
+    known, flying, found = scene.known(group), scene.flying(group), scene.judged[group]
     top = best(known)
-    if top is None:
+    if top is None or any(run.seed == 0 for run in flying):
         return
     if found.likely:
-        if not narrow(found.view, plan.question.resolution):
-            others = {each: judge.view for each, judge in judged.items() if judge.likely and each != group}
-            expected = expected_edge(plan.question, group, yardstick.learning_rate, others)
-            yield from _split(plan, group, found.view, expected, known, flying)
+        if not narrow(found.view, question.resolution):
+            yield from _split(scene, group, found.view, scene.expected(group))
         elif Verdict.HOLDS not in found.found.values():
-            yield from _again(plan, group, top, flying)
+            yield from _again(scene, group, top)
         return
-    against_a0 = margin(top, yardstick.reference, plan.question.tolerance, spread)
-    if against_a0.verdict is Verdict.UNDECIDED:
-        yield from _again(plan, group, top, flying)
-    for learning_rate in _around_best(plan, known, OPTIMUM_OCTAVES):
-        yield Proposal(group, learning_rate, 1)
-    if surrounded(known, plan.question.learning_rates) and not flying:
-        own = competitive(plan.question, known, spread)
-        if own is not None and not narrow(own.view, plan.question.resolution):
-            yield from _split(plan, group, own.view, None, known, flying)
+    if margin(top, scene.yardstick.reference, question.tolerance, scene.spread).verdict is Verdict.UNDECIDED:
+        yield from _again(scene, group, top)
+    for learning_rate in _around_best(scene.plan, known, OPTIMUM_OCTAVES):
+        yield scene.measure(group, learning_rate)
+    if surrounded(known, question.learning_rates):
+        own = competitive(question, known, scene.spread)
+        if own is not None and not narrow(own.view, question.resolution):
+            yield from _split(scene, group, own.view, None)
 
 
-def _split(
-    plan: Plan,
-    group: Group,
-    view: Belief,
-    expected: Expectation | None,
-    known: Sequence[Point],
-    flying: Sequence[Proposal],
-) -> Iterator[Proposal]:
-    """The median of where the edge may lie, between those in flight: a rate near it again, or itself."""
+def _split(scene: _Scene, group: Group, view: Belief, expected: Expectation | None) -> Iterator[Proposal]:
+    """The median of where the edge may lie, between the runs in flight: a rate near it again, or itself."""
+    known, flying, question = scene.known(group), scene.flying(group), scene.plan.question
     mass = view.mass[:-1] * (expected.density(view.starts) if expected else 1.0)
     taken = sorted(math.log2(run.learning_rate) for run in flying)
     cuts = [0, *np.searchsorted(view.starts, taken), len(mass)]
@@ -214,20 +266,21 @@ def _split(
     total = np.cumsum(mass[first:last])
     if not len(total) or total[-1] <= 0:
         return
-    snap = SNAP * math.log2(plan.question.resolution)
+    snap = SNAP * math.log2(question.resolution)
     rates = {point.learning_rate for point in known} | {run.learning_rate for run in flying}
     for share in (0.5, 0.3, 0.7):
         middle = float(view.starts[first + np.searchsorted(total, share * total[-1])])
         near = {rate: abs(math.log2(rate) - middle) for rate in rates if abs(math.log2(rate) - middle) <= snap}
-        for point in sorted((point for point in known if point.learning_rate in near), key=lambda p: near[p.learning_rate]):
-            if not point.diverged and not point.futile:
-                yield from _again(plan, group, point, flying)
+        again = [point for point in known if point.learning_rate in near and not point.diverged and not point.futile]
+        for point in sorted(again, key=lambda point: near[point.learning_rate]):
+            yield from _again(scene, group, point)
         if all(distance > snap / 2 for distance in near.values()):
-            yield Proposal(group, plan.question.inside(2.0**middle), 1)
+            yield scene.measure(group, question.inside(2.0**middle))
 
 
-def _again(plan: Plan, group: Group, point: Point, flying: Sequence[Proposal]) -> Iterator[Proposal]:
+def _again(scene: _Scene, group: Group, point: Point) -> Iterator[Proposal]:
     """Another seed at a rate, where it has one left."""
-    seeds = [*point.seeds, *(run.seed for run in flying if run.learning_rate == point.learning_rate)]
-    if len(seeds) < plan.seeds_near_margin:
-        yield Proposal(group, point.learning_rate, max(seeds) + 1)
+    flying = [run.seed for run in scene.flying(group) if run.learning_rate == point.learning_rate]
+    seeds = [*point.seeds, *flying]
+    if len(seeds) < scene.plan.seeds_near_margin:
+        yield scene.measure(group, point.learning_rate, max(seeds) + 1)

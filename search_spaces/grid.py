@@ -1,10 +1,10 @@
-"""The grid: every learning rate at the study's resolution, in every group, then the baseline's seeds."""
+"""The grid: every learning rate at the study's resolution, in every group, with every seed; then the baseline's seeds."""
 
 import math
 from collections.abc import Sequence
 
 from analysis.frontier import Outcome, baseline
-from search_spaces.frontier import Answer, Plan, Proposal, asked_so_far
+from search_spaces.plan import Answer, Plan, Proposal, asked_so_far
 
 
 def learning_rates(plan: Plan) -> list[float]:
@@ -15,17 +15,20 @@ def learning_rates(plan: Plan) -> list[float]:
 
 
 def size(plan: Plan) -> int:
-    """Runs of the whole grid and the baseline's seeds."""
-    return len(plan.question.groups) * len(learning_rates(plan)) + plan.seeds
+    """Runs of the whole grid and the baseline's seeds, at most."""
+    seeds = max(0, plan.seeds - plan.seeds_near_margin + 1)
+    return len(plan.question.groups) * len(learning_rates(plan)) * plan.seeds_near_margin + seeds
 
 
 def propose(plan: Plan, finished: Sequence[Outcome], running: Sequence[Proposal]) -> Proposal | Answer:
-    """The next point of the grid, then the next seed at the baseline's best; it is not cut short by max_runs."""
-    asked = asked_so_far(finished, running)
-    for group in plan.question.groups:
-        for learning_rate in learning_rates(plan):
-            if Proposal(group, learning_rate, 0) not in asked:
-                return Proposal(group, learning_rate, 0)
+    """The next point of the grid, seed by seed, then the baseline's at its best; it is not cut short by max_runs."""
+    asked = set(asked_so_far(finished, running))
+    for seed in range(plan.seeds_near_margin):
+        for group in plan.question.groups:
+            for learning_rate in learning_rates(plan):
+                point = Proposal(group, learning_rate, seed)
+                if point not in asked:
+                    return point
     if any(run.group == plan.question.baseline and run.seed == 0 for run in running):
         return Answer.WAIT
     yardstick = baseline(finished, plan.question.baseline)

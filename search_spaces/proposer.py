@@ -10,13 +10,15 @@ from typing import Any, Protocol
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.samplers import BaseSampler, RandomSampler, TPESampler
+from optuna.pruners import SuccessiveHalvingPruner
+from optuna.samplers import BaseSampler, TPESampler
 from optuna.storages import BaseStorage
-from optuna.trial import FrozenTrial, TrialState
+from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from analysis.frontier import Group, Outcome, baseline
 from search_spaces import frontier, grid
-from search_spaces.frontier import Answer, Plan, Proposal
+from search_spaces.plan import Answer, Plan, Proposal, asked_so_far
+from search_spaces.stopping import curves_behind, futile
 from trainables.metrics import STOPPED_EARLY
 
 Policy = Callable[[Plan, Sequence[Outcome], Sequence[Proposal]], Proposal | Answer]
@@ -30,18 +32,26 @@ class Proposer(Protocol):
 
     def ask(self) -> tuple[optuna.Trial, Proposal] | Answer: ...
 
+    def report(self, trial: optuna.Trial, epoch: int, accuracy: float) -> bool:
+        """Note a run's accuracy after an epoch; whether to stop it."""
+        ...
+
     def tell(self, trial: optuna.Trial, outcome: Outcome) -> None: ...
+
+    def objection(self) -> str | None:
+        """Why nothing can be judged, if that is so."""
+        ...
 
 
 def proposer(search: str, plan: Plan, storage: BaseStorage, name: str) -> Proposer:
     """The search of that name, one of SEARCHES, on a storage where its Optuna studies are called `name`."""
     match search:
         case "frontier":
-            return PolicyProposer(plan, frontier.propose, storage, name)
+            return PolicyProposer(plan, frontier.propose, storage, name, stop_futile=True)
         case "grid":
-            return PolicyProposer(plan, grid.propose, storage, name)
+            return PolicyProposer(plan, grid.propose, storage, name, stop_futile=False)
         case "optuna":
-            return TPEProposer(plan, storage, name)
+            return SamplerProposer(plan, storage, name, tpe)
     raise AssertionError(f"search {search!r} is not one of {SEARCHES}")
 
 
@@ -51,11 +61,14 @@ def runs_at_most(search: str, plan: Plan) -> int:
 
 
 class PolicySampler(BaseSampler):
-    """A policy as an Optuna sampler: the trial that is asked for is the run that the policy proposes."""
+    """A policy as an Optuna sampler: the trial that is asked for is the run that the policy proposes.
+
+    A study's further dimensions are the policy's where it names a setting, and TPE's, from the group's own runs of seed
+    0, where it leaves them open.
+    """
 
     def __init__(self, plan: Plan, policy: Policy) -> None:
         self._plan, self._policy = plan, policy
-        self._fallback = RandomSampler(seed=0)
 
     def propose(self, study: optuna.Study, asking: FrozenTrial | None = None) -> Proposal | Answer:
         """What the policy says of the study as it stands; the trial that is just being asked for is left out."""
@@ -74,42 +87,83 @@ class PolicySampler(BaseSampler):
         proposal = self.propose(study, trial)
         if isinstance(proposal, Answer):
             raise RuntimeError(f"the policy was asked for a trial when it says: {proposal.value}")
-        return params_of(proposal)
+        return params_of(proposal if proposal.setting is not None else self._draw(study, proposal))
 
     def sample_independent(
         self, study: optuna.Study, trial: FrozenTrial, param_name: str, param_distribution: BaseDistribution
     ) -> Any:
-        """Dimensions the policy knows nothing of are drawn at random."""
-        return self._fallback.sample_independent(study, trial, param_name, param_distribution)
+        raise AssertionError(f"{param_name} is in the search space, and so never sampled by itself")
+
+    def _draw(self, study: optuna.Study, proposal: Proposal) -> Proposal:
+        """The proposal with a setting that TPE draws, given its learning rate."""
+        space = {name: search_space(self._plan)[name] for name in ("learning_rate", *self._plan.dimensions)}
+        tried = [
+            create_trial(params={name: trial.params[name] for name in space}, distributions=space, value=trial.value)
+            for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+            if proposal_of(trial.params).group == proposal.group and trial.params["seed"] == 0
+        ]
+        sampler = TPESampler(seed=len(tried), multivariate=True, n_startup_trials=min(4, self._plan.draws))
+        tpe = optuna.create_study(sampler=sampler, direction="maximize")
+        tpe.add_trials(tried)
+        tpe.enqueue_trial({"learning_rate": proposal.learning_rate})
+        drawn = tpe.ask(space).params
+        return proposal._replace(setting=tuple((name, drawn[name]) for name in sorted(self._plan.dimensions)))
 
 
 class PolicyProposer:
-    """One Optuna study, sampled by a policy."""
+    """One Optuna study, sampled by a policy; its trials hold the learning curves too.
 
-    def __init__(self, plan: Plan, policy: Policy, storage: BaseStorage, name: str) -> None:
-        self._plan = plan
+    Whether a run is futile is worked out from what the storage holds, so a new proposer on the same storage goes on
+    where another ended.
+    """
+
+    def __init__(self, plan: Plan, policy: Policy, storage: BaseStorage, name: str, stop_futile: bool) -> None:
+        self._plan, self._stop_futile = plan, stop_futile
         self._sampler = PolicySampler(plan, policy)
-        self._study = optuna.create_study(storage=storage, study_name=name, sampler=self._sampler, direction="maximize")
+        self._study = optuna.create_study(
+            storage=storage, study_name=name, sampler=self._sampler, direction="maximize", load_if_exists=True
+        )
 
     def ask(self) -> tuple[optuna.Trial, Proposal] | Answer:
         proposal = self._sampler.propose(self._study)
         if isinstance(proposal, Answer):
             return proposal
         trial = self._study.ask(search_space(self._plan))
-        assert proposal_of(trial.params) == proposal, f"Optuna made {trial.params} of {proposal}"
-        return trial, proposal
+        asked = proposal_of(trial.params)
+        assert asked[:3] == proposal[:3], f"Optuna made {trial.params} of {proposal}"
+        return trial, asked
+
+    def report(self, trial: optuna.Trial, epoch: int, accuracy: float) -> bool:
+        trial.report(accuracy, epoch)
+        proposal = proposal_of(trial.params)
+        if not self._stop_futile or proposal.seed == 0:
+            return False
+        trials = self._study.get_trials(deepcopy=False)
+        ended = [(outcome_of(other), curve_of(other)) for other in trials if OUTCOME in other.user_attrs]
+        base = curves_behind(ended, self._plan)
+        curve = next(curve_of(other) for other in trials if other.number == trial.number)
+        return futile(self._plan, [outcome for outcome, _ in ended], base, proposal, curve)
 
     def tell(self, trial: optuna.Trial, outcome: Outcome) -> None:
         _tell(self._study, trial, outcome)
 
+    def objection(self) -> str | None:
+        return frontier.objection(self._plan, self._finished())
 
-class TPEProposer:
-    """Optuna's TPE inside each technique and batch size, a study of its own for each; then the baseline's seeds.
+    def _finished(self) -> list[Outcome]:
+        trials = self._study.get_trials(deepcopy=False)
+        return [outcome_of(trial) for trial in trials if OUTCOME in trial.user_attrs]
 
-    The baseline is searched first, so that the rules' prescriptions can be the first trials of every other group.
+
+class SamplerProposer:
+    """An Optuna sampler inside each technique and batch size, a study of its own for each; then the baseline's seeds.
+
+    The baseline is searched first, so that the rules' prescriptions can be the first trials of every other group. Runs
+    of seed 0, which look for the best, are stopped by ASHA among those of their own study; what a rule prescribes and
+    the baseline's seeds are measured to the end. ASHA's rungs are in the storage.
     """
 
-    def __init__(self, plan: Plan, storage: BaseStorage, name: str) -> None:
+    def __init__(self, plan: Plan, storage: BaseStorage, name: str, sampler: Callable[[int, int], BaseSampler]) -> None:
         self._plan = plan
         self._share = max(1, (plan.max_runs - plan.seeds) // len(plan.question.groups))
         self._finished: list[Outcome] = []
@@ -118,8 +172,10 @@ class TPEProposer:
             group: optuna.create_study(
                 storage=storage,
                 study_name=f"{name}/{group.technique}/{group.batch_size}",
-                sampler=TPESampler(seed=position, n_startup_trials=min(4, self._share)),
+                sampler=sampler(position, self._share),
+                pruner=SuccessiveHalvingPruner(min_resource=plan.grace_epochs[group], reduction_factor=3),
                 direction="maximize",
+                load_if_exists=True,
             )
             for position, group in enumerate(plan.question.groups)
         }
@@ -132,10 +188,7 @@ class TPEProposer:
             return proposal
         group, fixed, seed = proposal
         study = self._studies[group]
-        if fixed is not None:
-            study.enqueue_trial({"learning_rate": fixed, "seed": seed})
-        else:
-            study.enqueue_trial({"seed": seed})
+        study.enqueue_trial({"seed": seed} if fixed is None else {"seed": seed, "learning_rate": fixed})
         trial = study.ask()
         trial.suggest_categorical("technique", [group.technique])
         trial.suggest_categorical("batch_size", [group.batch_size])
@@ -145,15 +198,22 @@ class TPEProposer:
         self._running[trial._trial_id] = proposal_of(trial.params)
         return trial, self._running[trial._trial_id]
 
+    def report(self, trial: optuna.Trial, epoch: int, accuracy: float) -> bool:
+        trial.report(accuracy, epoch)
+        return self._running[trial._trial_id].seed == 0 and epoch < self._plan.epochs and trial.should_prune()
+
     def tell(self, trial: optuna.Trial, outcome: Outcome) -> None:
         del self._running[trial._trial_id]
         self._finished.append(outcome)
         _tell(self._studies[outcome.group], trial, outcome)
 
+    def objection(self) -> str | None:
+        return frontier.objection(self._plan, self._finished)
+
     def _next(self) -> tuple[Group, float | None, int] | Answer:
         """The next group, the learning rate where it is given, and the seed."""
         question = self._plan.question
-        runs = frontier.asked_so_far(self._finished, list(self._running.values()))
+        runs = asked_so_far(self._finished, list(self._running.values()))
         tuning = [run for run in runs if run.group == question.baseline and run.seed == 0]
         if not tuning:
             return question.baseline, self._plan.first, 0
@@ -174,7 +234,13 @@ class TPEProposer:
         return Answer.WAIT if self._running else Answer.OVER
 
 
+def tpe(position: int, share: int) -> BaseSampler:
+    """TPE for the group at a position, which gets so many runs."""
+    return TPESampler(seed=position, n_startup_trials=min(4, share))
+
+
 MOST_SEEDS = 1000
+RUN_PARAMS = ("technique", "batch_size", "learning_rate", "seed")
 
 
 def search_space(plan: Plan) -> dict[str, BaseDistribution]:
@@ -185,25 +251,31 @@ def search_space(plan: Plan) -> dict[str, BaseDistribution]:
         "batch_size": CategoricalDistribution(sorted({group.batch_size for group in question.groups})),
         "learning_rate": FloatDistribution(*question.learning_rates, log=True),
         "seed": IntDistribution(0, MOST_SEEDS),
+        **plan.dimensions,
     }
 
 
 def params_of(proposal: Proposal) -> dict[str, Any]:
     """A proposal as Optuna parameters."""
-    (technique, batch_size), learning_rate, seed = proposal
-    return {"technique": technique, "batch_size": batch_size, "learning_rate": learning_rate, "seed": seed}
+    (technique, batch_size), learning_rate, seed, setting = proposal
+    own = {"technique": technique, "batch_size": batch_size, "learning_rate": learning_rate, "seed": seed}
+    return {**own, **dict(setting or ())}
 
 
 def proposal_of(params: Mapping[str, Any]) -> Proposal:
-    """Optuna parameters as a proposal."""
-    return Proposal(Group(params["technique"], params["batch_size"]), params["learning_rate"], params["seed"])
+    """Optuna parameters as a proposal; those it does not know are the setting."""
+    further = tuple(sorted((name, value) for name, value in params.items() if name not in RUN_PARAMS))
+    return Proposal(Group(params["technique"], params["batch_size"]), params["learning_rate"], params["seed"], further)
 
 
 def outcome_of(trial: FrozenTrial) -> Outcome:
     """A trial that was told, as the verdicts take it."""
-    group, learning_rate, seed = proposal_of(trial.params)
-    status, accuracy, train_accuracy = trial.user_attrs[OUTCOME]
-    return Outcome(group, learning_rate, seed, status, accuracy, train_accuracy)
+    return proposal_of(trial.params).ended(*trial.user_attrs[OUTCOME])
+
+
+def curve_of(trial: FrozenTrial) -> list[float]:
+    """Its accuracy after each epoch."""
+    return [trial.intermediate_values[epoch] for epoch in sorted(trial.intermediate_values)]
 
 
 def _tell(study: optuna.Study, trial: optuna.Trial, outcome: Outcome) -> None:

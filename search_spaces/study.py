@@ -1,16 +1,19 @@
 """Study: what varies."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from analysis.frontier import Group
+from optuna.distributions import FloatDistribution, IntDistribution
+
+from analysis.frontier import Group, Setting
 from analysis.question import Question
-from search_spaces.frontier import Plan
+from search_spaces.plan import Plan
 from trainables import Recipe, Task
 from trainables.checks import check_batch_size, check_learning_rate, check_normalization
 from trainables.errors import require
-from trainables.recipe import scale_at
+from trainables.progress import Progress
+from trainables.recipe import scale_at, value_in, with_values
 from trainables.scaling import LinearScaling, Scaling, SquareRootScaling
 
 RULE_NAMES = {"LinearScaling": "linear", "SquareRootScaling": "square_root", "NoScaling": "unscaled"}
@@ -34,6 +37,9 @@ class Study:
         tolerance: how far below A0 still holds, in accuracy: 0.01 for one percentage point.
         resolution: the widest interval to be content with, as a factor.
         max_runs: all runs together, baseline included.
+        dimensions: what to search besides the learning rate, by name: numeric fields of the recipes' slots, such as
+            "optimizer.momentum", each with an Optuna distribution. Every technique's own value must lie inside.
+        draws: settings of them to try at each technique and batch size, besides the technique's own.
     """
 
     name: str
@@ -49,6 +55,8 @@ class Study:
     tolerance: float = 0.01
     resolution: float = 1.25
     max_runs: int = 100
+    dimensions: Mapping[str, FloatDistribution | IntDistribution] = field(default_factory=dict)
+    draws: int = 6
 
     def check(self, workers: int) -> "Study":
         """The study itself, if every run it can ask for can be trained on so many workers.
@@ -68,6 +76,8 @@ class Study:
         require(2 <= self.seeds <= 100, f"seeds {self.seeds}: must be 2 to 100; A0 and its spread need 2")
         require(self.seeds_near_margin >= 1, f"seeds near margin {self.seeds_near_margin}: must be at least 1")
         require(self.max_runs >= 1, f"max runs {self.max_runs}: must be at least 1")
+        self._check_prescriptions()
+        self._check_dimensions()
         for batch_size in self.batch_sizes:
             check_batch_size(self.task, batch_size, workers)
             for recipe in self.techniques.values():
@@ -86,10 +96,60 @@ class Study:
             tolerance=self.tolerance,
             resolution=self.resolution,
             validation_samples=self.task.data.validation_samples,
+            dimensions=tuple(sorted(self.dimensions)),
             rules={rule_name(rule): tuple(self._ratio(rule, group) for group in groups) for rule in self.rules},
         )
-        first = min(max(self.first_learning_rate, low), high)
-        return Plan(question, first, self.seeds, self.seeds_near_margin, self.max_runs)
+        return Plan(
+            question,
+            first=min(max(self.first_learning_rate, low), high),
+            seeds=self.seeds,
+            seeds_near_margin=self.seeds_near_margin,
+            max_runs=self.max_runs,
+            epochs=self.task.epochs,
+            grace_epochs={group: self._grace_epochs(group) for group in groups},
+            dimensions=self.dimensions,
+            own={name: self._own(recipe) for name, recipe in self.techniques.items()} if self.dimensions else {},
+            draws=self.draws if self.dimensions else 0,
+        )
+
+    def _own(self, recipe: Recipe) -> Setting:
+        return tuple((name, value_in(recipe, name)) for name in sorted(self.dimensions))
+
+    def _grace_epochs(self, group: Group) -> int:
+        """The first epoch after which a group's warm-up is over, at least 1; the longest the dimensions allow."""
+        epochs = self.task.epochs
+        recipe = self.techniques[group.technique]
+        longest = {name: each.high for name, each in self.dimensions.items() if name.startswith("warmup.")}
+        warmup = with_values(recipe, longest).warmup
+        for epoch in range(1, epochs):
+            if warmup.over(Progress(epoch, epochs, group.batch_size, recipe.base_batch_size)):
+                return epoch
+        return epochs
+
+    def _check_prescriptions(self) -> None:
+        """A range that no prescription can lie in, wherever the baseline's best turns out to be, is refused."""
+        question = self.plan().question
+        others = [at for at, group in enumerate(question.groups) if group.batch_size != min(self.batch_sizes)]
+        ratios = [question.rules[name][position] for name in question.rules for position in others]
+        low, high = self.learning_rates
+        least = min((max(ratio, 1 / ratio) for ratio in ratios), default=1.0)
+        require(
+            least <= high / low * (1 + 1e-6),
+            f"learning rates {low:g} {high:g}: exclude every prescription of the rules, which are at least a factor "
+            f"{least:g} from the baseline's rate; the range must span that factor",
+        )
+
+    def _check_dimensions(self) -> None:
+        require(not self.dimensions or self.draws >= 1, f"draws {self.draws}: must be at least 1 to search dimensions")
+        for name, recipe in self.techniques.items():
+            for dimension, each in self.dimensions.items():
+                own = value_in(recipe, dimension)
+                require(
+                    each.low <= own <= each.high,
+                    f"dimension {dimension} {each.low:g} to {each.high:g}: must hold technique {name}'s own {own:g}",
+                )
+                for end in (each.low, each.high):
+                    with_values(recipe, {dimension: end})
 
     def _ratio(self, rule: Scaling, group: Group) -> float:
         """The multiple of the baseline's learning rate that a rule prescribes."""

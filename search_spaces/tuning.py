@@ -8,18 +8,17 @@ from typing import Any
 import optuna
 from ray import tune
 from ray.tune.experiment import Trial as TuneTrial
-from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialScheduler
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from analysis.frontier import Group, Outcome
+from analysis.frontier import Outcome
 from search_spaces.cluster import Allotment, trial_resources
 from search_spaces.display import Display
-from search_spaces.frontier import Answer, Proposal
+from search_spaces.plan import Answer, Proposal
 from search_spaces.proposer import Proposer, params_of, proposal_of
 from search_spaces.study import Study
 from search_spaces.tracking import Tracker
 from trainables.metrics import FAILED, METRIC_NAMES, RUNNING, STOPPED_EARLY
-from trainables.progress import Progress
 from trainables.trial import Trial
 
 METRIC = "validation_accuracy"
@@ -33,7 +32,6 @@ class Search:
     proposer: Proposer
     tracker: Tracker
     display: Display
-    stop_early: bool
 
 
 def run(search: Search, allotment: Allotment, data_dir: str) -> None:
@@ -50,12 +48,13 @@ def run(search: Search, allotment: Allotment, data_dir: str) -> None:
     trainable = tune.with_resources(
         tune.with_parameters(Trial, shared=shared), tune.PlacementGroupFactory([trial_resources()])
     )
+    searcher = ProposerSearch(search.proposer)
     with tempfile.TemporaryDirectory(prefix="batchscale-") as scratch:
         tune.Tuner(
             trainable,
             tune_config=tune.TuneConfig(
-                search_alg=ProposerSearch(search.proposer),
-                scheduler=GroupedASHA(study) if search.stop_early else FIFOScheduler(),
+                search_alg=searcher,
+                scheduler=EarlyStopping(searcher),
                 metric=METRIC,
                 mode="max",
                 num_samples=-1,
@@ -100,6 +99,13 @@ class ProposerSearch(_LivesInTheDriver, Searcher):
         trial, proposal = self._asked.pop(trial_id)
         self._proposer.tell(trial, outcome_of(proposal, result or {}, error))
 
+    def report(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Note an epoch; whether the run is to be stopped. A run that has ended of itself is not."""
+        if result.get("status") != RUNNING:
+            return False
+        trial, _ = self._asked[trial_id]
+        return self._proposer.report(trial, int(result["epoch"]), result["validation_accuracy"])
+
     def save(self, checkpoint_path: str) -> None:
         """Nothing: Optuna's storage has committed everything."""
 
@@ -114,10 +120,7 @@ def outcome_of(proposal: Proposal, result: dict[str, Any], error: bool) -> Outco
         status = FAILED
     elif status == RUNNING:
         status = STOPPED_EARLY
-    group, learning_rate, seed = proposal
-    return Outcome(
-        group, learning_rate, seed, status, result.get("validation_accuracy", 0.0), result.get("train_accuracy", 0.0)
-    )
+    return proposal.ended(status, result.get("validation_accuracy", 0.0), result.get("train_accuracy", 0.0))
 
 
 class Recorder(_LivesInTheDriver, tune.Callback):
@@ -153,49 +156,16 @@ class Recorder(_LivesInTheDriver, tune.Callback):
         self._search.display.end(trial.trial_id, ended.status, (trial.last_result or {}).get("error", ""))
 
 
-class GroupedASHA(FIFOScheduler):
-    """ASHA inside each technique and batch size: runs are never stopped for being behind another group's.
+class EarlyStopping(FIFOScheduler):
+    """Asks the search after each epoch whether a run is worth going on with.
 
-    The first halving comes no earlier than the end of the warm-up; the unit is epochs of the run. Only runs of seed 0,
-    which look for the best, are stopped: what a rule prescribes and the baseline's seeds are measured to the end.
+    It holds nothing itself: what the search decides from is in Optuna's storage, and so outlives this process.
     """
 
-    def __init__(self, study: Study) -> None:
+    def __init__(self, searcher: ProposerSearch) -> None:
         super().__init__()
-        self._schedulers = {
-            group: AsyncHyperBandScheduler(
-                time_attr="epoch",
-                metric=METRIC,
-                mode="max",
-                max_t=study.task.epochs,
-                grace_period=grace_epochs(study, group),
-                reduction_factor=3,
-            )
-            for group in study.plan().question.groups
-        }
-
-    def on_trial_add(self, tune_controller: Any, trial: TuneTrial) -> None:
-        self._of(trial).on_trial_add(tune_controller, trial)
+        self._searcher = searcher
 
     def on_trial_result(self, tune_controller: Any, trial: TuneTrial, result: dict[str, Any]) -> str:
-        if proposal_of(trial.config).seed != 0:
-            return TrialScheduler.CONTINUE
-        return self._of(trial).on_trial_result(tune_controller, trial, result)
-
-    def on_trial_complete(self, tune_controller: Any, trial: TuneTrial, result: dict[str, Any]) -> None:
-        self._of(trial).on_trial_complete(tune_controller, trial, result)
-
-    def on_trial_remove(self, tune_controller: Any, trial: TuneTrial) -> None:
-        self._of(trial).on_trial_remove(tune_controller, trial)
-
-    def _of(self, trial: TuneTrial) -> TrialScheduler:
-        return self._schedulers[proposal_of(trial.config).group]
-
-
-def grace_epochs(study: Study, group: Group) -> int:
-    """The first epoch after which a group's warm-up is over, at least 1."""
-    recipe, epochs = study.techniques[group.technique], study.task.epochs
-    for epoch in range(1, epochs):
-        if recipe.warmup.over(Progress(epoch, epochs, group.batch_size, recipe.base_batch_size)):
-            return epoch
-    return epochs
+        stop = self._searcher.report(trial.trial_id, result)
+        return TrialScheduler.STOP if stop else TrialScheduler.CONTINUE

@@ -6,8 +6,8 @@ A run is task x recipe x batch size x learning rate x seed. The learning rate of
 what the optimizer sees once warm-up ends. So base_lr = learning_rate / scale.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, is_dataclass, replace
 
 from torch import nn
 
@@ -88,6 +88,40 @@ class Recipe:
         """The formula: what the optimizer uses now."""
         scale = self.scaling(progress)
         return base_lr * self.warmup(progress, scale) * self.decay(progress) * self.growth.rate(progress)
+
+
+def with_values(recipe: Recipe, values: Mapping[str, float]) -> Recipe:
+    """The recipe with fields of its slots replaced, each named as slot.field.
+
+    Example:
+        >>> with_values(Recipe(), {"optimizer.momentum": 0.8}).optimizer
+        SGD(momentum=0.8, weight_decay=0.0, nesterov=False)
+
+    Raises:
+        UserError: a name that is no numeric field of a slot, or a value that the slot refuses.
+    """
+    for name, value in values.items():
+        value_in(recipe, name)
+        slot, field = name.split(".")
+        recipe = replace(recipe, **{slot: replace(getattr(recipe, slot), **{field: value})})
+    return recipe
+
+
+def value_in(recipe: Recipe, name: str) -> float:
+    """The value of a slot's numeric field, named as slot.field.
+
+    Raises:
+        UserError: the recipe has none of that name.
+    """
+    found = {
+        f"{slot.name}.{field.name}": getattr(getattr(recipe, slot.name), field.name)
+        for slot in fields(recipe)
+        if is_dataclass(getattr(recipe, slot.name))
+        for field in fields(getattr(recipe, slot.name))
+    }
+    numbers = {key: value for key, value in found.items() if isinstance(value, int | float) and value not in (True, False)}
+    require(name in numbers, f"dimension {name!r}: is not a number in the recipe, which has {', '.join(sorted(numbers))}")
+    return numbers[name]
 
 
 def scale_at(scaling: Scaling, batch_size: int, base_batch_size: int) -> float:

@@ -7,6 +7,7 @@ from ray import tune
 
 from trainables import metrics
 from trainables.metrics import EpochMetrics
+from trainables.recipe import with_values
 from trainables.worker_group import GroupSize, Load, RunFailed, Save, Start, TrainEpoch, WorkerGroup
 
 STATE_FILE = "run.pt"
@@ -15,8 +16,9 @@ STATE_FILE = "run.pt"
 class Trial(tune.Trainable):
     """Trains the run its config describes on a worker group that it keeps for the next one.
 
-    Use with `reuse_actors=True`. The config holds `technique`, `batch_size`, `learning_rate` and `seed`; what is
-    the same for all trials comes through `tune.with_parameters` in `shared`.
+    Use with `reuse_actors=True`. The config holds `technique`, `batch_size`, `learning_rate` and `seed`, and values for
+    fields of the technique's slots, each named as slot.field; what is the same for all trials comes through
+    `tune.with_parameters` in `shared`.
     """
 
     def setup(self, config: dict[str, Any], shared: dict[str, Any] | None = None) -> None:
@@ -63,7 +65,10 @@ class Trial(tune.Trainable):
         """Note the run; its workers start it with its first order, so that a failure there is its own."""
         self._start = Start(
             task=self._shared["task"],
-            recipe=self._shared["techniques"][config["technique"]],
+            recipe=with_values(
+                self._shared["techniques"][config["technique"]],
+                {name: value for name, value in config.items() if "." in name},
+            ),
             batch_size=config["batch_size"],
             learning_rate=config["learning_rate"],
             seed=config["seed"],

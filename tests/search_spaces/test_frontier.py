@@ -11,7 +11,7 @@ from analysis.answer import answer
 from analysis.frontier import Group, Outcome
 from analysis.question import Question
 from search_spaces import frontier, grid
-from search_spaces.frontier import Answer, Plan, Proposal
+from search_spaces.plan import Answer, Plan, Proposal
 
 SIZES = (16, 32, 64, 128, 256)
 Trainer = Callable[[Group, float], float]

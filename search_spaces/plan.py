@@ -1,0 +1,70 @@
+"""What a search policy is given and what it answers with; plain values, no Ray, no torch."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import NamedTuple
+
+from optuna.distributions import BaseDistribution
+
+from analysis.frontier import Group, Outcome, Setting
+from analysis.question import Question
+
+
+class Proposal(NamedTuple):
+    """A run to make next.
+
+    Attributes:
+        setting: values of the study's further dimensions; None where they are to be drawn.
+    """
+
+    group: Group
+    learning_rate: float
+    seed: int
+    setting: Setting | None = ()
+
+    def ended(self, status: str, accuracy: float, train_accuracy: float) -> Outcome:
+        """The run's outcome."""
+        assert self.setting is not None, "a run that ended has had its setting drawn"
+        return Outcome(self.group, self.learning_rate, self.seed, status, accuracy, train_accuracy, self.setting)
+
+
+class Answer(Enum):
+    """What a policy says when it proposes nothing."""
+
+    WAIT = "wait for what is running"
+    OVER = "nothing is left to ask"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a policy needs to know of a study.
+
+    Attributes:
+        question: what is asked.
+        first: the learning rate where tuning starts.
+        seeds: baseline runs behind A0, besides the tuning run.
+        seeds_near_margin: most runs at one learning rate elsewhere.
+        max_runs: all runs together.
+        epochs: of each run.
+        grace_epochs: by group, epochs before which no run is stopped: the warm-up, at least 1.
+        dimensions: by name, what is searched besides the learning rate.
+        own: by technique, its own values of those dimensions.
+        draws: settings to try in each group besides its own.
+    """
+
+    question: Question
+    first: float
+    seeds: int
+    seeds_near_margin: int
+    max_runs: int
+    epochs: int
+    grace_epochs: Mapping[Group, int]
+    dimensions: Mapping[str, BaseDistribution] = field(default_factory=dict)
+    own: Mapping[str, Setting] = field(default_factory=dict)
+    draws: int = 0
+
+
+def asked_so_far(finished: Sequence[Outcome], running: Sequence[Proposal]) -> list[Proposal]:
+    """Every run, however it ended or stands."""
+    return [*(Proposal(run.group, run.learning_rate, run.seed, run.setting) for run in finished), *running]
