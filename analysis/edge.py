@@ -37,7 +37,7 @@ DIVERGES_AT_EDGE, DIVERGES_OCTAVES = 0.3, 0.5
 """Share of the runs just above such an edge that diverge, and how soon the others do too."""
 LOTTERY = 0.7
 """Chance that an edge is one of divergence: the expected accuracy is lost where one run in fifty diverges."""
-LOTTERY_OCTAVES, LOTTERY_WIDTH = 0.35, 0.085
+LOTTERY_OCTAVES, LOTTERY_WIDTH = 0.37, 0.09
 """How far above such an edge half of the runs diverge, and how gradually they come to: a logistic."""
 FALLS_SHORT = 0.3
 """Chance that a run above it which does not diverge falls short all the same."""

@@ -97,19 +97,19 @@ def _edge(axes: Axes, found: GroupAnswer) -> None:
         (found.competitive, 1.13, "#bf8fef", "maximum competitive"),
     ):
         x = found.group.batch_size * shift
-        if interval.held is None:
+        if interval.lower is None:
             continue
-        if interval.failed is None:
+        if interval.upper is None:
             axes.annotate(
                 "",
-                (x, interval.held * 1.7),
-                (x, interval.held),
+                (x, interval.lower * 1.7),
+                (x, interval.lower),
                 arrowprops={"arrowstyle": "->", "color": colour, "lw": 2},
             )
         else:
             axes.plot(
                 [x, x],
-                [interval.held, interval.failed],
+                [interval.lower, interval.upper],
                 color=colour,
                 lw=6,
                 alpha=0.45,

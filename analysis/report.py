@@ -80,7 +80,7 @@ def _print(runs: StudyRuns, found: Answer, console: Console) -> None:
         f"A0 = {reference:.2%}, the mean of {accuracies}; one run varies by {spread.deviation:.2%}.\n"
         f"Scalable: at least {reference - question.tolerance:.2%}. "
         "Competitive: the same with the batch size's own best in place of A0.\n"
-        "Intervals are [highest that holds, lowest that fails above it], 90 %.",
+        "Intervals are where the maximum lies with 90 % probability.",
     )
     for technique in found.laws:
         console.print(_table(question, found, technique))
@@ -117,9 +117,9 @@ def _table(question: Question, found: Answer, technique: str) -> Table:
 def interval(edge: Edge) -> str:
     """An edge in words: its interval and flags."""
     flags = ", ".join(edge.flags)
-    if edge.held is None:
+    if edge.lower is None:
         return flags
-    ends = f"[{edge.held:.3g}, {edge.failed:.3g}]" if edge.failed else f"at least {edge.held:.3g}"
+    ends = f"[{edge.lower:.3g}, {edge.upper:.3g}]" if edge.upper else f"at least {edge.lower:.3g}"
     return f"{ends}\n{flags}".rstrip()
 
 
@@ -136,7 +136,11 @@ def conclusions(question: Question, found: Answer) -> list[str]:
         mine = [each for each in found.groups if each.group.technique == technique]
         scalable = [each.group.batch_size for each in mine if each.scalable.held is not None]
         largest = f"{max(scalable)}" if scalable else "none"
-        unsure = [str(each.group.batch_size) for each in mine if each.scalable == Edge(None, None, ("undecided",))]
+        unsure = [
+            str(each.group.batch_size)
+            for each in mine
+            if each.scalable.held is None and "undecided" in each.scalable.flags
+        ]
         doubt = f" (undecided at {', '.join(unsure)})" if unsure else ""
         lines.append(f"{technique}: largest batch size seen to scale: {largest}{doubt}.")
         last = mine[-1]

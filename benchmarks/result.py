@@ -23,4 +23,9 @@ def show(ratios: Mapping[str, float], raw: Mapping[str, Sequence[float]], as_jso
     for name, ratio in ratios.items():
         print(f"{name:<32} {ratio:8.1f}x")
     if as_json:
-        print(json.dumps({"ratios": dict(ratios), "raw": {k: list(v) for k, v in raw.items()}, "machine": machine()}))
+        show_json(ratios, raw)
+
+
+def show_json(ratios: Mapping[str, float], raw: Mapping[str, Sequence[float]]) -> None:
+    """One JSON object, the last line."""
+    print(json.dumps({"ratios": dict(ratios), "raw": {k: list(v) for k, v in raw.items()}, "machine": machine()}))

@@ -119,8 +119,12 @@ def value_in(recipe: Recipe, name: str) -> float:
         if is_dataclass(getattr(recipe, slot.name))
         for field in fields(getattr(recipe, slot.name))
     }
-    numbers = {key: value for key, value in found.items() if isinstance(value, int | float) and value not in (True, False)}
-    require(name in numbers, f"dimension {name!r}: is not a number in the recipe, which has {', '.join(sorted(numbers))}")
+    numbers = {
+        key: value for key, value in found.items() if isinstance(value, int | float) and value not in (True, False)
+    }
+    require(
+        name in numbers, f"dimension {name!r}: is not a number in the recipe, which has {', '.join(sorted(numbers))}"
+    )
     return numbers[name]
 
 

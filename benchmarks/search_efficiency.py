@@ -1,0 +1,432 @@
+"""Does the edge search beat grid, TPE, GP and ASHA? A synthetic trainer with known edges, replayed through the real code.
+
+    python -m benchmarks.search_efficiency            # 315 studies, 45 of each family
+    python -m benchmarks.search_efficiency --quick
+
+Every arm looks for the edges of the same synthetic studies (benchmarks/synthetic.py) and is judged by the same verdicts
+(analysis/edge.py); a diverged run ends at once for all. Two runs are in flight.
+
+    frontier    this project's policy, futility stopping included
+    grid        every rate at the same resolution over three decades, the same number of seeds at each
+    ASHA grid   the same grid, its runs stopped by successive halving within each batch size
+    TPE, GP     Optuna's samplers, each batch size a study of its own, the rules' prescriptions first, as `--search optuna`
+                has it but every run to its end
+
+The error of a study is the median over its edges of |log2 middle of the 90 % interval - log2 true edge|, infinite where
+an arm gives no interval. A ratio compares epochs: for the grid, all it takes; for TPE and GP, what they take until the
+median error of their studies is no larger than the frontier's in the end, or "more than" all they were given.
+
+Seeds from 1000 on took no part in choosing the constants of the policy and of the belief; development used 0 to 99.
+"""
+
+import argparse
+import math
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from statistics import median
+from typing import NamedTuple
+
+import optuna
+from optuna.pruners import SuccessiveHalvingPruner
+from optuna.samplers import BaseSampler, GPSampler, RandomSampler
+from optuna.storages import InMemoryStorage
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from analysis.edge import Edge, scalable
+from analysis.frontier import Group, Outcome, baseline, noise, points
+from analysis.question import Question
+from benchmarks.replay import Arm, PolicyArm, Spent, replay
+from benchmarks.result import show_json
+from benchmarks.synthetic import BATCH_SIZES, EPOCHS, FAMILIES, LEARNING_RATES, TOLERANCE, World, world
+from search_spaces import frontier, grid
+from search_spaces.plan import Answer, Plan, Proposal
+from search_spaces.proposer import SamplerProposer, tpe
+from search_spaces.stopping import Curve
+from trainables.metrics import STOPPED_EARLY
+
+IN_FLIGHT = 2
+SAMPLER_RUNS = {"TPE": 200, "GP": 75}
+GP_EVERY = 1500
+"""GP takes a second a study for each of its runs, so only every so many studies get it."""
+CHECKPOINTS = 10
+
+
+class Score(NamedTuple):
+    """How one arm stands in one study at one time.
+
+    Attributes:
+        epochs: spent.
+        error: octaves; inf where no edge has an interval.
+        covered, claimed: intervals and "none" that are right, and all of them.
+        undecided: edges without either.
+        widths: of the finite intervals, octaves.
+    """
+
+    epochs: int
+    time: float
+    error: float
+    covered: int
+    claimed: int
+    undecided: int
+    widths: tuple[float, ...]
+
+
+class Stops(NamedTuple):
+    """Runs given up as futile.
+
+    Attributes:
+        near: runs within an octave of a true edge.
+        wrong: those of them that were given up though they would have ended at A0 - tolerance or above.
+        given_up: all that were.
+    """
+
+    near: int
+    wrong: int
+    given_up: int
+
+
+class Studied(NamedTuple):
+    """One study: the scores of each arm over time, the last one final."""
+
+    family: str
+    scores: dict[str, list[Score]]
+    stops: Stops
+
+
+def plan() -> Plan:
+    """What every arm is asked, and how much it may spend; the grid and the samplers have their own number of runs."""
+    groups = tuple(Group("synthetic", size) for size in BATCH_SIZES)
+    ratios = [size / BATCH_SIZES[0] for size in BATCH_SIZES]
+    question = Question(
+        groups=groups,
+        baseline=groups[0],
+        learning_rates=LEARNING_RATES,
+        tolerance=TOLERANCE,
+        resolution=1.25,
+        validation_samples=10_000,
+        dimensions=(),
+        rules={"linear": tuple(ratios), "square_root": tuple(math.sqrt(ratio) for ratio in ratios)},
+    )
+    return Plan(
+        question,
+        first=2.0**-5,
+        seeds=3,
+        seeds_near_margin=3,
+        max_runs=65,
+        epochs=EPOCHS,
+        grace_epochs=dict.fromkeys(groups, 1),
+    )
+
+
+class SamplerArm:
+    """An Optuna sampler; runs go to their end."""
+
+    def __init__(self, the_plan: Plan, sampler: Callable[[int, int], BaseSampler], runs: int) -> None:
+        self._engine = SamplerProposer(replace(the_plan, max_runs=runs), InMemoryStorage(), "s", sampler)
+        self._trials: dict[Proposal, list[optuna.Trial]] = {}
+
+    def ask(self) -> Proposal | Answer:
+        asked = self._engine.ask()
+        if isinstance(asked, Answer):
+            return asked
+        self._trials.setdefault(asked[1], []).append(asked[0])
+        return asked[1]
+
+    def stops(self, run: Proposal, curve: Curve) -> bool:
+        return False
+
+    def tell(self, run: Proposal, outcome: Outcome, curve: Curve) -> Outcome:
+        self._engine.tell(self._trials[run].pop(), outcome)
+        return outcome
+
+
+class ASHAGridArm:
+    """The grid with successive halving within each batch size, then seeds of their own for the baseline."""
+
+    def __init__(self, the_plan: Plan) -> None:
+        self._plan = the_plan
+        self._left = [
+            Proposal(group, rate, seed)
+            for seed in range(the_plan.seeds_near_margin)
+            for group in the_plan.question.groups
+            for rate in grid.learning_rates(the_plan)
+        ]
+        self._running, self._baseline_asked = 0, False
+        self._finished: list[Outcome] = []
+        pruner = SuccessiveHalvingPruner(min_resource=1, reduction_factor=3)
+        self._studies = {
+            group: optuna.create_study(direction="maximize", pruner=pruner, sampler=RandomSampler())
+            for group in the_plan.question.groups
+        }
+        self._trials: dict[Proposal, optuna.Trial] = {}
+
+    def ask(self) -> Proposal | Answer:
+        if not self._left and not self._running and not self._baseline_asked:
+            base, seeds = self._plan.question.baseline, self._plan.seeds_near_margin
+            yardstick = baseline(self._finished, base)
+            assert yardstick is not None
+            self._left = [Proposal(base, yardstick.learning_rate, seeds + n) for n in range(self._plan.seeds)]
+            self._baseline_asked = True
+        if not self._left:
+            return Answer.WAIT if self._running else Answer.OVER
+        self._running += 1
+        return self._left.pop(0)
+
+    def stops(self, run: Proposal, curve: Curve) -> bool:
+        if run.seed >= self._plan.seeds_near_margin:
+            return False
+        if run not in self._trials:
+            self._trials[run] = self._studies[run.group].ask()
+        self._trials[run].report(curve[-1], len(curve))
+        return self._trials[run].should_prune()
+
+    def tell(self, run: Proposal, outcome: Outcome, curve: Curve) -> Outcome:
+        """A run that fell behind the others says nothing of its rate, as those of seed 0 do not."""
+        self._running -= 1
+        self._finished.append(outcome._replace(seed=0) if outcome.status == STOPPED_EARLY else outcome)
+        return self._finished[-1]
+
+
+def study(job: tuple[str, int, bool]) -> Studied:
+    """Every arm on one synthetic study."""
+    family, seed, with_gp = job
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    the_world, the_plan = world(family, seed), plan()
+    scores: dict[str, list[Score]] = {}
+    policy = PolicyArm(the_plan, frontier.propose, stop_futile=True)
+    final = replay(policy, the_world, IN_FLIGHT, _ignore)
+    scores["frontier"] = [_score(the_world, the_plan, final)]
+    wide = replay(PolicyArm(the_plan, frontier.propose, stop_futile=True), the_world, 8, _ignore)
+    scores["frontier, 8 in flight"] = [_score(the_world, the_plan, wide)]
+    scores["grid"] = [_end(PolicyArm(the_plan, grid.propose, stop_futile=False), the_world, the_plan)]
+    scores["ASHA grid"] = [_end(ASHAGridArm(the_plan), the_world, the_plan)]
+    samplers = {"TPE": tpe, **({"GP": _gp} if with_gp else {})}
+    for name, sampler in samplers.items():
+        runs = SAMPLER_RUNS[name]
+        scores[name] = _course(SamplerArm(the_plan, sampler, runs), the_world, the_plan, runs)
+    return Studied(family, scores, _stops(the_world, final))
+
+
+def _gp(position: int, share: int) -> BaseSampler:
+    return GPSampler(seed=position, n_startup_trials=min(4, share))
+
+
+def _ignore(_spent: Spent) -> None: ...
+
+
+def _end(arm: Arm, the_world: World, the_plan: Plan) -> Score:
+    return _score(the_world, the_plan, replay(arm, the_world, IN_FLIGHT, _ignore))
+
+
+def _course(arm: Arm, the_world: World, the_plan: Plan, runs: int) -> list[Score]:
+    """Scores after each tenth of the runs."""
+    course: list[Score] = []
+
+    def note(spent: Spent) -> None:
+        if len(spent.outcomes) % (runs // CHECKPOINTS) == 0:
+            course.append(_score(the_world, the_plan, spent))
+
+    course.append(_score(the_world, the_plan, replay(arm, the_world, IN_FLIGHT, note)))
+    return course
+
+
+def _score(the_world: World, the_plan: Plan, spent: Spent) -> Score:
+    edges = _edges(the_plan.question, spent.outcomes)
+    errors, widths, covered, claimed = [], [], 0, 0
+    for group in the_plan.question.groups:
+        truth, edge = the_world.edge(group), edges.get(group)
+        right = edge is not None and _right(edge, truth)
+        claimed += edge is not None and (edge.lower is not None or "none" in edge.flags)
+        covered += right
+        if truth is not None and math.isfinite(truth):
+            errors.append(abs(_middle(edge) - truth) if edge and edge.finite else math.inf)
+        if edge and edge.lower and edge.upper:
+            widths.append(math.log2(edge.upper / edge.lower))
+    groups = len(the_plan.question.groups)
+    return Score(
+        spent.epochs,
+        spent.time,
+        median(errors) if errors else math.inf,
+        covered,
+        claimed,
+        groups - claimed,
+        tuple(widths),
+    )
+
+
+def _edges(question: Question, outcomes: Sequence[Outcome]) -> dict[Group, Edge]:
+    """What the report would say; nothing before the baseline's seeds have run."""
+    yardstick = baseline(outcomes, question.baseline)
+    if yardstick is None or not yardstick.accuracies:
+        return {}
+    spread = noise(outcomes, yardstick, question.tolerance, question.validation_samples)
+    return {
+        group: scalable(question, points(outcomes, group), yardstick.reference, spread).edge
+        for group in question.groups
+    }
+
+
+def _right(edge: Edge, truth: float | None) -> bool:
+    """Whether an interval contains the true edge, or "none" is true."""
+    if truth is None or edge.lower is None:
+        return truth is None and "none" in edge.flags
+    return math.log2(edge.lower) <= truth <= (math.log2(edge.upper) if edge.upper else math.inf)
+
+
+def _middle(edge: Edge) -> float:
+    assert edge.lower and edge.upper
+    return (math.log2(edge.lower) + math.log2(edge.upper)) / 2
+
+
+def _stops(the_world: World, spent: Spent) -> Stops:
+    near = wrong = given_up = 0
+    for run in spent.outcomes:
+        truth = the_world.edge(run.group)
+        given_up += run.futile
+        if truth is None or abs(math.log2(run.learning_rate) - truth) > 1:
+            continue
+        near += 1
+        would = the_world.train(run.group, run.learning_rate, run.seed)
+        wrong += run.futile and would.curve[-1] >= the_world.a0() - TOLERANCE
+    return Stops(near, wrong, given_up)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--studies", type=int, default=45, help="of each family (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=1000, help="of the first study (default: %(default)s)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object last")
+    parser.add_argument("--quick", action="store_true", help="one study of each family")
+    options = parser.parse_args()
+    count = 1 if options.quick else options.studies
+    jobs = [
+        (family, options.seed + n, n % GP_EVERY == 0 and not options.quick) for n in range(count) for family in FAMILIES
+    ]
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[variable] = "1"  # a process for each core; their arrays are small
+    with ProcessPoolExecutor() as pool:
+        studies = list(pool.map(study, jobs))
+    console = Console(width=140)
+    console.print(
+        f"{len(studies)} studies, seeds {options.seed} to {options.seed + count - 1}, {IN_FLIGHT} runs in flight"
+    )
+    console.print(_arms(studies))
+    console.print(_families(studies))
+    ratios = _ratios(studies)
+    for name, value in ratios.items():
+        console.print(f"{name:<28}{value:8.3f}", highlight=False)
+    if options.json:
+        show_json(ratios, {name: [each[-1].epochs for each in _of(studies, name)] for name in studies[0].scores})
+
+
+def _of(studies: Sequence[Studied], arm: str) -> list[list[Score]]:
+    return [each.scores[arm] for each in studies if arm in each.scores]
+
+
+def _error(scores: Sequence[Score]) -> float:
+    return median(score.error for score in scores)
+
+
+def _ratios(studies: Sequence[Studied]) -> dict[str, float]:
+    ours = [scores[-1] for scores in _of(studies, "frontier")]
+    wide = [scores[-1] for scores in _of(studies, "frontier, 8 in flight")]
+    whole = [scores[-1] for scores in _of(studies, "grid")]
+    stops = [each.stops for each in studies]
+    families = {
+        family: [each.scores["frontier"][-1] for each in studies if each.family == family] for family in FAMILIES
+    }
+    return {
+        "search_vs_grid": median(other.epochs / mine.epochs for other, mine in zip(whole, ours, strict=True)),
+        "search_vs_tpe": _epochs_to(studies, "TPE", _error(ours))[0] / median(score.epochs for score in ours),
+        "edge_coverage": _coverage(ours),
+        "edge_coverage_worst_family": min(_coverage(scores) for scores in families.values()),
+        "wrongly_stopped": sum(each.wrong for each in stops) / max(1, sum(each.near for each in stops)),
+        "rounds_2_over_8": median(mine.time / other.time for mine, other in zip(ours, wide, strict=True)),
+    }
+
+
+def _epochs_to(studies: Sequence[Studied], arm: str, error: float) -> tuple[float, bool]:
+    """Median epochs at the first checkpoint with no larger a median error, and whether there was one."""
+    courses = _of(studies, arm)
+    for at in range(min(len(course) for course in courses)):
+        if _error([course[at] for course in courses]) <= error:
+            return median(course[at].epochs for course in courses), True
+    return median(course[-1].epochs for course in courses), False
+
+
+def _coverage(scores: Sequence[Score]) -> float:
+    return sum(score.covered for score in scores) / max(1, sum(score.claimed for score in scores))
+
+
+def _arms(studies: Sequence[Studied]) -> Table:
+    table = Table(title="Arms: medians over studies", title_justify="left", box=box.SIMPLE_HEAD)
+    for heading in (
+        "arm",
+        "studies",
+        "epochs",
+        "error, octaves",
+        "coverage",
+        "undecided",
+        "epochs to frontier's error",
+    ):
+        table.add_column(heading, justify="left" if heading == "arm" else "right")
+    for arm in ("frontier", "frontier, 8 in flight", "grid", "ASHA grid", "TPE", "GP"):
+        mine = [each for each in studies if arm in each.scores]
+        if not mine:
+            continue
+        last = [each.scores[arm][-1] for each in mine]
+        ours = [each.scores["frontier"][-1] for each in mine]
+        epochs, reached = _epochs_to(mine, arm, _error(ours))
+        ratio = epochs / median(score.epochs for score in ours)
+        table.add_row(
+            arm,
+            str(len(mine)),
+            f"{median(score.epochs for score in last):.0f}",
+            f"{_error(last):.3f}",
+            f"{_coverage(last):.3f}",
+            f"{sum(score.undecided for score in last) / len(last) / len(BATCH_SIZES):.3f}",
+            f"{'' if reached else 'more than '}{epochs:.0f} = {ratio:.1f}x",
+        )
+    return table
+
+
+def _families(studies: Sequence[Studied]) -> Table:
+    table = Table(title="Frontier by family", title_justify="left", box=box.SIMPLE_HEAD)
+    for heading in (
+        "family",
+        "coverage",
+        "error",
+        "width",
+        "90 % of widths",
+        "undecided",
+        "epochs",
+        "vs grid",
+        "wrongly stopped",
+    ):
+        table.add_column(heading, justify="left" if heading == "family" else "right")
+    for family in FAMILIES:
+        mine = [each for each in studies if each.family == family]
+        ours = [each.scores["frontier"][-1] for each in mine]
+        widths = sorted(width for score in ours for width in score.widths)
+        ratio = median(each.scores["grid"][-1].epochs / each.scores["frontier"][-1].epochs for each in mine)
+        near, wrong = sum(each.stops.near for each in mine), sum(each.stops.wrong for each in mine)
+        table.add_row(
+            family,
+            f"{_coverage(ours):.3f}",
+            f"{_error(ours):.3f}",
+            f"{median(widths):.2f}",
+            f"{widths[int(0.9 * len(widths))]:.2f}",
+            f"{sum(score.undecided for score in ours) / len(ours) / len(BATCH_SIZES):.3f}",
+            f"{median(score.epochs for score in ours):.0f}",
+            f"{ratio:.1f}x",
+            f"{wrong}/{near}",
+        )
+    return table
+
+
+if __name__ == "__main__":
+    main()
