@@ -261,10 +261,15 @@ def interval(view: Belief) -> tuple[float, float | None]:
     return 2.0 ** min(lower, top), None if math.isinf(upper) else 2.0**upper
 
 
+def width(view: Belief) -> float:
+    """Of the interval, octaves; what lies above the range counts as one."""
+    top = float(view.starts[-1]) + 1.0
+    return min(view.quantile((1 + COVERED) / 2), top) - min(view.quantile((1 - COVERED) / 2), top)
+
+
 def narrow(view: Belief, resolution: float) -> bool:
     """Whether the interval is no wider than the resolution, a factor."""
-    lower, upper = interval(view)
-    return upper is not None and upper / lower <= resolution * (1 + 1e-6)
+    return interval(view)[1] is not None and width(view) <= math.log2(resolution) + 1e-6
 
 
 def surrounded(known: Sequence[Point], limits: tuple[float, float]) -> bool:

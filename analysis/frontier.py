@@ -83,32 +83,34 @@ class Noise(NamedTuple):
     """What one run's accuracy varies by.
 
     Attributes:
-        squares: sum of squared deviations from the mean of each learning rate.
-        freedom: degrees of freedom of that sum.
+        squares, freedom: sum of squared deviations from the mean of each learning rate that reaches A0 - tolerance, and
+            its degrees of freedom.
+        unsettled_squares, unsettled_freedom: the same of those that do not and where no run diverged: near the edge
+            runs scatter far more.
         floor: standard deviation that sampling so few validation samples causes, sqrt(p(1 - p)/N).
-        pooled_from: the mean accuracy that a learning rate needs for its runs to be part of the sum.
+        settled_from: A0 - tolerance.
     """
 
     squares: float
     freedom: int
+    unsettled_squares: float
+    unsettled_freedom: int
     floor: float
-    pooled_from: float
+    settled_from: float
 
     @property
     def deviation(self) -> float:
-        """Standard deviation of one run."""
+        """Standard deviation of one run where training is settled."""
         return max(math.sqrt(self.squares / self.freedom) if self.freedom else 0.0, self.floor)
 
     def at(self, point: "Point") -> tuple[float, float]:
-        """Deviation of one run at that point and its degrees of freedom, infinite where the floor is larger.
-
-        The point's own runs count even where they are not pooled.
-        """
-        squares, freedom = self.squares, self.freedom
-        if point.accuracy < self.pooled_from:
-            squares += _squares(point.accuracies)
-            freedom += len(point.accuracies) - 1
-        deviation = math.sqrt(squares / freedom) if freedom else 0.0
+        """Deviation of one run at that point and its degrees of freedom, infinite where the floor is larger."""
+        pools = [(self.squares, self.freedom)]
+        if point.accuracy < self.settled_from:
+            pools.append((self.unsettled_squares, self.unsettled_freedom))
+        deviation, freedom = max(
+            ((math.sqrt(squares / count), count) for squares, count in pools if count), default=(0.0, 0)
+        )
         return (deviation, freedom) if deviation > self.floor else (self.floor, math.inf)
 
 
@@ -226,6 +228,15 @@ def _point(learning_rate: float, runs: Sequence[Outcome]) -> Point:
     )
 
 
+def with_run(known: Sequence[Point], learning_rate: float, accuracy: float) -> list[Point]:
+    """The points with one more run, which did not diverge."""
+    others = [point for point in known if point.learning_rate != learning_rate]
+    there = next((point for point in known if point.learning_rate == learning_rate), None)
+    old = there or Point(learning_rate, (), (), 0, 0, accuracy)
+    new = old._replace(accuracies=(*old.accuracies, accuracy), seeds=(*old.seeds, max(old.seeds, default=0) + 1))
+    return sorted([*others, new], key=lambda point: point.learning_rate)
+
+
 def best(candidates: Sequence[Point]) -> Point | None:
     """The point of the highest mean accuracy; the lowest learning rate among equals."""
     return max(candidates, key=lambda point: point.accuracy, default=None)
@@ -250,23 +261,23 @@ def baseline(outcomes: Iterable[Outcome], group: Group) -> Baseline | None:
 
 
 def noise(outcomes: Iterable[Outcome], yardstick: Baseline, tolerance: float, validation_samples: int) -> Noise:
-    """What one run's accuracy varies by, from every learning rate that ran with more than one seed.
-
-    Only learning rates that reach A0 - tolerance on average are pooled: near the edge runs scatter far more, and would
-    blur the verdict on all others.
-    """
+    """What one run's accuracy varies by, from every learning rate that ran with more than one seed."""
     accuracy = yardstick.reference.accuracy
-    pooled_from = accuracy - tolerance
     runs: dict[tuple[Group, float, Setting], list[float]] = defaultdict(list)
     for run in outcomes:
         if run.status == DONE:
             runs[run.group, run.learning_rate, run.setting].append(run.accuracy)
-    pool = [accuracies for accuracies in runs.values() if sum(accuracies) / len(accuracies) >= pooled_from]
+    settled_from = accuracy - tolerance
+    settled = [each for each in runs.values() if sum(each) / len(each) >= settled_from]
+    unsettled = [each for each in runs.values() if sum(each) / len(each) < settled_from]
+    likely = min(max(accuracy, 1 / validation_samples), 1 - 1 / validation_samples)
     return Noise(
-        squares=sum(_squares(accuracies) for accuracies in pool),
-        freedom=sum(len(accuracies) - 1 for accuracies in pool),
-        floor=math.sqrt(accuracy * (1 - accuracy) / validation_samples),
-        pooled_from=pooled_from,
+        squares=sum(map(_squares, settled)),
+        freedom=sum(len(each) - 1 for each in settled),
+        unsettled_squares=sum(map(_squares, unsettled)),
+        unsettled_freedom=sum(len(each) - 1 for each in unsettled),
+        floor=math.sqrt(likely * (1 - likely) / validation_samples),
+        settled_from=settled_from,
     )
 
 

@@ -18,17 +18,17 @@ searches further dimensions, each group first tries settings of them with seed 0
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
-from analysis.edge import Belief, Judged, competitive, narrow, scalable, surrounded
+from analysis.edge import Belief, Judged, belief, competitive, narrow, scalable, surrounded, width
 from analysis.frontier import (
     Baseline,
     Group,
     Noise,
     Outcome,
     Point,
+    Reference,
     Setting,
     Verdict,
     baseline,
@@ -37,6 +37,7 @@ from analysis.frontier import (
     margin,
     noise,
     points,
+    with_run,
 )
 from search_spaces.expectation import Expectation, expected_edge
 from search_spaces.plan import Answer, Plan, Proposal, asked_so_far
@@ -49,6 +50,9 @@ OPTIMUM_OCTAVES = 1.0
 
 SNAP = 0.25
 """A rate within this share of the resolution is run again rather than a new one beside it."""
+
+SHARES = (0.5, 0.35, 0.65, 0.2, 0.8, 0.08, 0.92)
+"""Of the belief that lie below the rates that are considered."""
 
 
 def propose(plan: Plan, finished: Sequence[Outcome], running: Sequence[Proposal]) -> Proposal | Answer:
@@ -242,7 +246,7 @@ def _search(scene: _Scene, group: Group) -> Iterator[Proposal]:
         return
     if found.likely:
         if not narrow(found.view, question.resolution):
-            yield from _split(scene, group, found.view, scene.expected(group))
+            yield from _split(scene, group, scene.yardstick.reference, found.view, scene.expected(group))
         elif Verdict.HOLDS not in found.found.values():
             yield from _again(scene, group, top)
         return
@@ -253,29 +257,58 @@ def _search(scene: _Scene, group: Group) -> Iterator[Proposal]:
     if surrounded(known, question.learning_rates):
         own = competitive(question, known, scene.spread)
         if own is not None and not narrow(own.view, question.resolution):
-            yield from _split(scene, group, own.view, None)
+            yield from _split(scene, group, Reference(top.accuracy, len(top.accuracies)), own.view, None)
 
 
-def _split(scene: _Scene, group: Group, view: Belief, expected: Expectation | None) -> Iterator[Proposal]:
-    """The median of where the edge may lie, between the runs in flight: a rate near it again, or itself."""
-    known, flying, question = scene.known(group), scene.flying(group), scene.plan.question
+def _split(
+    scene: _Scene, group: Group, reference: Reference, view: Belief, expected: Expectation | None
+) -> Iterator[Proposal]:
+    """The run after which the interval is expected to be narrowest, runs in flight ending as is likely."""
+    question = scene.plan.question
     mass = view.mass[:-1] * (expected.density(view.starts) if expected else 1.0)
-    taken = sorted(math.log2(run.learning_rate) for run in flying)
-    cuts = [0, *np.searchsorted(view.starts, taken), len(mass)]
-    first, last = max(pairwise(cuts), key=lambda cut: mass[cut[0] : cut[1]].sum())
-    total = np.cumsum(mass[first:last])
-    if not len(total) or total[-1] <= 0:
-        return
-    snap = SNAP * math.log2(question.resolution)
-    rates = {point.learning_rate for point in known} | {run.learning_rate for run in flying}
-    for share in (0.5, 0.3, 0.7):
-        middle = float(view.starts[first + np.searchsorted(total, share * total[-1])])
-        near = {rate: abs(math.log2(rate) - middle) for rate in rates if abs(math.log2(rate) - middle) <= snap}
-        again = [point for point in known if point.learning_rate in near and not point.diverged and not point.futile]
-        for point in sorted(again, key=lambda point: near[point.learning_rate]):
-            yield from _again(scene, group, point)
-        if all(distance > snap / 2 for distance in near.values()):
-            yield scene.measure(group, question.inside(2.0**middle))
+    total = np.cumsum(mass) / mass.sum()
+
+    def holds(learning_rate: float) -> float:
+        """Probability that the edge lies above."""
+        return 1.0 - float(np.interp(math.log2(learning_rate), view.starts, total))
+
+    known = scene.known(group)
+    for run in scene.flying(group):
+        known = with_run(known, run.learning_rate, _typical(scene, reference, holds(run.learning_rate) > 0.5))
+
+    def width_after(proposal: Proposal) -> float:
+        """Expected width of the interval, octaves."""
+        chance = holds(proposal.learning_rate)
+        widths = []
+        for well in (True, False):
+            accuracy = _typical(scene, reference, well)
+            runs = with_run(known, proposal.learning_rate, accuracy)
+            widths.append(width(belief(runs, reference, question.tolerance, scene.spread, question.learning_rates)))
+        return chance * widths[0] + (1 - chance) * widths[1]
+
+    rates = [float(view.starts[np.searchsorted(total, share)]) for share in SHARES]
+    candidates = {proposal for rate in rates for proposal in _at(scene, group, rate)}
+    yield from sorted(candidates, key=lambda proposal: (width_after(proposal), proposal))
+
+
+def _at(scene: _Scene, group: Group, rate: float) -> Iterator[Proposal]:
+    """A run at a log2 learning rate, or with another seed at one close by."""
+    snap = SNAP * math.log2(scene.plan.question.resolution)
+    known = scene.known(group)
+    near = {run.learning_rate for run in (*known, *scene.flying(group))}
+    distance = {each: abs(math.log2(each) - rate) for each in near if abs(math.log2(each) - rate) <= snap}
+    for point in sorted(known, key=lambda point: distance.get(point.learning_rate, math.inf)):
+        if point.learning_rate in distance and not point.diverged and not point.futile:
+            for again in _again(scene, group, point):
+                yield again
+                return
+    if all(each > snap / 2 for each in distance.values()):
+        yield scene.measure(group, scene.plan.question.inside(2.0**rate))
+
+
+def _typical(scene: _Scene, reference: Reference, well: bool) -> float:
+    """Accuracy of a run that comes out well, or clearly does not."""
+    return reference.accuracy - (0.0 if well else 5 * scene.plan.question.tolerance)
 
 
 def _again(scene: _Scene, group: Group, point: Point) -> Iterator[Proposal]:
