@@ -33,9 +33,9 @@ ABOVE_BEST, ABOVE_BEST_SCALE = 1.0, 1.0
 """Octaves from a group's best rate up to where its edge is expected, and the scale of a Cauchy distribution there."""
 LUCK_OCTAVES = 0.05
 """How far above an edge of falling accuracy a run may still come out well."""
-DIVERGES_AT_EDGE, DIVERGES_OCTAVES = 0.3, 0.5
-"""Share of the runs just above such an edge that diverge, and how soon the others do too."""
-LOTTERY = 0.7
+DIVERGES = 0.4
+"""Share of the runs above such an edge that diverge."""
+LOTTERY = 0.5
 """Chance that an edge is one of divergence: the expected accuracy is lost where one run in fifty diverges."""
 LOTTERY_OCTAVES, LOTTERY_WIDTH = 0.37, 0.09
 """How far above such an edge half of the runs diverge, and how gradually they come to: a logistic."""
@@ -139,12 +139,11 @@ def _above(known: Sequence[Point], holds: np.ndarray, edges: np.ndarray, runs: A
 
 
 def _fall(point: Point, hold: np.ndarray, distance: np.ndarray) -> np.ndarray:
-    """Above an edge where accuracy falls: runs come out well hardly beyond it, and diverge the likelier the farther."""
+    """Above an edge where accuracy falls: runs come out well hardly beyond it; some diverge, others do not."""
     luck = np.maximum(ODD_SPOT, (0.5 * np.exp(-distance / LUCK_OCTAVES)) ** len(point.seeds))
-    finishes = (1 - DIVERGES_AT_EDGE) * np.exp(-distance / DIVERGES_OCTAVES)
     if point.diverged:
-        return (1 - luck) * (1 - finishes) + 0 * hold
-    return hold * luck + (1 - hold) * (1 - luck) * finishes
+        return (1 - luck) * DIVERGES + 0 * hold
+    return hold * luck + (1 - hold) * (1 - luck) * (1 - DIVERGES)
 
 
 def _lottery(point: Point, hold: np.ndarray, distance: np.ndarray) -> np.ndarray:

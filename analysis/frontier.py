@@ -26,6 +26,9 @@ from trainables.metrics import DIVERGED, DONE, OUT_OF_MEMORY, STOPPED_EARLY
 CONFIDENCE = 0.95
 """Of each bound."""
 
+UNSETTLED = 0.3
+"""A single run that falls short may vary by this share of what it falls short by."""
+
 
 class Group(NamedTuple):
     """Runs that may be compared with each other."""
@@ -85,16 +88,12 @@ class Noise(NamedTuple):
     Attributes:
         squares, freedom: sum of squared deviations from the mean of each learning rate that reaches A0 - tolerance, and
             its degrees of freedom.
-        unsettled_squares, unsettled_freedom: the same of those that do not and where no run diverged: near the edge
-            runs scatter far more.
         floor: standard deviation that sampling so few validation samples causes, sqrt(p(1 - p)/N).
         settled_from: A0 - tolerance.
     """
 
     squares: float
     freedom: int
-    unsettled_squares: float
-    unsettled_freedom: int
     floor: float
     settled_from: float
 
@@ -104,14 +103,19 @@ class Noise(NamedTuple):
         return max(math.sqrt(self.squares / self.freedom) if self.freedom else 0.0, self.floor)
 
     def at(self, point: "Point") -> tuple[float, float]:
-        """Deviation of one run at that point and its degrees of freedom, infinite where the floor is larger."""
-        pools = [(self.squares, self.freedom)]
-        if point.accuracy < self.settled_from:
-            pools.append((self.unsettled_squares, self.unsettled_freedom))
-        deviation, freedom = max(
-            ((math.sqrt(squares / count), count) for squares, count in pools if count), default=(0.0, 0)
-        )
-        return (deviation, freedom) if deviation > self.floor else (self.floor, math.inf)
+        """Deviation of one run at that point and its degrees of freedom, infinite where the floor is larger.
+
+        Near the edge runs scatter far more. There a point's own runs count, and a single run may vary by as much as
+        UNSETTLED of what it falls short by.
+        """
+        squares, freedom, shortfall = self.squares, self.freedom, self.settled_from - point.accuracy
+        if shortfall > 0:
+            squares += _squares(point.accuracies)
+            freedom += len(point.accuracies) - 1
+        deviation = math.sqrt(squares / freedom) if freedom else 0.0
+        if len(point.accuracies) == 1:
+            deviation = max(deviation, UNSETTLED * shortfall)
+        return (deviation, freedom or math.inf) if deviation > self.floor else (self.floor, math.inf)
 
 
 class Verdict(StrEnum):
@@ -269,13 +273,10 @@ def noise(outcomes: Iterable[Outcome], yardstick: Baseline, tolerance: float, va
             runs[run.group, run.learning_rate, run.setting].append(run.accuracy)
     settled_from = accuracy - tolerance
     settled = [each for each in runs.values() if sum(each) / len(each) >= settled_from]
-    unsettled = [each for each in runs.values() if sum(each) / len(each) < settled_from]
     likely = min(max(accuracy, 1 / validation_samples), 1 - 1 / validation_samples)
     return Noise(
         squares=sum(map(_squares, settled)),
         freedom=sum(len(each) - 1 for each in settled),
-        unsettled_squares=sum(map(_squares, unsettled)),
-        unsettled_freedom=sum(len(each) - 1 for each in unsettled),
         floor=math.sqrt(likely * (1 - likely) / validation_samples),
         settled_from=settled_from,
     )
