@@ -51,6 +51,9 @@ OPTIMUM_OCTAVES = 1.0
 SNAP = 0.25
 """A rate within this share of the resolution is run again rather than a new one beside it."""
 
+A0_ERROR = 0.2
+"""Share of the tolerance that the error of A0 should not exceed."""
+
 SHARES = (0.5, 0.35, 0.65, 0.2, 0.8, 0.08, 0.92)
 """Of the belief that lie below the rates that are considered."""
 
@@ -144,9 +147,17 @@ def _questions(
         group: scalable(question, points(finished, group), yardstick.reference, spread) for group in question.groups
     }
     scene = _Scene(plan, finished, running, yardstick, spread, judged)
+    for seed in range(1, 1 + _seeds_behind_a0(plan, spread)):
+        yield Proposal(question.baseline, yardstick.learning_rate, seed, yardstick.setting)
     for group in turns:
         yield from _start(plan, group, finished, running, yardstick, asked)
         yield from _search(scene, group)
+
+
+def _seeds_behind_a0(plan: Plan, spread: Noise) -> int:
+    """Baseline runs until A0's error is small against the tolerance, which every group profits from."""
+    wanted = math.ceil((spread.deviation / (A0_ERROR * plan.question.tolerance)) ** 2)
+    return min(wanted, 2 * plan.seeds, max(plan.seeds, plan.max_runs // 8))
 
 
 def _in_turn(plan: Plan, running: Sequence[Proposal], asked: Collection[Proposal]) -> Iterator[Group]:

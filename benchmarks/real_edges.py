@@ -1,0 +1,102 @@
+"""Does the search find the edges that a dense grid finds? `digits_cnn`, really trained, both ways through its command.
+
+    python -m benchmarks.real_edges
+
+The grid runs every rate at a factor 1.25 over the study's range with 3 seeds, the search is given a quarter of that. The
+tolerance is 4 points: one run of this study varies by about one point, and on 500 validation samples cannot vary less.
+Prints each batch size's 90 % intervals side by side, whether they overlap and how wide they are, and the runs both took.
+"""
+
+import argparse
+import math
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from analysis.answer import answer
+from analysis.edge import Edge
+from analysis.runs import load_runs
+from benchmarks.result import show_json
+
+ROOT = Path(__file__).parent.parent
+TOLERANCE = "0.04"
+RUNS = "140"
+WIDEST = 1.5
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", action="store_true", help="print one JSON object last")
+    parser.add_argument("--quick", action="store_true", help="three batch sizes at a factor 4, which proves nothing")
+    parser.add_argument("--folder", type=Path, help="where to keep the studies (default: nowhere)")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = options.folder or Path(temporary)
+        folder.mkdir(parents=True, exist_ok=True)
+        for search in ("frontier", "grid"):
+            _run(search, folder, options.quick)
+        studies = {search: load_runs(search, f"sqlite:///{folder / 'mlflow.db'}") for search in ("frontier", "grid")}
+    found = {search: answer(runs.question, runs.outcomes()) for search, runs in studies.items()}
+    table = Table(box=box.SIMPLE_HEAD)
+    for heading in ("batch size", "search", "grid", "overlap", "search's width"):
+        table.add_column(heading)
+    overlap = widest = 0.0
+    for mine, theirs in zip(found["frontier"].groups, found["grid"].groups, strict=True):
+        one, other = mine.scalable, theirs.scalable
+        meets, width = _meets(one, other), _width(one)
+        overlap, widest = overlap + meets, max(widest, width)
+        table.add_row(str(mine.group.batch_size), _words(one), _words(other), "yes" if meets else "NO", f"{width:.2f}")
+    console = Console(width=120)
+    console.print(table)
+    epochs = {search: float(runs.frame["epoch"].sum()) for search, runs in studies.items()}
+    for search, runs in studies.items():
+        console.print(f"{search}: {len(runs.frame)} runs, {epochs[search]:.0f} epochs", highlight=False)
+    ratios = {
+        "search_vs_grid_real": epochs["grid"] / epochs["frontier"],
+        "overlapping": overlap / len(found["grid"].groups),
+        "widest": widest,
+    }
+    for name, value in ratios.items():
+        console.print(f"{name:<24}{value:8.2f}", highlight=False)
+    if options.json:
+        show_json(ratios, {search: [value] for search, value in epochs.items()})
+    return 0 if options.quick or (ratios["overlapping"] == 1 and widest <= WIDEST) else 1
+
+
+def _run(search: str, folder: Path, quick: bool) -> None:
+    """One study by its command, under the name of the search."""
+    command = [sys.executable, "-m", "search_spaces.digits_cnn", "--name", search, "--search", search]
+    command += ["--tolerance", TOLERANCE, "--resolution", "4" if quick else "1.25"]
+    command += ["--max-runs", "20" if quick else RUNS]
+    command += ["--batch-sizes", "16,32,64"] if quick else []
+    command += ["--tracking-uri", f"sqlite:///{folder / 'mlflow.db'}", "--results-dir", str(folder / "results")]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with (folder / f"{search}.log").open("w") as log:
+        subprocess.run(command, cwd=folder, env=environment, stdout=log, stderr=subprocess.STDOUT, check=True)
+
+
+def _meets(one: Edge, other: Edge) -> bool:
+    """Whether two answers agree: their intervals overlap, or both say that nothing holds."""
+    if one.lower is None or other.lower is None:
+        return one.lower is None and other.lower is None and one.flags == other.flags
+    return one.lower <= (other.upper or math.inf) and other.lower <= (one.upper or math.inf)
+
+
+def _width(edge: Edge) -> float:
+    """As a factor; 1 where there is no interval to be wide."""
+    return (edge.upper or math.inf) / edge.lower if edge.lower else 1.0
+
+
+def _words(edge: Edge) -> str:
+    ends = f"[{edge.lower:.3g}, {edge.upper:.3g}]" if edge.lower and edge.upper else ""
+    return " ".join([ends, *edge.flags]).strip()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
