@@ -19,6 +19,7 @@ can be fitted to what comes out.
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -33,8 +34,6 @@ ABOVE_BEST, ABOVE_BEST_SCALE = 1.0, 1.0
 """Octaves from a group's best rate up to where its edge is expected, and the scale of a Cauchy distribution there."""
 LUCK_OCTAVES = 0.05
 """How far above an edge of falling accuracy a run may still come out well."""
-DIVERGES = 0.4
-"""Share of the runs above such an edge that diverge."""
 LOTTERY = 0.5
 """Chance that an edge is one of divergence: the expected accuracy is lost where one run in fifty diverges."""
 LOTTERY_OCTAVES, LOTTERY_WIDTH = 0.37, 0.09
@@ -55,19 +54,33 @@ class Belief(NamedTuple):
     Attributes:
         starts: log2 learning rate where each cell begins, (cells,).
         mass: probability of each cell, and last that the edge lies above the range, (cells + 1,).
+        falling: the same if the edge is one where accuracy falls.
     """
 
     starts: np.ndarray
     mass: np.ndarray
+    falling: np.ndarray
 
     def quantile(self, probability: float) -> float:
         """log2 of the learning rate below which the edge lies with this probability; inf above the range."""
-        total = np.cumsum(self.mass)
+        return self._quantile(self.mass, probability)
+
+    @property
+    def ends(self) -> tuple[float, float]:
+        """log2 of the ends of the 90 % interval; inf above the range.
+
+        A sharp edge lies higher than one of divergence by luck would, given the same runs: the upper end allows for it.
+        """
+        lower, upper = (1 - COVERED) / 2, (1 + COVERED) / 2
+        return self.quantile(lower), max(self.quantile(upper), self._quantile(self.falling, upper))
+
+    def _quantile(self, mass: np.ndarray, probability: float) -> float:
+        total = np.cumsum(mass)
         cell = int(np.searchsorted(total, probability * total[-1]))
         if cell >= len(self.starts):
             return math.inf
         before = total[cell - 1] if cell else 0.0
-        share = (probability * total[-1] - before) / self.mass[cell]
+        share = (probability * total[-1] - before) / mass[cell]
         return float(self.starts[cell] + share / CELLS_PER_OCTAVE)
 
     def below(self, rate: float) -> float:
@@ -91,10 +104,13 @@ def belief(
     errors = _NODES * noise.deviation / math.sqrt(reference.runs)  # (nodes,), of A0
     margins = [margin(point, reference, tolerance, noise) for point in known]
     holds = np.array([[each.holds(error) for error in errors] for each in margins]).reshape(len(known), len(errors))
-    likelihood = (1 - LOTTERY) * _above(known, holds, edges, _fall) + LOTTERY * _above(known, holds, edges, _lottery)
-    mass = _WEIGHTS @ (likelihood * _below(known, holds, edges, low)) * _prior(known, edges)
-    mass[-1] *= CELLS_PER_OCTAVE
-    return Belief(starts, mass / mass.sum())
+    below, prior = _below(known, holds, edges, low), _prior(known, edges)
+    prior[-1] *= CELLS_PER_OCTAVE
+    fall = partial(_fall, diverges=_share_diverged(known, holds))
+    falling = (1 - LOTTERY) * (_WEIGHTS @ (_above(known, holds, edges, fall) * below)) * prior
+    diverging = LOTTERY * (_WEIGHTS @ (_above(known, holds, edges, _lottery) * below)) * prior
+    total = (falling + diverging).sum()
+    return Belief(starts, (falling + diverging) / total, falling / total)
 
 
 def _prior(known: Sequence[Point], edges: np.ndarray) -> np.ndarray:
@@ -138,12 +154,19 @@ def _above(known: Sequence[Point], holds: np.ndarray, edges: np.ndarray, runs: A
     return result
 
 
-def _fall(point: Point, hold: np.ndarray, distance: np.ndarray) -> np.ndarray:
-    """Above an edge where accuracy falls: runs come out well hardly beyond it; some diverge, others do not."""
-    luck = np.maximum(ODD_SPOT, (0.5 * np.exp(-distance / LUCK_OCTAVES)) ** len(point.seeds))
+def _share_diverged(known: Sequence[Point], holds: np.ndarray) -> float:
+    """Share of the points that clearly fail where runs diverged, as far as it is known."""
+    fails = [point for point, hold in zip(known, holds, strict=True) if hold.mean() < LIKELY]
+    return (sum(point.diverged > 0 for point in fails) + 1) / (len(fails) + 2)
+
+
+def _fall(point: Point, hold: np.ndarray, distance: np.ndarray, diverges: float) -> np.ndarray:
+    """Above an edge where accuracy falls, or where every run diverges: runs come out well hardly beyond it."""
+    luck = np.maximum(ODD_SPOT, 0.5 * np.exp(-distance / LUCK_OCTAVES))
     if point.diverged:
-        return (1 - luck) * DIVERGES + 0 * hold
-    return hold * luck + (1 - hold) * (1 - luck) * (1 - DIVERGES)
+        return luck ** (len(point.seeds) - point.diverged) * (1 - luck) * diverges + 0 * hold
+    luck = np.maximum(ODD_SPOT, luck ** len(point.seeds))
+    return hold * luck + (1 - hold) * (1 - luck) * (1 - diverges)
 
 
 def _lottery(point: Point, hold: np.ndarray, distance: np.ndarray) -> np.ndarray:
@@ -181,7 +204,7 @@ def edge(
     known: Sequence[Point],
     found: Mapping[float, Verdict],
     view: Belief,
-    likely: bool,
+    chances: Mapping[float, float],
     resolution: float,
     limits: tuple[float, float],
 ) -> Edge:
@@ -191,7 +214,7 @@ def edge(
         known: the group's points.
         found: the verdict on each of them.
         view: the belief they give.
-        likely: whether some rate is more likely to hold than not.
+        chances: by learning rate, the probability that it holds.
         resolution: a wider interval, as a factor, is flagged undecided.
         limits: the searched range. Where nothing holds, the answer is none only if all fail and the best point has a
             neighbour on either side, or lies at the range's end.
@@ -199,17 +222,37 @@ def edge(
     held = max((rate for rate, verdict in found.items() if verdict is Verdict.HOLDS), default=None)
     if held is None:
         failed_all = bool(found) and all(verdict is Verdict.FAILS for verdict in found.values())
-        if failed_all or not likely:
+        if failed_all or not likely(chances):
             none = failed_all and surrounded(known, limits)
             return Edge(None, None, None, None, ("none",) if none else ("undecided",))
-    above = [rate for rate, verdict in found.items() if verdict is Verdict.FAILS and (held is None or rate > held)]
-    failed = min(above, default=None) if held is not None else None
+    above = [rate for rate, verdict in found.items() if held is not None and rate > held and verdict is Verdict.FAILS]
+    highest = max(rate for rate, chance in chances.items() if chance > LIKELY)
     lower, upper = interval(view)
-    flags = ["censored"] if upper is None else []
+    if not any(rate > highest for rate in chances):
+        upper = None  # all that bounds it is what edges are usually like
     at_top = upper is None and held is not None and same(held, limits[1])
-    if held is None or not (narrow(view, resolution) or at_top):
-        flags.append("undecided")
-    return Edge(lower, upper, held, failed, tuple(flags))
+    decided = upper is not None and narrow(view, resolution) and not unsupported(view, chances)
+    flags = [*(["censored"] if upper is None else []), *([] if held and (decided or at_top) else ["undecided"])]
+    return Edge(lower, upper, held, min(above, default=None), tuple(flags))
+
+
+def unsupported(view: Belief, chances: Mapping[float, float]) -> list[float]:
+    """Ends of the interval next to which no run says so: none that holds up to an octave below, none that fails above.
+
+    What was concluded from one odd run far away is to be seen at the place itself.
+    """
+    lower, upper = interval(view)
+    ends = []
+    if not any(lower / 2 <= rate and chance > LIKELY for rate, chance in chances.items() if rate <= (upper or rate)):
+        ends.append(lower)
+    if upper and not any(lower <= rate <= 2 * upper and chance < LIKELY for rate, chance in chances.items()):
+        ends.append(upper)
+    return ends
+
+
+def likely(chances: Mapping[float, float]) -> bool:
+    """Whether some rate is more likely to hold than not."""
+    return max(chances.values(), default=0.0) > LIKELY
 
 
 class Judged(NamedTuple):
@@ -217,13 +260,13 @@ class Judged(NamedTuple):
 
     Attributes:
         found: the verdict on each learning rate.
-        likely: whether some rate is more likely to hold than not.
+        chances: of each learning rate to hold.
         view: where the edge may lie, if there is one.
         edge: what is reported.
     """
 
     found: dict[float, Verdict]
-    likely: bool
+    chances: dict[float, float]
     view: Belief
     edge: Edge
 
@@ -246,24 +289,26 @@ def competitive(question: Question, known: Sequence[Point], noise: Noise) -> Jud
 def _judge(
     question: Question, known: Sequence[Point], reference: Reference, noise: Noise, found: dict[float, Verdict]
 ) -> Judged:
-    chances = [margin(point, reference, question.tolerance, noise).holds(0.0) for point in known]
-    likely = max(chances, default=0.0) > LIKELY
+    chances = {
+        point.learning_rate: margin(point, reference, question.tolerance, noise).holds(0.0) for point in known
+    }
     view = belief(known, reference, question.tolerance, noise, question.learning_rates)
-    found_edge = edge(known, found, view, likely, question.resolution, question.learning_rates)
-    return Judged(found, likely, view, found_edge)
+    found_edge = edge(known, found, view, chances, question.resolution, question.learning_rates)
+    return Judged(found, chances, view, found_edge)
 
 
 def interval(view: Belief) -> tuple[float, float | None]:
     """The 90 % interval of the edge, as learning rates; no upper end where it may lie above the range."""
-    lower, upper = view.quantile((1 - COVERED) / 2), view.quantile((1 + COVERED) / 2)
+    lower, upper = view.ends
     top = float(view.starts[-1]) + 1 / CELLS_PER_OCTAVE
     return 2.0 ** min(lower, top), None if math.isinf(upper) else 2.0**upper
 
 
 def width(view: Belief) -> float:
-    """Of the interval, octaves; what lies above the range counts as one."""
-    top = float(view.starts[-1]) + 1.0
-    return min(view.quantile((1 + COVERED) / 2), top) - min(view.quantile((1 - COVERED) / 2), top)
+    """Of the interval, octaves; only what lies inside the range counts."""
+    top = float(view.starts[-1]) + 1 / CELLS_PER_OCTAVE
+    lower, upper = view.ends
+    return min(upper, top) - min(lower, top)
 
 
 def narrow(view: Belief, resolution: float) -> bool:

@@ -89,26 +89,24 @@ class Noise(NamedTuple):
         squares, freedom: sum of squared deviations from the mean of each learning rate that reaches A0 - tolerance, and
             its degrees of freedom.
         floor: standard deviation that sampling so few validation samples causes, sqrt(p(1 - p)/N).
-        settled_from: A0 - tolerance.
     """
 
     squares: float
     freedom: int
     floor: float
-    settled_from: float
 
     @property
     def deviation(self) -> float:
         """Standard deviation of one run where training is settled."""
         return max(math.sqrt(self.squares / self.freedom) if self.freedom else 0.0, self.floor)
 
-    def at(self, point: "Point") -> tuple[float, float]:
+    def at(self, point: "Point", shortfall: float) -> tuple[float, float]:
         """Deviation of one run at that point and its degrees of freedom, infinite where the floor is larger.
 
-        Near the edge runs scatter far more. There a point's own runs count, and a single run may vary by as much as
-        UNSETTLED of what it falls short by.
+        Near the edge runs scatter far more. Where a point falls short its own runs count, and a single run may vary by
+        as much as UNSETTLED of its shortfall.
         """
-        squares, freedom, shortfall = self.squares, self.freedom, self.settled_from - point.accuracy
+        squares, freedom = self.squares, self.freedom
         if shortfall > 0:
             squares += _squares(point.accuracies)
             freedom += len(point.accuracies) - 1
@@ -232,12 +230,16 @@ def _point(learning_rate: float, runs: Sequence[Outcome]) -> Point:
     )
 
 
-def with_run(known: Sequence[Point], learning_rate: float, accuracy: float) -> list[Point]:
-    """The points with one more run, which did not diverge."""
+def with_run(known: Sequence[Point], learning_rate: float, accuracy: float, diverged: bool) -> list[Point]:
+    """The points with one more run."""
     others = [point for point in known if point.learning_rate != learning_rate]
     there = next((point for point in known if point.learning_rate == learning_rate), None)
     old = there or Point(learning_rate, (), (), 0, 0, accuracy)
-    new = old._replace(accuracies=(*old.accuracies, accuracy), seeds=(*old.seeds, max(old.seeds, default=0) + 1))
+    new = old._replace(
+        accuracies=(*old.accuracies, accuracy),
+        seeds=(*old.seeds, max(old.seeds, default=0) + 1),
+        diverged=old.diverged + diverged,
+    )
     return sorted([*others, new], key=lambda point: point.learning_rate)
 
 
@@ -271,14 +273,12 @@ def noise(outcomes: Iterable[Outcome], yardstick: Baseline, tolerance: float, va
     for run in outcomes:
         if run.status == DONE:
             runs[run.group, run.learning_rate, run.setting].append(run.accuracy)
-    settled_from = accuracy - tolerance
-    settled = [each for each in runs.values() if sum(each) / len(each) >= settled_from]
+    settled = [each for each in runs.values() if sum(each) / len(each) >= accuracy - tolerance]
     likely = min(max(accuracy, 1 / validation_samples), 1 - 1 / validation_samples)
     return Noise(
         squares=sum(map(_squares, settled)),
         freedom=sum(len(each) - 1 for each in settled),
         floor=math.sqrt(likely * (1 - likely) / validation_samples),
-        settled_from=settled_from,
     )
 
 
@@ -290,7 +290,7 @@ def _squares(accuracies: Sequence[float]) -> float:
 def margin(point: Point, reference: Reference, tolerance: float, noise: Noise) -> Margin:
     """accuracy - (reference - tolerance) and what is known of it; tolerance in accuracy, 0.01 for one point."""
     value = point.accuracy - (reference.accuracy - tolerance)
-    deviation, freedom = noise.at(point)
+    deviation, freedom = noise.at(point, -value)
     student = special.stdtrit(freedom, CONFIDENCE) if math.isfinite(freedom) else special.ndtri(CONFIDENCE)
     floor = float(special.ndtri(CONFIDENCE)) * noise.floor
     reach = max(float(student) * deviation, floor) * math.sqrt(1 / len(point.accuracies) + 1 / reference.runs)

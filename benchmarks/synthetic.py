@@ -3,8 +3,9 @@
 For a group of batch size B, with x = log2 eta and everything in accuracy (1 = all right):
 
     expected(x) = (1 - q(x)) * a(x) + q(x) * chance
-    a(x) = top(B) - low * max(0, best - x)^2 - high * max(0, x - best)^2 - (top(B) - chance) * sigmoid((x - cliff) / width)
-    q(x) = sigmoid((x - breakdown) / breakdown_width),    the chance of diverging
+    a(x) = top(B) - low * max(0, best - x)^2 - high * max(0, x - best)^2
+                  - (top(B) - chance) * sigmoid((x - cliff) / width)
+    q(x) = sigmoid((x - breakdown) / breakdown_width),    the chance of diverging; 1 in an odd spot
 
 The true edge is the highest x where expected(x) falls through A0 - tolerance, with A0 the highest expected accuracy at
 the smallest batch size; it is found on a fine grid.
@@ -19,13 +20,25 @@ import numpy as np
 from analysis.frontier import Group
 from trainables.metrics import DIVERGED, DONE
 
-FAMILIES = ("power law", "saturating", "peaks and falls", "noisy", "late divergence", "slow start", "holds nowhere")
+FAMILIES = (
+    "power law",
+    "saturating",
+    "peaks and falls",
+    "noisy",
+    "sharp divergence",
+    "late divergence",
+    "slow start",
+    "odd spots",
+    "holds nowhere",
+)
 BATCH_SIZES = (16, 32, 64, 128, 256)
 CHANCE = 0.1
 EPOCHS = 10
 TOLERANCE = 0.01
 LEARNING_RATES = (2.0**-8, 2.0**-8 * 1000)
 """Three decades."""
+ODD_OCTAVES = 0.1
+"""Width of an odd spot, where every run diverges though the rates on either side hold."""
 FINE = 1 / 512
 """Octaves, of the grid that the true edge is found on."""
 
@@ -49,6 +62,7 @@ class Shape:
     width: float
     breakdown: float
     breakdown_width: float
+    odd: float
 
     def cliff_share(self, x: np.ndarray) -> np.ndarray:
         return _sigmoid((x - self.cliff) / self.width)
@@ -59,7 +73,7 @@ class Shape:
         return np.maximum(CHANCE, self.top - fall - (self.top - CHANCE) * self.cliff_share(x))
 
     def diverging(self, x: np.ndarray) -> np.ndarray:
-        return _sigmoid((x - self.breakdown) / self.breakdown_width)
+        return np.where(np.abs(x - self.odd) < ODD_OCTAVES / 2, 1.0, _sigmoid((x - self.breakdown) / self.breakdown_width))
 
     def expected(self, x: np.ndarray) -> np.ndarray:
         diverging = self.diverging(x)
@@ -151,6 +165,9 @@ def world(family: str, seed: int) -> World:
     for position, (size, cliff) in enumerate(zip(BATCH_SIZES, cliffs, strict=True)):
         width = draw.uniform(0.03, 0.12)
         breakdown_width = draw.uniform(0.05, 0.12) if late else 0.04
+        breakdown = float(cliff + (draw.uniform(-0.2, 0.2) if late else 2 * width))
+        if family == "sharp divergence":
+            breakdown, breakdown_width = float(cliff - 6 * width), 0.005
         shapes[Group("synthetic", size)] = Shape(
             top=top - loss * doublings[position] - (short if position >= first_without else 0.0),
             best=cliff - draw.uniform(0.8, 1.8),
@@ -158,8 +175,9 @@ def world(family: str, seed: int) -> World:
             high=high,
             cliff=float(cliff),
             width=width,
-            breakdown=float(cliff + (draw.uniform(-0.2, 0.2) if late else 2 * width)),
+            breakdown=breakdown,
             breakdown_width=breakdown_width,
+            odd=float(cliff - draw.uniform(0.8, 1.5)) if family == "odd spots" else math.inf,
         )
     deviation = draw.uniform(0.004, 0.006) if family == "noisy" else draw.uniform(0.0015, 0.0035)
     return World(family, seed, shapes, deviation, late, family == "slow start", draw.uniform(1.5, 3.5))

@@ -21,7 +21,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.edge import Belief, Judged, belief, competitive, narrow, scalable, surrounded, width
+from analysis.edge import (
+    Belief,
+    Judged,
+    belief,
+    competitive,
+    likely,
+    narrow,
+    scalable,
+    surrounded,
+    unsupported,
+    width,
+)
 from analysis.frontier import (
     Baseline,
     Group,
@@ -113,7 +124,7 @@ class _Scene:
 
     def expected(self, group: Group) -> Expectation:
         """Where the other groups' edges point."""
-        views = {other: each.view for other, each in self.judged.items() if each.likely and other != group}
+        views = {other: each.view for other, each in self.judged.items() if likely(each.chances) and other != group}
         return expected_edge(self.plan.question, group, self.yardstick.learning_rate, views)
 
     def measure(self, group: Group, learning_rate: float, seed: int = 1) -> Proposal:
@@ -255,10 +266,14 @@ def _search(scene: _Scene, group: Group) -> Iterator[Proposal]:
     top = best(known)
     if top is None or any(run.seed == 0 for run in flying):
         return
-    if found.likely:
+    if likely(found.chances):
+        if found.edge.flags == ("censored",):
+            return
         if not narrow(found.view, question.resolution):
-            yield from _split(scene, group, scene.yardstick.reference, found.view, scene.expected(group))
-        elif Verdict.HOLDS not in found.found.values():
+            yield from _split(scene, group, scene.yardstick.reference, found, scene.expected(group))
+        for learning_rate in unsupported(found.view, found.chances):
+            yield scene.measure(group, question.inside(learning_rate))
+        if Verdict.HOLDS not in found.found.values():
             yield from _again(scene, group, top)
         return
     if margin(top, scene.yardstick.reference, question.tolerance, scene.spread).verdict is Verdict.UNDECIDED:
@@ -268,14 +283,14 @@ def _search(scene: _Scene, group: Group) -> Iterator[Proposal]:
     if surrounded(known, question.learning_rates):
         own = competitive(question, known, scene.spread)
         if own is not None and not narrow(own.view, question.resolution):
-            yield from _split(scene, group, Reference(top.accuracy, len(top.accuracies)), own.view, None)
+            yield from _split(scene, group, Reference(top.accuracy, len(top.accuracies)), own, None)
 
 
 def _split(
-    scene: _Scene, group: Group, reference: Reference, view: Belief, expected: Expectation | None
+    scene: _Scene, group: Group, reference: Reference, found: Judged, expected: Expectation | None
 ) -> Iterator[Proposal]:
     """The run after which the interval is expected to be narrowest, runs in flight ending as is likely."""
-    question = scene.plan.question
+    question, view, chances = scene.plan.question, found.view, found.chances
     mass = view.mass[:-1] * (expected.density(view.starts) if expected else 1.0)
     total = np.cumsum(mass) / mass.sum()
 
@@ -284,21 +299,28 @@ def _split(
         return 1.0 - float(np.interp(math.log2(learning_rate), view.starts, total))
 
     known = scene.known(group)
+    breaks = 2 * sum(point.diverged > 0 for point in known) > sum(chance < 0.5 for chance in chances.values())
+
+    def then(runs: list[Point], learning_rate: float, well: bool) -> list[Point]:
+        """The points after a run that comes out well, or as those that fail do."""
+        short = 0.0 if well else 5 * question.tolerance
+        return with_run(runs, learning_rate, reference.accuracy - short, diverged=breaks and not well)
+
     for run in scene.flying(group):
-        known = with_run(known, run.learning_rate, _typical(scene, reference, holds(run.learning_rate) > 0.5))
+        known = then(known, run.learning_rate, holds(run.learning_rate) > 0.5)
 
     def width_after(proposal: Proposal) -> float:
         """Expected width of the interval, octaves."""
         chance = holds(proposal.learning_rate)
         widths = []
         for well in (True, False):
-            accuracy = _typical(scene, reference, well)
-            runs = with_run(known, proposal.learning_rate, accuracy)
+            runs = then(known, proposal.learning_rate, well)
             widths.append(width(belief(runs, reference, question.tolerance, scene.spread, question.learning_rates)))
         return chance * widths[0] + (1 - chance) * widths[1]
 
     rates = [float(view.starts[np.searchsorted(total, share)]) for share in SHARES]
     candidates = {proposal for rate in rates for proposal in _at(scene, group, rate)}
+    candidates.add(scene.measure(group, question.learning_rates[1]))
     yield from sorted(candidates, key=lambda proposal: (width_after(proposal), proposal))
 
 
@@ -309,17 +331,12 @@ def _at(scene: _Scene, group: Group, rate: float) -> Iterator[Proposal]:
     near = {run.learning_rate for run in (*known, *scene.flying(group))}
     distance = {each: abs(math.log2(each) - rate) for each in near if abs(math.log2(each) - rate) <= snap}
     for point in sorted(known, key=lambda point: distance.get(point.learning_rate, math.inf)):
-        if point.learning_rate in distance and not point.diverged and not point.futile:
+        if point.learning_rate in distance and not point.futile:
             for again in _again(scene, group, point):
                 yield again
                 return
     if all(each > snap / 2 for each in distance.values()):
         yield scene.measure(group, scene.plan.question.inside(2.0**rate))
-
-
-def _typical(scene: _Scene, reference: Reference, well: bool) -> float:
-    """Accuracy of a run that comes out well, or clearly does not."""
-    return reference.accuracy - (0.0 if well else 5 * scene.plan.question.tolerance)
 
 
 def _again(scene: _Scene, group: Group, point: Point) -> Iterator[Proposal]:

@@ -1,4 +1,4 @@
-"""Verdicts and edges on constructed outcomes."""
+"""Verdicts on constructed outcomes."""
 
 import math
 
@@ -11,17 +11,16 @@ from analysis.frontier import (
     Reference,
     Verdict,
     baseline,
-    competitive_verdicts,
-    edge,
+    chosen_setting,
     margin,
     noise,
     points,
     verdicts,
     why_it_stopped,
+    with_run,
 )
 
 SMALL, LARGE = Group("t", 32), Group("t", 1024)
-LIMITS = (0.01, 10.0)
 
 
 def done(group: Group, rate: float, accuracy: float, seed: int = 1, train: float | None = None) -> Outcome:
@@ -42,7 +41,7 @@ def test_the_baseline_is_measured_by_seeds_that_did_not_tune() -> None:
 
 
 def spread(deviation: float, freedom: int) -> Noise:
-    return Noise(deviation**2 * freedom, freedom, floor=0.0, pooled_from=0.0)
+    return Noise(deviation**2 * freedom, freedom, floor=0.0)
 
 
 def test_noise_pools_seeds_of_rates_that_reach_the_baseline() -> None:
@@ -53,19 +52,26 @@ def test_noise_pools_seeds_of_rates_that_reach_the_baseline() -> None:
     assert found.deviation == pytest.approx(math.sqrt(5e-4 / 3))
 
 
-def test_a_point_outside_the_pool_brings_its_own_scatter() -> None:
-    quiet = Noise(2e-4, 2, floor=0.0, pooled_from=0.9)
+def test_a_point_that_falls_short_brings_its_own_scatter() -> None:
+    quiet = Noise(2e-4, 2, floor=0.0)
     (scattered,) = points([done(LARGE, 3.0, 0.90, seed=1), done(LARGE, 3.0, 0.30, seed=2)], LARGE)
+    (settled,) = points([done(LARGE, 3.0, 0.91)], LARGE)
+    assert quiet.at(settled, -0.01) == (pytest.approx(0.01), 2)
+    assert quiet.at(scattered, 0.3) == (pytest.approx(math.sqrt((2e-4 + 0.18) / 3)), 3)
+
+
+def test_a_single_run_may_vary_by_a_share_of_what_it_falls_short_by() -> None:
     (single,) = points([done(LARGE, 3.0, 0.60)], LARGE)
-    assert quiet.reach(single) == pytest.approx(2.919986 * 0.01)
-    assert quiet.reach(scattered) == pytest.approx(2.353363 * math.sqrt((2e-4 + 0.18) / 3))
+    assert Noise(2e-4, 2, floor=0.0).at(single, 0.3) == (pytest.approx(0.3 * 0.3), 2)
 
 
 def test_noise_has_the_floor_of_the_evaluation_set() -> None:
     found = noise(BASELINE, baseline(BASELINE, SMALL), 0.01, 100)
     floor = math.sqrt(0.91 * 0.09 / 100)
     assert found.floor == found.deviation == pytest.approx(floor)
-    assert Noise(0.0, 0, floor, 0.0).reach(points(BASELINE, SMALL)[0]) == pytest.approx(1.644854 * floor)
+    perfect = [done(SMALL, 0.1, 1.0, seed) for seed in range(4)]
+    assert noise(perfect, baseline(perfect, SMALL), 0.01, 100).floor > 0, "three perfect runs are not certainty"
+    assert Noise(0.0, 0, floor).at(points(BASELINE, SMALL)[0], -0.01) == (floor, math.inf)
 
 
 def test_a_margin_has_students_bounds() -> None:
@@ -97,43 +103,50 @@ def test_a_diverged_run_fails_with_the_score_of_chance() -> None:
     assert verdicts([point], Reference(0.91, 3), 0.01, spread(0.01, 5)) == {3.0: Verdict.FAILS}
 
 
-@pytest.mark.parametrize("status", ["stopped_early", "failed", "out_of_memory"])
+@pytest.mark.parametrize("status", ["failed", "out_of_memory"])
 def test_a_run_that_was_not_finished_says_nothing_about_its_rate(status: str) -> None:
     assert points([Outcome(LARGE, 1.0, 1, status, 0.5, 0.5)], LARGE) == []
 
 
-def judged(*runs: Outcome) -> tuple[list, dict]:
-    known = points(runs, runs[0].group)
-    return known, verdicts(known, Reference(0.91, 3), 0.01, spread(0.001, 10))
+def test_one_divergence_fails_a_rate_however_well_its_other_runs_ended() -> None:
+    (point,) = points([done(LARGE, 3.0, 0.93), done(LARGE, 3.0, 0.93, seed=2), diverged(LARGE, 3.0, seed=3)], LARGE)
+    found = margin(point, Reference(0.91, 3), 0.01, spread(0.01, 5))
+    assert (found.verdict, found.holds(0.0)) == (Verdict.FAILS, 0.0)
 
 
-def test_an_edge_is_between_the_highest_that_holds_and_the_lowest_that_fails_above() -> None:
-    known, found = judged(done(LARGE, 0.1, 0.8), done(LARGE, 0.2, 0.92), done(LARGE, 0.4, 0.91), diverged(LARGE, 0.5))
-    result = edge(known, found, 1.25, LIMITS)
-    assert (result.held, result.failed, result.flags, result.finite) == (0.4, 0.5, (), True)
+def test_a_run_given_up_as_futile_fails_and_one_stopped_by_asha_says_nothing() -> None:
+    stopped = [Outcome(LARGE, 1.0, seed, "stopped_early", 0.5, 0.5) for seed in (0, 1)]
+    (point,) = points(stopped, LARGE)
+    assert (point.seeds, point.futile) == ((1,), 1)
+    assert verdicts([point], Reference(0.91, 3), 0.01, spread(0.01, 5)) == {1.0: Verdict.FAILS}
 
 
-def test_a_spot_that_fails_below_one_that_holds_is_not_the_edge() -> None:
-    known, found = judged(done(LARGE, 0.2, 0.92), diverged(LARGE, 0.3), done(LARGE, 0.4, 0.92), diverged(LARGE, 0.5))
-    assert edge(known, found, 1.25, LIMITS).held == 0.4
+def test_the_probability_of_holding_is_students() -> None:
+    (point,) = points([done(LARGE, 0.5, 0.92)], LARGE)
+    found = margin(point, Reference(0.91, 3), 0.01, spread(0.01, 2))
+    assert found.holds(0.0) == pytest.approx(0.908248)  # t = 2 with 2 degrees of freedom: 1/2 + sqrt(1/6)
+    assert found.holds(0.02) == pytest.approx(0.5)
 
 
-def test_edges_say_what_is_missing() -> None:
-    holds, fails = done(LARGE, 1.0, 0.92), done(LARGE, 1.0, 0.5)
-    assert edge(*judged(holds), 2, LIMITS).flags == ("censored", "undecided")
-    assert edge(*judged(done(LARGE, 10.0, 0.92)), 2, LIMITS).flags == ("censored",)
-    assert edge(*judged(holds, diverged(LARGE, 4.0)), 2, LIMITS).flags == ("undecided",)
-    assert edge(*judged(fails), 2, LIMITS).flags == ("undecided",), "the best may lie elsewhere"
-    surrounded = judged(fails, done(LARGE, 0.5, 0.4), done(LARGE, 2.0, 0.3))
-    assert edge(*surrounded, 2, LIMITS).flags == ("none",)
-    assert edge([], {}, 2, LIMITS).flags == ("undecided",)
+def test_a_group_is_measured_with_the_best_setting_of_seed_0() -> None:
+    low, high = (("m", 0.5),), (("m", 0.9),)
+    tried = [Outcome(LARGE, 1.0, 0, "done", accuracy, 0.0, setting) for accuracy, setting in ((0.8, low), (0.9, high))]
+    measured = [Outcome(LARGE, 2.0, 1, "done", 0.7, 0.0, setting) for setting in (low, high)]
+    assert chosen_setting([*tried, *measured], LARGE) == high
+    known = points([*tried, *measured], LARGE)
+    assert [(point.learning_rate, point.accuracies) for point in known] == [(1.0, (0.9,)), (2.0, (0.7,))]
 
 
-def test_a_competitive_edge_exists_where_nothing_scales() -> None:
-    known = points([done(LARGE, 0.5, 0.5), done(LARGE, 1.0, 0.6), done(LARGE, 2.0, 0.4)], LARGE)
-    found = competitive_verdicts(known, 0.01, spread(0.001, 10))
-    result = edge(known, found, 2, LIMITS)
-    assert (result.held, result.failed) == (1.0, 2.0)
+def test_with_run_adds_to_a_point_or_makes_one() -> None:
+    known = points([done(LARGE, 1.0, 0.9), done(LARGE, 4.0, 0.2)], LARGE)
+    assert [point.accuracies for point in with_run(known, 1.0, 0.8, False)] == [(0.9, 0.8), (0.2,)]
+    assert [point.learning_rate for point in with_run(known, 2.0, 0.8, True)] == [1.0, 2.0, 4.0]
+
+
+def test_a_baseline_that_diverges_is_known() -> None:
+    assert not baseline(BASELINE, SMALL).diverged
+    assert baseline([*BASELINE, diverged(SMALL, 0.1, seed=4)], SMALL).diverged
+    assert baseline([diverged(SMALL, 0.1, seed=0)], SMALL).diverged
 
 
 @pytest.mark.parametrize(

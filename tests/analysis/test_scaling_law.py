@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from analysis.frontier import Edge
+from analysis.edge import Edge
 from analysis.scaling_law import PowerLaw, fit_power_law
 
 
@@ -17,7 +17,7 @@ def edges(
     found = {}
     for size in sizes:
         low = 0.1 * size**exponent / 2 ** (width * draw.random())
-        found[size] = Edge(low, low * 2**width, ())
+        found[size] = Edge(low, low * 2**width, low, low * 2**width, ())
     return found
 
 
@@ -41,10 +41,10 @@ def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
 
 
 def test_too_few_edges_give_a_reason() -> None:
-    found = {**edges(0.5, 0.3, (32, 64)), 128: Edge(1.0, None, ("censored",)), 256: Edge(None, None, ("none",))}
+    found = {**edges(0.5, 0.3, (32, 64)), 128: Edge(1.0, None, 1.0, None, ("censored",)), 256: Edge(None, None, None, None, ("none",))}
     assert fit_power_law(found) == "no exponent: it takes 3 finite edges, and there are 2"
 
 
 def test_edges_with_an_end_missing_are_left_out() -> None:
-    law = fit_power_law({**edges(0.5, 0.1), 1024: Edge(math.pi, None, ("censored",))})
+    law = fit_power_law({**edges(0.5, 0.1), 1024: Edge(math.pi, None, math.pi, None, ("censored",))})
     assert law.edges == 5

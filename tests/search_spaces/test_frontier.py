@@ -2,12 +2,14 @@
 
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
+from optuna.distributions import FloatDistribution
 
-from analysis.answer import answer
+from analysis.answer import GroupAnswer, answer
 from analysis.frontier import Group, Outcome
 from analysis.question import Question
 from search_spaces import frontier, grid
@@ -23,8 +25,11 @@ def plan(max_runs: int = 60, resolution: float = 1.5) -> Plan:
         "linear": tuple(size / SIZES[0] for size in SIZES),
         "square_root": tuple(math.sqrt(size / SIZES[0]) for size in SIZES),
     }
-    question = Question(groups, groups[0], (0.01, 12.8), 0.02, resolution, 10_000, rules)
-    return Plan(question, first=0.1, seeds=3, seeds_near_margin=3, max_runs=max_runs)
+    question = Question(groups, groups[0], (0.01, 12.8), 0.02, resolution, 10_000, (), rules)
+    grace = dict.fromkeys(groups, 2)
+    return Plan(
+        question, first=0.1, seeds=3, seeds_near_margin=3, max_runs=max_runs, epochs=10, grace_epochs=grace
+    )
 
 
 def edge_at(group: Group) -> float:
@@ -37,6 +42,10 @@ def sharp(group: Group, rate: float) -> float:
     return 0.1 if rate > edge_at(group) else 0.9 - 0.001 * distance
 
 
+def covers(found: GroupAnswer) -> bool:
+    return found.scalable.lower <= edge_at(found.group) <= found.scalable.upper
+
+
 def search(
     the_plan: Plan,
     trainer: Trainer,
@@ -44,9 +53,10 @@ def search(
     concurrent: int = 2,
     noise: float = 0.002,
     seed: int = 0,
+    before: Sequence[Outcome] = (),
 ) -> list[Outcome]:
-    """Every run the policy asks for, made by the synthetic trainer."""
-    draw, finished, running = random.Random(seed), [], []
+    """Every run the policy asks for, made by the synthetic trainer, after those that were there before."""
+    draw, finished, running = random.Random(seed), list(before), []
     while True:
         while len(running) < concurrent:
             proposal = policy(the_plan, finished, running)
@@ -56,22 +66,23 @@ def search(
         if not running:
             assert proposal is Answer.OVER
             return finished
-        group, rate, run_seed = running.pop(draw.randrange(len(running)))
-        accuracy = trainer(group, rate)
+        run = running.pop(draw.randrange(len(running)))
+        accuracy = trainer(run.group, run.learning_rate)
         status = "diverged" if accuracy <= 0.1 else "done"
         accuracy += draw.gauss(0, noise) if status == "done" else 0.0
-        finished.append(Outcome(group, rate, run_seed, status, accuracy, accuracy))
+        finished.append(run.ended(status, accuracy, accuracy))
 
 
-@pytest.mark.parametrize("concurrent", [1, 2, 4])
+@pytest.mark.parametrize("concurrent", [1, 2, 8])
 def test_known_edges_are_bracketed(concurrent: int) -> None:
     the_plan = plan()
     outcomes = search(the_plan, sharp, concurrent=concurrent)
     found = answer(the_plan.question, outcomes)
     for each in found.groups:
-        assert each.scalable.finite, each
         assert each.scalable.held <= edge_at(each.group) <= each.scalable.failed
-        assert each.scalable.failed / each.scalable.held <= 1.5 * (1 + 1e-6)
+        assert each.scalable.upper / each.scalable.lower <= 1.5 * (1 + 1e-6)
+        assert each.scalable.flags == ()
+    assert sum(covers(each) for each in found.groups) >= 4, "90 % intervals, five of them"
     law = found.laws["t"]
     assert law.lower <= 0.5 <= law.upper
     assert len(outcomes) < grid.size(the_plan), "fewer runs than the grid"
@@ -129,7 +140,7 @@ def test_nothing_is_asked_while_everything_is_asked() -> None:
     first = frontier.propose(the_plan, [], [])
     assert first == Proposal(Group("t", 16), 0.1, 0)
     assert frontier.propose(the_plan, [], [first]) is Answer.WAIT
-    assert frontier.propose(the_plan, [Outcome(*first, "done", 0.9, 0.9)], []) is Answer.OVER
+    assert frontier.propose(the_plan, [first.ended("done", 0.9, 0.9)], []) is Answer.OVER
 
 
 def test_the_grid_covers_every_group_at_the_resolution() -> None:
@@ -139,5 +150,104 @@ def test_the_grid_covers_every_group_at_the_resolution() -> None:
     assert rates[-1] == 12.8
     assert all(high / low <= 2.0 * (1 + 1e-5) for low, high in pairwise(rates))
     outcomes = search(the_plan, sharp, policy=grid.propose)
-    assert len(outcomes) == grid.size(the_plan) == len(SIZES) * len(rates) + 3
+    assert len(outcomes) == grid.size(the_plan) == len(SIZES) * len(rates) * 3 + 1
     assert all(each.scalable.finite for each in answer(the_plan.question, outcomes).groups)
+
+
+def test_near_the_margin_a_rate_runs_again_rather_than_being_guessed_at() -> None:
+    """A slow fall: one point of accuracy an octave, half a point of noise."""
+
+    def trainer(group: Group, rate: float) -> float:
+        return 0.9 - 0.02 * max(0.0, math.log2(rate / (edge_at(group) / 2)))
+
+    outcomes = search(plan(max_runs=80), trainer, noise=0.005)
+    runs = [(outcome.group, outcome.learning_rate) for outcome in outcomes if outcome.seed >= 1]
+    repeated = {run for run in runs if runs.count(run) > 1 and run[0].batch_size != SIZES[0]}
+    assert len(repeated) >= 3
+    assert max(runs.count(run) for run in repeated) <= 3, "seeds_near_margin"
+
+
+def test_a_lucky_run_above_the_edge_is_found_out() -> None:
+    """A run that came out well two octaves too high, when the search begins there."""
+    group = Group("t", 32)
+    tuned = search(plan(max_runs=10), sharp)
+    lucky = Outcome(group, 4 * edge_at(group), 1, "done", 0.9, 0.9)
+    found = answer(plan().question, search(plan(max_runs=80), sharp, before=[*tuned, lucky]))
+    (mine,) = (each for each in found.groups if each.group == group)
+    assert covers(mine), mine.scalable
+
+
+def test_an_odd_failure_below_the_edge_does_not_become_the_edge() -> None:
+    """A run that diverged an octave too low, when the search begins there."""
+    group = Group("t", 32)
+    tuned = search(plan(max_runs=10), sharp)
+    odd = Outcome(group, edge_at(group) / 2.5, 1, "diverged", 0.1, 0.1)
+    found = answer(plan().question, search(plan(max_runs=80), sharp, before=[*tuned, odd]))
+    (mine,) = (each for each in found.groups if each.group == group)
+    assert mine.scalable.held > odd.learning_rate
+    assert covers(mine), mine.scalable
+
+
+def test_more_in_flight_take_fewer_rounds() -> None:
+    def rounds(concurrent: int) -> int:
+        finished: list[Outcome] = []
+        for count in range(200):
+            running: list[Proposal] = []
+            while len(running) < concurrent:
+                proposal = frontier.propose(plan(), finished, running)
+                if isinstance(proposal, Answer):
+                    break
+                running.append(proposal)
+            if not running:
+                return count
+            for run in running:
+                accuracy = sharp(run.group, run.learning_rate)
+                finished.append(run.ended("diverged" if accuracy <= 0.1 else "done", accuracy, accuracy))
+        raise AssertionError("never over")
+
+    assert rounds(8) <= rounds(2) / 2
+
+
+def test_a_baseline_that_diverges_everywhere_ends_the_search_with_a_reason() -> None:
+    outcomes = search(plan(), lambda group, rate: 0.1)
+    assert {outcome.group.batch_size for outcome in outcomes} == {16}
+    assert min(outcome.learning_rate for outcome in outcomes) == 0.01, "the lowest rate was tried"
+    reason = frontier.objection(plan(), outcomes)
+    assert reason.startswith("baseline t at batch size 16, learning rate 0.01: its runs diverge")
+
+
+def test_a_range_that_excludes_every_prescription_ends_the_search_with_a_reason() -> None:
+    """Best at the upper end of the range, so that every rule points above it."""
+    question = replace(plan().question, learning_rates=(0.01, 0.1))
+    the_plan = replace(plan(), question=question)
+    outcomes = search(the_plan, lambda group, rate: 0.5 + rate)
+    assert {outcome.group.batch_size for outcome in outcomes} == {16}
+    assert frontier.objection(the_plan, outcomes) == (
+        "learning rates 0.01 to 0.1: exclude every prescription of the rules, the lowest of which is 0.141421 "
+        "(from the baseline's best, 0.1); the range must hold at least that"
+    )
+    assert frontier.objection(plan(), search(plan(), sharp)) is None
+
+
+def test_settings_are_tried_with_seed_0_and_measured_with_the_best() -> None:
+    the_plan = replace(
+        plan(max_runs=120),
+        dimensions={"optimizer.momentum": FloatDistribution(0.0, 0.95)},
+        own={"t": (("optimizer.momentum", 0.5),)},
+        draws=3,
+    )
+    draw = random.Random(0)
+    finished: list[Outcome] = []
+    while isinstance(proposal := frontier.propose(the_plan, finished, []), Proposal):
+        if proposal.setting is None:
+            assert proposal.seed == 0
+            proposal = proposal._replace(setting=(("optimizer.momentum", draw.uniform(0.0, 0.95)),))
+        momentum = dict(proposal.setting)["optimizer.momentum"]
+        accuracy = sharp(proposal.group, proposal.learning_rate) - 0.01 * abs(momentum - 0.8)
+        finished.append(proposal.ended("diverged" if accuracy < 0.2 else "done", accuracy, accuracy))
+    for size in SIZES:
+        mine = [outcome for outcome in finished if outcome.group.batch_size == size]
+        drawn = {outcome.setting for outcome in mine if outcome.seed == 0} - {the_plan.own["t"]}
+        assert len(drawn) == 3
+        assert len({outcome.setting for outcome in mine if outcome.seed >= 1}) == 1
+    assert sum(covers(each) for each in answer(the_plan.question, finished).groups) >= 4
