@@ -28,16 +28,18 @@ from analysis.frontier import Noise, Point, Reference, Verdict, best, margin, sa
 from analysis.question import Question
 
 CELLS_PER_OCTAVE = 32
-ODD_SPOT = 0.001
+ODD_SPOT = 0.002
 """Chance that a learning rate behaves against its surroundings."""
 ABOVE_BEST, ABOVE_BEST_SCALE = 1.0, 1.0
 """Octaves from a group's best rate up to where its edge is expected, and the scale of a Cauchy distribution there."""
 LUCK_OCTAVES = 0.05
 """How far above an edge of falling accuracy a run may still come out well."""
-LOTTERY = 0.5
+LOTTERY = 0.3
 """Chance that an edge is one of divergence: the expected accuracy is lost where one run in fifty diverges."""
-LOTTERY_OCTAVES, LOTTERY_WIDTH = 0.37, 0.09
-"""How far above such an edge half of the runs diverge, and how gradually they come to: a logistic."""
+LOTTERY_WIDTHS = (0.05, 0.085, 0.12)
+"""Octaves, of the logistic by which the share of runs that diverge rises above such an edge; all are thought possible."""
+LOTTERY_FOOT = 4.4
+"""Of the logistic, in its widths from the edge: there one run in eighty diverges, which costs a usual tolerance."""
 FALLS_SHORT = 0.3
 """Chance that a run above it which does not diverge falls short all the same."""
 LIKELY = 0.5
@@ -108,7 +110,8 @@ def belief(
     prior[-1] *= CELLS_PER_OCTAVE
     fall = partial(_fall, diverges=_share_diverged(known, holds))
     falling = (1 - LOTTERY) * (_WEIGHTS @ (_above(known, holds, edges, fall) * below)) * prior
-    diverging = LOTTERY * (_WEIGHTS @ (_above(known, holds, edges, _lottery) * below)) * prior
+    lotteries = [_above(known, holds, edges, partial(_lottery, width=width)) for width in LOTTERY_WIDTHS]
+    diverging = LOTTERY * (_WEIGHTS @ (sum(lotteries) / len(lotteries) * below)) * prior
     total = (falling + diverging).sum()
     return Belief(starts, (falling + diverging) / total, falling / total)
 
@@ -169,9 +172,9 @@ def _fall(point: Point, hold: np.ndarray, distance: np.ndarray, diverges: float)
     return hold * luck + (1 - hold) * (1 - luck) * (1 - diverges)
 
 
-def _lottery(point: Point, hold: np.ndarray, distance: np.ndarray) -> np.ndarray:
+def _lottery(point: Point, hold: np.ndarray, distance: np.ndarray, width: float) -> np.ndarray:
     """Above an edge of divergence: each run diverges or comes out well, by chance; few just fall short."""
-    passes = 1 / (1 + np.exp((distance - LOTTERY_OCTAVES) / LOTTERY_WIDTH))
+    passes = 1 / (1 + np.exp(distance / width - LOTTERY_FOOT))
     finished = len(point.seeds) - point.diverged
     chance = np.maximum(ODD_SPOT, passes**finished * (1 - passes) ** point.diverged)
     return chance + 0 * hold if point.diverged else chance * (FALLS_SHORT + (1 - 2 * FALLS_SHORT) * hold)

@@ -1,6 +1,6 @@
 """Does the edge search beat grid, TPE, GP and ASHA? A synthetic trainer with known edges, replayed through the real code.
 
-    python -m benchmarks.search_efficiency            # 315 studies, 45 of each family
+    python -m benchmarks.search_efficiency            # 324 studies, 36 of each family
     python -m benchmarks.search_efficiency --quick
 
 Every arm looks for the edges of the same synthetic studies (benchmarks/synthetic.py) and is judged by the same verdicts
@@ -50,7 +50,7 @@ from trainables.metrics import STOPPED_EARLY
 
 IN_FLIGHT = 2
 SAMPLER_RUNS = {"TPE": 200, "GP": 75}
-GP_EVERY = 1500
+GP_EVERY = 12
 """GP takes a second a study for each of its runs, so only every so many studies get it."""
 CHECKPOINTS = 10
 
@@ -116,7 +116,7 @@ def plan() -> Plan:
         first=2.0**-5,
         seeds=3,
         seeds_near_margin=3,
-        max_runs=65,
+        max_runs=55,
         epochs=EPOCHS,
         grace_epochs=dict.fromkeys(groups, 1),
     )
@@ -297,7 +297,7 @@ def _stops(the_world: World, spent: Spent) -> Stops:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--studies", type=int, default=45, help="of each family (default: %(default)s)")
+    parser.add_argument("--studies", type=int, default=36, help="of each family (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1000, help="of the first study (default: %(default)s)")
     parser.add_argument("--json", action="store_true", help="print one JSON object last")
     parser.add_argument("--quick", action="store_true", help="one study of each family")
