@@ -14,7 +14,7 @@ one in n diverges, and where one in fifty does, the expected accuracy has alread
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
@@ -25,6 +25,9 @@ from trainables.metrics import DIVERGED, DONE, OUT_OF_MEMORY, STOPPED_EARLY
 
 CONFIDENCE = 0.95
 """Of each bound."""
+
+LIKELY = 0.5
+"""Probability of holding from which a rate is taken to have an edge above it."""
 
 UNSETTLED = 0.3
 """A single run that falls short may vary by this share of what it falls short by."""

@@ -33,7 +33,8 @@ class StudyRuns(NamedTuple):
         question: what it asked.
         params: of the parent run, as text.
         frame: one row per run that has ended: run_id, technique, batch_size (at the start), learning_rate (the peak),
-            seed, status, setting (of the question's dimensions), and every other metric of trainables.metrics by its name, NaN where it has no value.
+            seed, status, setting (of the question's dimensions), and every other metric of trainables.metrics by its
+            name, NaN where it has no value.
     """
 
     name: str

@@ -1,10 +1,12 @@
-"""Does the search find the edges that a dense grid finds? `digits_cnn`, really trained, both ways through its command.
+"""Does the search find the edges that a dense grid finds? `digits_cnn`, really trained, by its command both ways.
 
     python -m benchmarks.real_edges
 
-The grid runs every rate at a factor 1.25 over the study's range with 3 seeds, the search is given a quarter of that. The
-tolerance is 4 points: one run of this study varies by about one point, and on 500 validation samples cannot vary less.
-Prints each batch size's 90 % intervals side by side, whether they overlap and how wide they are, and the runs both took.
+The grid runs every rate at a factor 1.25 over the study's range with 3 seeds, the search is given a quarter of that.
+The tolerance is 4 points: one run of this study varies by about one point, and on 500 validation samples cannot vary
+by much less.
+Prints each batch size's 90 % intervals side by side, whether they overlap and how wide they are, and the runs both
+took.
 """
 
 import argparse

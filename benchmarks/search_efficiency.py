@@ -1,4 +1,4 @@
-"""Does the edge search beat grid, TPE, GP and ASHA? A synthetic trainer with known edges, replayed through the real code.
+"""Does the edge search beat grid, TPE, GP and ASHA? Synthetic edges, searched by the real code.
 
     python -m benchmarks.search_efficiency            # 324 studies, 36 of each family
     python -m benchmarks.search_efficiency --quick
@@ -9,8 +9,8 @@ Every arm looks for the edges of the same synthetic studies (benchmarks/syntheti
     frontier    this project's policy, futility stopping included
     grid        every rate at the same resolution over three decades, the same number of seeds at each
     ASHA grid   the same grid, its runs stopped by successive halving within each batch size
-    TPE, GP     Optuna's samplers, each batch size a study of its own, the rules' prescriptions first, as `--search optuna`
-                has it but every run to its end
+    TPE, GP     Optuna's samplers, each batch size a study of its own, the rules' prescriptions first, as
+                `--search optuna` has it, but every run to its end
 
 The error of a study is the median over its edges of |log2 middle of the 90 % interval - log2 true edge|, infinite where
 an arm gives no interval. A ratio compares epochs: for the grid, all it takes; for TPE and GP, what they take until the
@@ -278,7 +278,8 @@ def _right(edge: Edge, truth: float | None) -> bool:
 
 
 def _middle(edge: Edge) -> float:
-    assert edge.lower and edge.upper
+    assert edge.lower
+    assert edge.upper
     return (math.log2(edge.lower) + math.log2(edge.upper)) / 2
 
 

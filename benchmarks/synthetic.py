@@ -73,7 +73,9 @@ class Shape:
         return np.maximum(CHANCE, self.top - fall - (self.top - CHANCE) * self.cliff_share(x))
 
     def diverging(self, x: np.ndarray) -> np.ndarray:
-        return np.where(np.abs(x - self.odd) < ODD_OCTAVES / 2, 1.0, _sigmoid((x - self.breakdown) / self.breakdown_width))
+        return np.where(
+            np.abs(x - self.odd) < ODD_OCTAVES / 2, 1.0, _sigmoid((x - self.breakdown) / self.breakdown_width)
+        )
 
     def expected(self, x: np.ndarray) -> np.ndarray:
         diverging = self.diverging(x)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from analysis.edge import Belief
+from analysis.belief import Belief
 from analysis.frontier import Group
 from analysis.question import Question
 

@@ -1,4 +1,4 @@
-"""The grid: every learning rate at the study's resolution, in every group, with every seed; then the baseline's seeds."""
+"""The grid: every learning rate at the study's resolution in every group, with every seed; then the baseline's."""
 
 import math
 from collections.abc import Sequence

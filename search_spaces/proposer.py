@@ -47,9 +47,9 @@ def proposer(search: str, plan: Plan, storage: BaseStorage, name: str) -> Propos
     """The search of that name, one of SEARCHES, on a storage where its Optuna studies are called `name`."""
     match search:
         case "frontier":
-            return PolicyProposer(plan, frontier.propose, storage, name, stop_futile=True)
+            return PolicyProposer(plan, frontier.propose, storage, name, adaptive=True)
         case "grid":
-            return PolicyProposer(plan, grid.propose, storage, name, stop_futile=False)
+            return PolicyProposer(plan, grid.propose, storage, name, adaptive=False)
         case "optuna":
             return SamplerProposer(plan, storage, name, tpe)
     raise AssertionError(f"search {search!r} is not one of {SEARCHES}")
@@ -115,10 +115,13 @@ class PolicyProposer:
 
     Whether a run is futile is worked out from what the storage holds, so a new proposer on the same storage goes on
     where another ended.
+
+    Args:
+        adaptive: whether futile runs are stopped, and the study where nothing can come of it; a grid runs to its end.
     """
 
-    def __init__(self, plan: Plan, policy: Policy, storage: BaseStorage, name: str, stop_futile: bool) -> None:
-        self._plan, self._stop_futile = plan, stop_futile
+    def __init__(self, plan: Plan, policy: Policy, storage: BaseStorage, name: str, adaptive: bool) -> None:
+        self._plan, self._adaptive = plan, adaptive
         self._sampler = PolicySampler(plan, policy)
         self._study = optuna.create_study(
             storage=storage, study_name=name, sampler=self._sampler, direction="maximize", load_if_exists=True
@@ -136,7 +139,7 @@ class PolicyProposer:
     def report(self, trial: optuna.Trial, epoch: int, accuracy: float) -> bool:
         trial.report(accuracy, epoch)
         proposal = proposal_of(trial.params)
-        if not self._stop_futile or proposal.seed == 0:
+        if not self._adaptive or proposal.seed == 0:
             return False
         trials = self._study.get_trials(deepcopy=False)
         ended = [(outcome_of(other), curve_of(other)) for other in trials if OUTCOME in other.user_attrs]
@@ -148,11 +151,9 @@ class PolicyProposer:
         _tell(self._study, trial, outcome)
 
     def objection(self) -> str | None:
-        return frontier.objection(self._plan, self._finished())
-
-    def _finished(self) -> list[Outcome]:
         trials = self._study.get_trials(deepcopy=False)
-        return [outcome_of(trial) for trial in trials if OUTCOME in trial.user_attrs]
+        finished = [outcome_of(trial) for trial in trials if OUTCOME in trial.user_attrs]
+        return (frontier.objection if self._adaptive else frontier.baseline_diverges)(self._plan, finished)
 
 
 class SamplerProposer:
@@ -166,8 +167,6 @@ class SamplerProposer:
     def __init__(self, plan: Plan, storage: BaseStorage, name: str, sampler: Callable[[int, int], BaseSampler]) -> None:
         self._plan = plan
         self._share = max(1, (plan.max_runs - plan.seeds) // len(plan.question.groups))
-        self._finished: list[Outcome] = []
-        self._running: dict[int, Proposal] = {}
         self._studies = {
             group: optuna.create_study(
                 storage=storage,
@@ -181,12 +180,11 @@ class SamplerProposer:
         }
 
     def ask(self) -> tuple[optuna.Trial, Proposal] | Answer:
-        proposal = self._next()
-        if len(self._finished) + len(self._running) >= self._plan.max_runs:
-            proposal = Answer.WAIT if self._running else Answer.OVER
-        if isinstance(proposal, Answer):
-            return proposal
-        group, fixed, seed = proposal
+        finished, running = self._runs()
+        asked = self._next(finished, running) if len(finished) + len(running) < self._plan.max_runs else None
+        if asked is None:
+            return Answer.WAIT if running else Answer.OVER
+        group, fixed, seed = asked
         study = self._studies[group]
         study.enqueue_trial({"seed": seed} if fixed is None else {"seed": seed, "learning_rate": fixed})
         trial = study.ask()
@@ -195,33 +193,36 @@ class SamplerProposer:
         low, high = self._plan.question.learning_rates
         trial.suggest_float("learning_rate", low, high, log=True)
         trial.suggest_int("seed", 0, MOST_SEEDS)
-        self._running[trial._trial_id] = proposal_of(trial.params)
-        return trial, self._running[trial._trial_id]
+        return trial, proposal_of(trial.params)
 
     def report(self, trial: optuna.Trial, epoch: int, accuracy: float) -> bool:
         trial.report(accuracy, epoch)
-        return self._running[trial._trial_id].seed == 0 and epoch < self._plan.epochs and trial.should_prune()
+        return proposal_of(trial.params).seed == 0 and epoch < self._plan.epochs and trial.should_prune()
 
     def tell(self, trial: optuna.Trial, outcome: Outcome) -> None:
-        del self._running[trial._trial_id]
-        self._finished.append(outcome)
         _tell(self._studies[outcome.group], trial, outcome)
 
     def objection(self) -> str | None:
-        return frontier.objection(self._plan, self._finished)
+        return frontier.baseline_diverges(self._plan, self._runs()[0])
 
-    def _next(self) -> tuple[Group, float | None, int] | Answer:
+    def _runs(self) -> tuple[list[Outcome], list[Proposal]]:
+        """Those that have ended and those that run."""
+        trials = [trial for study in self._studies.values() for trial in study.get_trials(deepcopy=False)]
+        finished = [outcome_of(trial) for trial in trials if OUTCOME in trial.user_attrs]
+        return finished, [proposal_of(trial.params) for trial in trials if trial.state == TrialState.RUNNING]
+
+    def _next(self, finished: Sequence[Outcome], running: Sequence[Proposal]) -> tuple[Group, float | None, int] | None:
         """The next group, the learning rate where it is given, and the seed."""
         question = self._plan.question
-        runs = asked_so_far(self._finished, list(self._running.values()))
+        runs = asked_so_far(finished, running)
         tuning = [run for run in runs if run.group == question.baseline and run.seed == 0]
         if not tuning:
             return question.baseline, self._plan.first, 0
         if len(tuning) < self._share:
             return question.baseline, None, 0
-        yardstick = baseline(self._finished, question.baseline)
-        if yardstick is None or any(run.group == question.baseline and run.seed == 0 for run in self._running.values()):
-            return Answer.WAIT if self._running else Answer.OVER
+        yardstick = baseline(finished, question.baseline)
+        if yardstick is None or any(run.group == question.baseline and run.seed == 0 for run in running):
+            return None
         for seed in range(1, 1 + self._plan.seeds):
             if Proposal(question.baseline, yardstick.learning_rate, seed) not in runs:
                 return question.baseline, yardstick.learning_rate, seed
@@ -231,7 +232,7 @@ class SamplerProposer:
                 wanted = [question.prescription(rule, group, yardstick.learning_rate) for rule in question.rules]
                 unasked = [rate for rate in wanted if rate is not None and Proposal(group, rate, 1) not in runs]
                 return (group, unasked[0], 1) if unasked else (group, None, 0)
-        return Answer.WAIT if self._running else Answer.OVER
+        return None
 
 
 def tpe(position: int, share: int) -> BaseSampler:

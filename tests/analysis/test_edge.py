@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from analysis.edge import belief, competitive, interval, narrow, scalable, surrounded, width
+from analysis.belief import belief, interval, narrow, width
+from analysis.edge import competitive, scalable, surrounded
 from analysis.frontier import Group, Noise, Outcome, Reference, points
 from analysis.question import Question
 
@@ -24,7 +25,7 @@ def run(octaves: float, accuracy: float, seed: int = 1, status: str = "done") ->
     return Outcome(GROUP, 2.0**octaves, seed, status, accuracy, accuracy)
 
 
-def look(*runs: Outcome, noise: Noise = QUIET, resolution: float = 1.25):  # noqa: ANN201
+def look(*runs: Outcome, noise: Noise = QUIET, resolution: float = 1.25):
     return scalable(question(resolution), points(runs, GROUP), A0, noise)
 
 

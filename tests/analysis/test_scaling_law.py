@@ -41,7 +41,11 @@ def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
 
 
 def test_too_few_edges_give_a_reason() -> None:
-    found = {**edges(0.5, 0.3, (32, 64)), 128: Edge(1.0, None, 1.0, None, ("censored",)), 256: Edge(None, None, None, None, ("none",))}
+    found = {
+        **edges(0.5, 0.3, (32, 64)),
+        128: Edge(1.0, None, 1.0, None, ("censored",)),
+        256: Edge(None, None, None, None, ("none",)),
+    }
     assert fit_power_law(found) == "no exponent: it takes 3 finite edges, and there are 2"
 
 

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from analysis.edge import Belief
+from analysis.belief import Belief
 from analysis.frontier import Group
 from search_spaces.expectation import expected_edge
 from tests.search_spaces.test_frontier import plan

@@ -27,9 +27,7 @@ def plan(max_runs: int = 60, resolution: float = 1.5) -> Plan:
     }
     question = Question(groups, groups[0], (0.01, 12.8), 0.02, resolution, 10_000, (), rules)
     grace = dict.fromkeys(groups, 2)
-    return Plan(
-        question, first=0.1, seeds=3, seeds_near_margin=3, max_runs=max_runs, epochs=10, grace_epochs=grace
-    )
+    return Plan(question, first=0.1, seeds=3, seeds_near_margin=3, max_runs=max_runs, epochs=10, grace_epochs=grace)
 
 
 def edge_at(group: Group) -> float:
