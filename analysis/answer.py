@@ -12,9 +12,11 @@ from analysis.frontier import (
     Noise,
     Outcome,
     Point,
+    Setting,
     Verdict,
     baseline,
     best,
+    chosen_setting,
     noise,
     points,
     why_it_stopped,
@@ -32,6 +34,7 @@ class GroupAnswer(NamedTuple):
         best: the point of the highest accuracy; None where no run has ended.
         competitive, scalable: the edges against its own best accuracy and against A0.
         why: why it does not scale, or "".
+        setting: of the study's further dimensions, that it was measured with.
         rules: by rule, the prescribed learning rate and its verdict; None where outside the range or not run.
     """
 
@@ -43,6 +46,7 @@ class GroupAnswer(NamedTuple):
     scalable: Edge
     why: str
     rules: dict[str, tuple[float | None, Verdict | None]]
+    setting: Setting
 
 
 class Answer(NamedTuple):
@@ -103,6 +107,7 @@ def _answer(
         scalable=scalable_edge,
         why=why if "none" in scalable_edge.flags or not known else "",
         rules=rules,
+        setting=chosen_setting(outcomes, group),
     )
 
 
@@ -110,6 +115,7 @@ def _row(found: GroupAnswer) -> dict[str, object]:
     row: dict[str, object] = {
         "technique": found.group.technique,
         "batch_size": found.group.batch_size,
+        **dict(found.setting),
         "runs": sum(len(point.accuracies) for point in found.known),
         "best_learning_rate": found.best.learning_rate if found.best else None,
         "best_accuracy": found.best.accuracy if found.best else None,

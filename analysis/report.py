@@ -131,7 +131,13 @@ def _prescription(rate: float | None, verdict: Verdict | None) -> str:
 
 def conclusions(question: Question, found: Answer) -> list[str]:
     """The answer in sentences: how far each technique scales, why no further, where rules break, the exponent."""
-    lines = []
+    lines = [
+        f"{each.group.technique} at batch size {each.group.batch_size}: measured with "
+        + ", ".join(f"{name} {value:.3g}" for name, value in each.setting)
+        + "."
+        for each in found.groups
+        if each.setting
+    ]
     for technique in found.laws:
         mine = [each for each in found.groups if each.group.technique == technique]
         scalable = [each.group.batch_size for each in mine if each.scalable.held is not None]

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import FrameType
 
 import optuna
+from optuna.distributions import FloatDistribution, IntDistribution
 from rich.console import Console
 
 from analysis.report import Parser, make_writable, print_files, report
@@ -59,7 +60,7 @@ def _parse(budgets: Mapping[str, Study]) -> argparse.Namespace:
     add("--search", choices=SEARCHES, default="frontier", help="how to search (default: frontier)")
     add("--batch-sizes", type=_integers, metavar="B,B,...", help="global batch sizes")
     add("--learning-rates", type=_numbers, metavar="LOW,HIGH", help="range of peak learning rates")
-    add("--seeds", type=int, help="baseline runs behind A0")
+    add("--seeds", type=int, help="baseline runs behind A0, at least; more where they scatter against the tolerance")
     add("--tolerance", type=float, help="how far below A0 still holds; 0.01 is one percentage point")
     add("--resolution", type=float, help="widest interval to be content with, as a factor")
     add("--max-runs", type=int, help="most runs together (not with --search grid)")
@@ -180,6 +181,9 @@ def _print_plan(
         "Techniques": ", ".join(study.techniques),
         "Batch sizes": ", ".join(map(str, sorted(set(study.batch_sizes)))),
         "Learning rates": f"{low:g} to {high:g}; rules tried: {', '.join(rule_name(rule) for rule in study.rules)}",
+        **(
+            {"Also searched": ", ".join(_range(*each) for each in study.dimensions.items())} if study.dimensions else {}
+        ),
         "Runs": f"at most {most_runs} of {study.task.epochs} epochs, search {options.search}, tolerance "
         f"{study.tolerance * 100:g} points, resolution a factor {study.resolution:g}",
         "At a time": f"{allotment.concurrent_trials} trials x {size.workers} workers{gpus}",
@@ -188,6 +192,10 @@ def _print_plan(
     }
     for label, text in lines.items():
         console.print(f"{label + ':':<16}{text}", highlight=False, soft_wrap=True)
+
+
+def _range(name: str, values: FloatDistribution | IntDistribution) -> str:
+    return f"{name} {values.low:g} to {values.high:g}"
 
 
 def _params(study: Study, budget: str, options: argparse.Namespace, allotment: Allotment) -> dict[str, object]:
@@ -201,6 +209,7 @@ def _params(study: Study, budget: str, options: argparse.Namespace, allotment: A
         "held_equal": "epochs",
         "batch_sizes": study.batch_sizes,
         "learning_rates": study.learning_rates,
+        "dimensions": ", ".join(_range(*each) for each in study.dimensions.items()),
         "tolerance": study.tolerance,
         "resolution": study.resolution,
         "seeds": study.seeds,

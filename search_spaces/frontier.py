@@ -1,14 +1,15 @@
-"""The search policy: probabilistic bisection of every edge.
+"""The search policy: tune the baseline, then close in on every edge.
 
 A pure function of what has finished and what is running; it knows neither Ray nor torch. For each technique and batch
 size the question is where, on the axis of log2 learning rate, runs stop holding.
 
 1. Tune the baseline batch size with seed 0: three rates two octaves apart, then the neighbours of the best at half the
-   distance. Run its other seeds at the best.
-2. At every batch size, in ascending order, run what the rules prescribe.
-3. Where a rate holds, or may, run the median of where the edge may lie: what the group's own runs say of it
-   (analysis.edge) times where the other batch sizes' edges point. Near a rate that ran already, that rate runs again
-   with another seed. Runs in flight split what is left between them.
+   distance. Run its other seeds at the best, more of them where they scatter much against the tolerance.
+2. At every batch size, the one with the fewest runs in flight first, run what the rules prescribe.
+3. Where a rate holds, or may, make the run after which the group's interval is expected to be narrowest
+   (search_spaces.edge_search). Where the edge may lie is what the group's own runs say of it (analysis.belief), times
+   where the other batch sizes' edges point (search_spaces.expectation). Another seed of a rate that ran is a candidate
+   like any other; runs in flight count as if they had ended as is likely.
 4. Where nothing holds, look for that batch size's own best, and for the edge against that instead.
 
 A group is done when its interval, which knows nothing of the other batch sizes, is within the resolution. Where a study
@@ -40,7 +41,7 @@ def propose(plan: Plan, finished: Sequence[Outcome], running: Sequence[Proposal]
 
 
 def objection(plan: Plan, finished: Sequence[Outcome]) -> str | None:
-    """Why the search cannot go on: the baseline diverges, or the range excludes all that the rules prescribe from it."""
+    """Why the search cannot go on: the baseline diverges, or the range excludes all that the rules prescribe."""
     return baseline_diverges(plan, finished) or _prescribes_nothing(plan, finished)
 
 
@@ -63,7 +64,9 @@ def _prescribes_nothing(plan: Plan, finished: Sequence[Outcome]) -> str | None:
     if any(question.prescription(*each, yardstick.learning_rate) is not None for each in wanted):
         return None
     low, high = question.learning_rates
-    nearest = yardstick.learning_rate * min(question.rules[rule][question.groups.index(group)] for rule, group in wanted)
+    nearest = yardstick.learning_rate * min(
+        question.rules[rule][question.groups.index(group)] for rule, group in wanted
+    )
     return (
         f"learning rates {low:g} to {high:g}: exclude every prescription of the rules, the lowest of which is "
         f"{nearest:g} (from the baseline's best, {yardstick.learning_rate:g}); the range must hold at least that"

@@ -120,7 +120,7 @@ def value_in(recipe: Recipe, name: str) -> float:
         for field in fields(getattr(recipe, slot.name))
     }
     numbers = {
-        key: value for key, value in found.items() if isinstance(value, int | float) and value not in (True, False)
+        key: value for key, value in found.items() if isinstance(value, int | float) and not isinstance(value, bool)
     }
     require(
         name in numbers, f"dimension {name!r}: is not a number in the recipe, which has {', '.join(sorted(numbers))}"

@@ -108,7 +108,7 @@ def test_digits_end_to_end(place: Place) -> None:
     uri = f"sqlite:///{place.folder / 'mlflow.db'}"
     runs = load_runs("digits_cnn", uri)
     assert len(runs.frame) == 10
-    assert set(runs.frame.status) <= {"done", "diverged"}
+    assert set(runs.frame.status) <= {"done", "diverged", "stopped_early"}
     assert not runs.frame[_METRICS].isna().any().any()
     client = mlflow.MlflowClient(uri)
     children = client.search_runs([client.get_experiment_by_name("digits_cnn").experiment_id], "tags.status != 'x'")
@@ -132,12 +132,56 @@ def test_a_grid_records_diverged_runs_as_measurements(place: Place) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     frame = load_runs("digits_cnn", f"sqlite:///{place.folder / 'mlflow.db'}").frame
-    assert len(frame) == 3 + 2
+    assert len(frame) == 3 * 3, "every rate with every seed; the baseline's are among them"
     lost = frame[frame.status == "diverged"]
-    assert lost.learning_rate.tolist() == [1e4, 1e9]
+    assert lost.learning_rate.tolist() == [1e4, 1e9] * 3
     assert (lost.diverged == 1).all()
     assert (lost.validation_accuracy == 0.1).all()
     assert not lost[_METRICS].isna().any().any()
+
+
+def test_a_baseline_that_diverges_ends_the_study_in_one_line(place: Place) -> None:
+    done = place.run("--batch-sizes", "16,64", "--learning-rates", "1e7,1e9", "--max-runs", "40")
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert done.stderr.splitlines()[-1].startswith(
+        "error: baseline warmup at batch size 16, learning rate 1e+07: its runs diverge, so nothing can be judged"
+    )
+    frame = load_runs("digits_cnn", f"sqlite:///{place.folder / 'mlflow.db'}").frame
+    assert set(frame.status) == {"diverged"}
+    assert set(frame.batch_size) == {16}
+
+
+MOMENTUM = """
+from dataclasses import replace
+
+from optuna.distributions import FloatDistribution
+
+from search_spaces.command_line import main
+from search_spaces.digits_cnn import BUDGETS
+
+DIMENSIONS = {"optimizer.momentum": FloatDistribution(0.5, 0.95), "warmup.epochs": FloatDistribution(0.5, 3.0)}
+STUDY = replace(BUDGETS["quick"], dimensions=DIMENSIONS, draws=2, batch_sizes=(16, 64), max_runs=26)
+
+if __name__ == "__main__":
+    main({"quick": STUDY})
+"""
+
+
+def test_a_study_may_search_further_dimensions(place: Place) -> None:
+    (place.folder / "momentum.py").write_text(MOMENTUM)
+    done = place.run(module="momentum")
+    assert done.returncode == 0, done.stdout + done.stderr
+    runs = load_runs("digits_cnn", f"sqlite:///{place.folder / 'mlflow.db'}")
+    assert runs.question.dimensions == ("optimizer.momentum", "warmup.epochs")
+    for size in (16, 64):
+        mine = runs.frame[runs.frame.batch_size == size]
+        tried = set(mine[mine.seed == 0].setting)
+        assert len(tried) == 3, "its own and two draws"
+        assert len(set(mine[mine.seed > 0].setting)) == 1, "all that measures has the best of them"
+    assert "optimizer.momentum" in done.stdout, "the report names the setting"
+    assert "cannot search optimizer.momentum, warmup.epochs too" in one_line(
+        place.run("--search", "grid", module="momentum")
+    )
 
 
 @pytest.mark.slow
@@ -209,6 +253,11 @@ def test_dry_run_prints_the_plan_and_starts_nothing(place: Place) -> None:
         (("--batch-sizes", "24", "--workers", "2"), "norm_batch_size 8: batch size 24 over 2 workers leaves 12"),
         (("--learning-rates", "0,1"), "learning rate 0.0: must be a positive number"),
         (("--learning-rates", "1,0.1"), "learning rates 1 0.1: an empty range"),
+        (("--tolerance", "0"), "tolerance 0: must be above 0 and below 1"),
+        (
+            ("--learning-rates", "0.1,0.12", "--batch-sizes", "16,64"),
+            "learning rates 0.1 0.12: exclude every prescription of the rules, which are at least a factor 2 from",
+        ),
         (("--bugdet", "quick"), "unrecognized arguments: --bugdet quick"),
         (("--budget", "huge"), "invalid choice: 'huge'"),
         (("--batch-sizes", "8192", "--budget", "quick"), "batch size 8192"),

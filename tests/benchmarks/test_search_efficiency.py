@@ -1,0 +1,58 @@
+"""The search benchmark runs at toy size, and replays are what they say."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from analysis.frontier import Group
+from benchmarks.replay import PolicyArm, Spent, replay
+from benchmarks.search_efficiency import plan
+from benchmarks.synthetic import FAMILIES, world
+from search_spaces import frontier, grid
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_a_replay_spends_what_its_runs_train_and_more_in_flight_take_less_time() -> None:
+    the_world, notes = world("power law", 0), []
+    two, eight = (
+        replay(PolicyArm(plan(), frontier.propose, stop_futile=True), the_world, count, notes.append)
+        for count in (2, 8)
+    )
+    for spent in (two, eight):
+        assert isinstance(spent, Spent)
+        assert spent.epochs <= 10 * len(spent.outcomes) <= 10 * plan().max_runs
+    assert 2 * eight.time <= two.time
+    assert two.time >= two.epochs / 2
+    assert len(notes) == len(two.outcomes) + len(eight.outcomes)
+
+
+def test_the_grid_runs_every_rate_with_every_seed() -> None:
+    the_plan = plan()
+    spent = replay(PolicyArm(the_plan, grid.propose, stop_futile=False), world("power law", 0), 2, lambda _: None)
+    group = Group("synthetic", 64)
+    runs = {(run.learning_rate, run.seed) for run in spent.outcomes if run.group == group}
+    assert runs == {(rate, seed) for rate in grid.learning_rates(the_plan) for seed in range(3)}
+
+
+@pytest.mark.slow
+def test_search_efficiency() -> None:
+    command = [sys.executable, "-m", "benchmarks.search_efficiency", "--quick", "--json"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert set(found) == {"ratios", "raw", "machine"}
+    assert {"search_vs_grid", "search_vs_tpe", "edge_coverage"} <= set(found["ratios"])
+    assert found["ratios"]["search_vs_grid"] > 1
+    assert all(len(epochs) == len(FAMILIES) for epochs in found["raw"].values())
+
+
+@pytest.mark.slow
+def test_real_edges() -> None:
+    command = [sys.executable, "-m", "benchmarks.real_edges", "--quick", "--json"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=290)
+    assert done.returncode == 0, done.stderr
+    assert "search_vs_grid_real" in json.loads(done.stdout.splitlines()[-1])["ratios"]
