@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from analysis.belief import Belief, belief, interval, narrow
-from analysis.frontier import LIKELY, Noise, Point, Reference, Verdict, best, margin, same, verdicts
+from analysis.frontier import LIKELY, Noise, Point, Reference, Verdict, best, margin, same, unbroken, verdicts
 from analysis.question import Question
 
 
@@ -109,8 +109,11 @@ def scalable(question: Question, known: Sequence[Point], reference: Reference, n
 
 
 def competitive(question: Question, known: Sequence[Point], noise: Noise) -> Judged | None:
-    """The maximum competitive learning rate: against the group's own best accuracy; the best itself holds."""
-    top = best(known)
+    """The maximum competitive learning rate: against the group's own best accuracy; the best itself holds.
+
+    None where no rate's runs all ran to their end.
+    """
+    top = best(unbroken(known))
     if top is None:
         return None
     reference = Reference(top.accuracy, len(top.accuracies))

@@ -184,9 +184,9 @@ class Baseline:
     """The yardstick: the baseline batch size at its own best learning rate.
 
     Attributes:
-        learning_rate, setting: of the best of the tuning runs, those of seed 0.
+        learning_rate, setting: of the best of the tuning runs, those of seed 0, where no run diverged.
         accuracies, train_accuracies: of the other seeds there, which took no part in the tuning.
-        diverged: whether a run there diverged, so that nothing can be judged against it.
+        diverged: whether runs diverged at every rate tried, so that nothing can be judged against it.
     """
 
     learning_rate: float
@@ -251,13 +251,20 @@ def best(candidates: Sequence[Point]) -> Point | None:
     return max(candidates, key=lambda point: point.accuracy, default=None)
 
 
+def unbroken(known: Sequence[Point]) -> list[Point]:
+    """Those of the points where every run ran to its end."""
+    return [point for point in known if not point.diverged and not point.futile]
+
+
 def baseline(outcomes: Iterable[Outcome], group: Group) -> Baseline | None:
     """The baseline as far as it is known; None before its group's first run has finished."""
     runs = [run for run in outcomes if run.group == group and run.counts]
-    tuned = best(points((run for run in runs if run.seed == 0), group))
+    setting = chosen_setting(runs, group)
+    broken = {run.learning_rate for run in runs if run.status == DIVERGED and run.setting == setting}
+    tried = points((run for run in runs if run.seed == 0), group)
+    tuned = best([point for point in tried if point.learning_rate not in broken] or tried)
     if tuned is None:
         return None
-    setting = chosen_setting(runs, group)
     there = [run for run in runs if run.learning_rate == tuned.learning_rate and run.setting == setting]
     fresh = [run for run in there if run.seed != 0]
     return Baseline(

@@ -36,13 +36,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="print one JSON object last")
     parser.add_argument("--quick", action="store_true", help="three batch sizes at a factor 4, which proves nothing")
-    parser.add_argument("--folder", type=Path, help="where to keep the studies (default: nowhere)")
+    parser.add_argument("--folder", type=Path, help="where studies are kept, and not run again (default: nowhere)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        folder = options.folder or Path(temporary)
+        folder = (options.folder or Path(temporary)).resolve()
         folder.mkdir(parents=True, exist_ok=True)
         for search in ("frontier", "grid"):
-            _run(search, folder, options.quick)
+            if not (folder / f"{search}.log").exists():
+                _run(search, folder, options.quick)
         studies = {search: load_runs(search, f"sqlite:///{folder / 'mlflow.db'}") for search in ("frontier", "grid")}
     found = {search: answer(runs.question, runs.outcomes()) for search, runs in studies.items()}
     table = Table(box=box.SIMPLE_HEAD)
@@ -84,10 +85,10 @@ def _run(search: str, folder: Path, quick: bool) -> None:
 
 
 def _meets(one: Edge, other: Edge) -> bool:
-    """Whether two answers agree: their intervals overlap, or both say that nothing holds."""
-    if one.lower is None or other.lower is None:
-        return one.lower is None and other.lower is None and one.flags == other.flags
-    return one.lower <= (other.upper or math.inf) and other.lower <= (one.upper or math.inf)
+    """Whether two answers agree: both have an interval and they overlap, or both say that nothing holds."""
+    if one.lower and one.upper and other.lower and other.upper:
+        return one.lower <= other.upper and other.lower <= one.upper
+    return one.flags == other.flags == ("none",)
 
 
 def _width(edge: Edge) -> float:

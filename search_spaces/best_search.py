@@ -58,5 +58,6 @@ def around_best(plan: Plan, known: Sequence[Point], step: float) -> Iterator[flo
         return
     for octaves in (step, -step):
         neighbour = plan.question.inside(top.learning_rate * 2.0**octaves)
-        if not any(abs(math.log2(neighbour / point.learning_rate)) < step / 2 - 1e-9 for point in known):
+        near = 0.0 if neighbour in plan.question.learning_rates else step / 2  # the range's ends are tried themselves
+        if not any(abs(math.log2(neighbour / point.learning_rate)) <= max(near - 1e-9, 1e-6) for point in known):
             yield neighbour

@@ -20,6 +20,7 @@ from analysis.frontier import (
     chosen_setting,
     margin,
     points,
+    unbroken,
     with_run,
 )
 from search_spaces.best_search import around_best
@@ -90,9 +91,9 @@ def search(scene: Scene, group: Group) -> Iterator[Proposal]:
     for learning_rate in around_best(scene.plan, known, OPTIMUM_OCTAVES):
         yield scene.measure(group, learning_rate)
     if surrounded(known, question.learning_rates):
-        own = competitive(question, known, scene.spread)
-        if own is not None and not narrow(own.view, question.resolution):
-            yield from _split(scene, group, Reference(top.accuracy, len(top.accuracies)), own, None)
+        own, own_best = competitive(question, known, scene.spread), best(unbroken(known))
+        if own is not None and own_best is not None and not narrow(own.view, question.resolution):
+            yield from _split(scene, group, Reference(own_best.accuracy, len(own_best.accuracies)), own, None)
 
 
 def _split(

@@ -25,6 +25,10 @@ from search_spaces.best_search import TUNING_OCTAVES, draws, ladder, own_setting
 from search_spaces.edge_search import Scene, search
 from search_spaces.expectation import expected_edge
 from search_spaces.plan import Answer, Plan, Proposal, asked_so_far
+from trainables.metrics import FAILED
+
+REPLACEMENT = 100
+"""Added to the seed of a run that failed, to try it once more with another."""
 
 A0_ERROR = 0.2
 """Share of the tolerance that the error of A0 should not exceed."""
@@ -34,9 +38,11 @@ def propose(plan: Plan, finished: Sequence[Outcome], running: Sequence[Proposal]
     """The next run, given every run so far."""
     if len(finished) + len(running) < plan.max_runs:
         asked = set(asked_so_far(finished, running))
+        failed = {asked_so_far([run], [])[0] for run in finished if run.status == FAILED and run.seed > 0}
         for proposal in _questions(plan, finished, running, asked):
-            if proposal not in asked:
-                return proposal
+            fresh = proposal._replace(seed=proposal.seed + REPLACEMENT) if proposal in failed else proposal
+            if fresh not in asked:
+                return fresh
     return Answer.WAIT if running else Answer.OVER
 
 
@@ -144,5 +150,7 @@ def _start(
         yield from draws(plan, group, around, asked)
         if any(run.group == group and run.seed == 0 for run in running):
             return  # what is measured depends on the best setting
+        if not any(run.group == group and run.seed == 0 and run.counts for run in finished):
+            return  # none of them came to an end
     for learning_rate in inside:
         yield Proposal(group, learning_rate, 1, chosen_setting(finished, group))

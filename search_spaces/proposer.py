@@ -19,7 +19,7 @@ from analysis.frontier import Group, Outcome, baseline
 from search_spaces import frontier, grid
 from search_spaces.plan import Answer, Plan, Proposal, asked_so_far
 from search_spaces.stopping import curves_behind, futile
-from trainables.metrics import STOPPED_EARLY
+from trainables.metrics import DONE, STOPPED_EARLY
 
 Policy = Callable[[Plan, Sequence[Outcome], Sequence[Proposal]], Proposal | Answer]
 
@@ -95,19 +95,29 @@ class PolicySampler(BaseSampler):
         raise AssertionError(f"{param_name} is in the search space, and so never sampled by itself")
 
     def _draw(self, study: optuna.Study, proposal: Proposal) -> Proposal:
-        """The proposal with a setting that TPE draws, given its learning rate."""
+        """The proposal with a setting that TPE draws given its learning rate, a new one if there is one."""
         space = {name: search_space(self._plan)[name] for name in ("learning_rate", *self._plan.dimensions)}
-        tried = [
-            create_trial(params={name: trial.params[name] for name in space}, distributions=space, value=trial.value)
-            for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
-            if proposal_of(trial.params).group == proposal.group and trial.params["seed"] == 0
+        mine = [
+            trial
+            for trial in study.get_trials(deepcopy=False)
+            if set(space) <= set(trial.params)
+            and proposal_of(trial.params).group == proposal.group
+            and trial.params["seed"] == 0
         ]
-        sampler = TPESampler(seed=len(tried), multivariate=True, n_startup_trials=min(4, self._plan.draws))
+        sampler = TPESampler(seed=len(mine), multivariate=True, n_startup_trials=min(4, self._plan.draws))
         tpe = optuna.create_study(sampler=sampler, direction="maximize")
-        tpe.add_trials(tried)
-        tpe.enqueue_trial({"learning_rate": proposal.learning_rate})
-        drawn = tpe.ask(space).params
-        return proposal._replace(setting=tuple((name, drawn[name]) for name in sorted(self._plan.dimensions)))
+        for trial in mine:
+            if trial.state == TrialState.COMPLETE:
+                params = {name: trial.params[name] for name in space}
+                tpe.add_trial(create_trial(params=params, distributions=space, value=trial.value))
+        tried = {proposal_of(trial.params).setting for trial in mine}
+        for _ in range(MOST_REDRAWS):
+            tpe.enqueue_trial({"learning_rate": proposal.learning_rate})
+            drawn = tpe.ask(space).params
+            setting = tuple((name, drawn[name]) for name in sorted(self._plan.dimensions))
+            if setting not in tried:
+                break
+        return proposal._replace(setting=setting)
 
 
 class PolicyProposer:
@@ -148,6 +158,8 @@ class PolicyProposer:
         return futile(self._plan, [outcome for outcome, _ in ended], base, proposal, curve)
 
     def tell(self, trial: optuna.Trial, outcome: Outcome) -> None:
+        if outcome.status == DONE:  # a run's last epoch comes with its end, not as a report
+            trial.report(outcome.accuracy, self._plan.epochs)
         _tell(self._study, trial, outcome)
 
     def objection(self) -> str | None:
@@ -241,6 +253,7 @@ def tpe(position: int, share: int) -> BaseSampler:
 
 
 MOST_SEEDS = 1000
+MOST_REDRAWS = 50
 RUN_PARAMS = ("technique", "batch_size", "learning_rate", "seed")
 
 

@@ -1,5 +1,6 @@
 """Study: what varies."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -72,16 +73,16 @@ class Study:
         require(
             0 < self.tolerance < 1, f"tolerance {self.tolerance:g}: must be above 0 and below 1 (0.01 is one point)"
         )
-        require(self.resolution > 1, f"resolution {self.resolution:g}: must be a factor above 1")
+        require(self.resolution >= 1.05, f"resolution {self.resolution:g}: must be a factor of at least 1.05")
         require(2 <= self.seeds <= 100, f"seeds {self.seeds}: must be 2 to 100; A0 and its spread need 2")
         require(self.seeds_near_margin >= 1, f"seeds near margin {self.seeds_near_margin}: must be at least 1")
         require(self.max_runs >= 1, f"max runs {self.max_runs}: must be at least 1")
-        self._check_prescriptions()
-        self._check_dimensions()
         for batch_size in self.batch_sizes:
             check_batch_size(self.task, batch_size, workers)
             for recipe in self.techniques.values():
                 check_normalization(self.task, recipe, batch_size, workers)
+        self._check_dimensions()
+        self._check_prescriptions()
         return self
 
     def plan(self) -> Plan:
@@ -109,8 +110,14 @@ class Study:
             grace_epochs={group: self._grace_epochs(group) for group in groups},
             dimensions=self.dimensions,
             own={name: self._own(recipe) for name, recipe in self.techniques.items()} if self.dimensions else {},
-            draws=self.draws if self.dimensions else 0,
+            draws=self._distinct_draws(),
         )
+
+    def _distinct_draws(self) -> int:
+        """Draws, no more than there are settings besides a technique's own."""
+        if not self.dimensions or any(isinstance(each, FloatDistribution) for each in self.dimensions.values()):
+            return self.draws if self.dimensions else 0
+        return min(self.draws, math.prod(each.high - each.low + 1 for each in self.dimensions.values()) - 1)
 
     def _own(self, recipe: Recipe) -> Setting:
         return tuple((name, value_in(recipe, name)) for name in sorted(self.dimensions))
@@ -144,6 +151,7 @@ class Study:
         for name, recipe in self.techniques.items():
             for dimension, each in self.dimensions.items():
                 own = value_in(recipe, dimension)
+                require(each.low < each.high, f"dimension {dimension} {each.low:g} to {each.high:g}: an empty range")
                 require(
                     each.low <= own <= each.high,
                     f"dimension {dimension} {each.low:g} to {each.high:g}: must hold technique {name}'s own {own:g}",

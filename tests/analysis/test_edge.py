@@ -125,6 +125,7 @@ def test_a_competitive_edge_exists_where_nothing_scales() -> None:
     assert (found.edge.held, found.edge.failed) == (1.0, 2.0)
     assert 1.0 / 1.5 < found.edge.lower < found.edge.upper <= 2.0
     assert competitive(question(), [], QUIET) is None
+    assert competitive(question(), points([run(0, 0.1, status="diverged")], GROUP), QUIET) is None
 
 
 def test_the_best_is_surrounded_by_neighbours_or_by_the_ranges_end() -> None:

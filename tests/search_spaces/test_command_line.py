@@ -196,7 +196,7 @@ def test_optuna_stops_early_within_a_batch_size_only(place: Place) -> None:
 
 
 def test_ctrl_c_keeps_what_finished_and_leaves_nothing(place: Place) -> None:
-    process = place.start("--batch-sizes", "16,64", "--max-runs", "500", "--resolution", "1.01")
+    process = place.start("--batch-sizes", "16,64", "--max-runs", "500", "--resolution", "1.05")
     finished = 0
     assert process.stdout is not None
     for line in process.stdout:
@@ -253,6 +253,7 @@ def test_dry_run_prints_the_plan_and_starts_nothing(place: Place) -> None:
         (("--batch-sizes", "24", "--workers", "2"), "norm_batch_size 8: batch size 24 over 2 workers leaves 12"),
         (("--learning-rates", "0,1"), "learning rate 0.0: must be a positive number"),
         (("--learning-rates", "1,0.1"), "learning rates 1 0.1: an empty range"),
+        (("--batch-sizes", "0,32"), "batch size 0: must be 1 to 1,024"),
         (("--tolerance", "0"), "tolerance 0: must be above 0 and below 1"),
         (
             ("--learning-rates", "0.1,0.12", "--batch-sizes", "16,64"),

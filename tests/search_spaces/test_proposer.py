@@ -105,7 +105,6 @@ def test_futility_goes_on_from_what_the_storage_holds(storage: RDBStorage) -> No
         accuracy = sharp(*proposal[:2])
         if accuracy > 0.1:
             assert not any(engine.report(trial, epoch, value) for epoch, value in enumerate(rising[:-1], start=1))
-            engine.report(trial, 10, accuracy)
         engine.tell(trial, proposal.ended("diverged" if accuracy == 0.1 else "done", accuracy, accuracy))
     assert hopeless, "no run above the edge was asked for"
     assert not any(engine.report(trial, epoch, 0.15) for epoch in range(1, 6))

@@ -70,7 +70,7 @@ def test_a_study_file_says_its_question_command_and_cost() -> None:
     ("choices", "words"),
     [
         ({"tolerance": 0.0}, "tolerance 0: must be above 0"),
-        ({"resolution": 1.0}, "resolution 1: must be a factor above 1"),
+        ({"resolution": 1.0}, "resolution 1: must be a factor of at least 1.05"),
         ({"seeds": 1}, "seeds 1: must be 2 to 100"),
         ({"learning_rates": (0.5, 0.5)}, "an empty range"),
         ({"batch_sizes": (16, 2048)}, "batch size 2048: must be 1 to 1,024, the training samples"),
