@@ -384,7 +384,8 @@ def _arms(studies: Sequence[Studied]) -> Table:
         "epochs",
         "error, octaves",
         "coverage",
-        "undecided",
+        "decided",
+        "coverage of those",
         "epochs to frontier's error",
     ):
         table.add_column(heading, justify="left" if heading == "arm" else "right")

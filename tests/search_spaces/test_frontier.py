@@ -249,3 +249,59 @@ def test_settings_are_tried_with_seed_0_and_measured_with_the_best() -> None:
         assert len(drawn) == 3
         assert len({outcome.setting for outcome in mine if outcome.seed >= 1}) == 1
     assert sum(covers(each) for each in answer(the_plan.question, finished).groups) >= 4
+
+
+def test_where_every_run_diverges_the_answer_is_none_and_why() -> None:
+    def trainer(group: Group, rate: float) -> float:
+        return 0.1 if group.batch_size == 256 else sharp(group, rate)
+
+    outcomes = search(plan(max_runs=100), trainer)
+    last = answer(plan().question, outcomes).groups[-1]
+    assert (last.scalable.flags, last.why) == (("none",), "diverged")
+    assert last.competitive.flags == ("undecided",), "nothing there trains"
+    assert min(point.learning_rate for point in last.known) == 0.01, "the range's end was tried"
+
+
+@pytest.mark.parametrize("draws", [0, 3])
+def test_a_batch_size_that_runs_out_of_memory_does_not_hold_up_the_others(draws: int) -> None:
+    name = "optimizer.momentum"
+    the_plan = replace(
+        plan(max_runs=100),
+        dimensions={name: FloatDistribution(0.0, 0.95)} if draws else {},
+        own={"t": ((name, 0.5),)} if draws else {},
+        draws=draws,
+    )
+    finished: list[Outcome] = []
+    while isinstance(proposal := frontier.propose(the_plan, finished, []), Proposal):
+        if proposal.setting is None:
+            proposal = proposal._replace(setting=((name, len(finished) / 200),))
+        assert not draws or proposal.setting, "every run has a setting"
+        accuracy = sharp(proposal.group, proposal.learning_rate)
+        status = "out_of_memory" if proposal.group.batch_size == 256 else "diverged" if accuracy == 0.1 else "done"
+        finished.append(proposal.ended(status, accuracy, accuracy))
+    found = answer(the_plan.question, finished)
+    assert found.groups[-1].why == "out of memory"
+    assert all(each.scalable.finite for each in found.groups[:-1])
+    assert sum(outcome.group.batch_size == 256 for outcome in finished) <= 4
+
+
+def test_a_run_that_failed_is_tried_once_more_with_another_seed() -> None:
+    finished: list[Outcome] = []
+    while isinstance(proposal := frontier.propose(plan(), finished, []), Proposal):
+        accuracy = sharp(proposal.group, proposal.learning_rate)
+        status = "failed" if proposal.seed == 1 else "diverged" if accuracy == 0.1 else "done"
+        finished.append(proposal.ended(status, accuracy, accuracy))
+    runs = [outcome[:3] for outcome in finished]
+    assert len(set(runs)) == len(runs)
+    assert {outcome.seed for outcome in finished if outcome.status != "failed"} >= {0, 2, 101}
+    assert all(each.scalable.finite for each in answer(plan().question, finished).groups)
+
+
+def test_a_baseline_rate_at_which_a_seed_diverges_gives_way_to_the_next_best() -> None:
+    tuned = search(plan(max_runs=9), sharp)
+    best_rate = max((outcome for outcome in tuned if outcome.seed == 0), key=lambda outcome: outcome.accuracy)
+    broken = Outcome(best_rate.group, best_rate.learning_rate, 9, "diverged", 0.1, 0.1)
+    found = answer(plan().question, search(plan(max_runs=80), sharp, before=[*tuned, broken]))
+    assert found.yardstick.learning_rate != best_rate.learning_rate
+    assert not found.yardstick.diverged
+    assert all(each.scalable.finite for each in found.groups[1:])
