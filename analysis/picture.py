@@ -91,9 +91,9 @@ def _rules(axes: Axes, question: Question, answer: Answer, groups: list[GroupAns
 
 
 def _edge(axes: Axes, found: GroupAnswer) -> None:
-    """The interval of the maximum scalable learning rate, solid, and of the competitive one, pale and to the right."""
+    """The intervals of the maximum scalable learning rate, on the left, and of the competitive one, on the right."""
     for interval, shift, colour, label in (
-        (found.scalable, 1.0, "#0969da", "maximum scalable"),
+        (found.scalable, 1 / 1.13, "#0969da", "maximum scalable"),
         (found.competitive, 1.13, "#bf8fef", "maximum competitive"),
     ):
         x = found.group.batch_size * shift
