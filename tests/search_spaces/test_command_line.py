@@ -167,6 +167,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_a_study_may_search_further_dimensions(place: Place) -> None:
     (place.folder / "momentum.py").write_text(MOMENTUM)
     done = place.run(module="momentum")
@@ -253,12 +254,6 @@ def test_dry_run_prints_the_plan_and_starts_nothing(place: Place) -> None:
         (("--batch-sizes", "24", "--workers", "2"), "norm_batch_size 8: batch size 24 over 2 workers leaves 12"),
         (("--learning-rates", "0,1"), "learning rate 0.0: must be a positive number"),
         (("--learning-rates", "1,0.1"), "learning rates 1 0.1: an empty range"),
-        (("--batch-sizes", "0,32"), "batch size 0: must be 1 to 1,024"),
-        (("--tolerance", "0"), "tolerance 0: must be above 0 and below 1"),
-        (
-            ("--learning-rates", "0.1,0.12", "--batch-sizes", "16,64"),
-            "learning rates 0.1 0.12: exclude every prescription of the rules, which are at least a factor 2 from",
-        ),
         (("--bugdet", "quick"), "unrecognized arguments: --bugdet quick"),
         (("--budget", "huge"), "invalid choice: 'huge'"),
         (("--batch-sizes", "8192", "--budget", "quick"), "batch size 8192"),

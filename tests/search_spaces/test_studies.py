@@ -4,6 +4,7 @@ import importlib
 
 import pytest
 import torch
+from optuna.distributions import FloatDistribution
 
 from search_spaces.study import Study
 from trainables import UserError
@@ -71,6 +72,19 @@ def test_a_study_file_says_its_question_command_and_cost() -> None:
     [
         ({"tolerance": 0.0}, "tolerance 0: must be above 0"),
         ({"resolution": 1.0}, "resolution 1: must be a factor of at least 1.05"),
+        ({"resolution": 1.01}, "resolution 1.01: must be a factor of at least 1.05"),
+        ({"batch_sizes": (0, 32)}, "batch size 0: must be 1 to 1,024"),
+        (
+            {"learning_rates": (0.1, 0.12), "batch_sizes": (16, 64)},
+            "learning rates 0.1 0.12: exclude every prescription of the rules, which are at least a factor 2 from",
+        ),
+        (
+            {"dimensions": {"optimizer.momentun": FloatDistribution(0.5, 0.95)}},
+            "dimension 'optimizer.momentun': is not",
+        ),
+        ({"dimensions": {"optimizer.momentum": FloatDistribution(0.5, 0.6)}}, "must hold technique warmup's own 0.9"),
+        ({"dimensions": {"optimizer.momentum": FloatDistribution(0.5, 1.5)}}, "SGD momentum 1.5: must be at least 0"),
+        ({"dimensions": {"optimizer.momentum": FloatDistribution(0.9, 0.9)}}, "0.9 to 0.9: an empty range"),
         ({"seeds": 1}, "seeds 1: must be 2 to 100"),
         ({"learning_rates": (0.5, 0.5)}, "an empty range"),
         ({"batch_sizes": (16, 2048)}, "batch size 2048: must be 1 to 1,024, the training samples"),
