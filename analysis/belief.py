@@ -64,6 +64,11 @@ class Belief(NamedTuple):
         return self._quantile(self.mass, probability)
 
     @property
+    def top(self) -> float:
+        """log2 of the range's upper end."""
+        return float(self.starts[-1]) + 1 / CELLS_PER_OCTAVE
+
+    @property
     def ends(self) -> tuple[float, float]:
         """log2 of the ends of the 90 % interval; inf above the range.
 
@@ -179,17 +184,15 @@ def _lottery(point: Point, hold: np.ndarray, distance: np.ndarray, width: float)
 def interval(view: Belief) -> tuple[float, float | None]:
     """The 90 % interval of the edge, as learning rates; no upper end where it may lie above the range."""
     lower, upper = view.ends
-    top = float(view.starts[-1]) + 1 / CELLS_PER_OCTAVE
-    return 2.0 ** min(lower, top), None if math.isinf(upper) else 2.0**upper
+    return 2.0 ** min(lower, view.top), None if math.isinf(upper) else 2.0**upper
 
 
 def width(view: Belief) -> float:
     """Of the interval, octaves; only what lies inside the range counts."""
-    top = float(view.starts[-1]) + 1 / CELLS_PER_OCTAVE
     lower, upper = view.ends
-    return min(upper, top) - min(lower, top)
+    return min(upper, view.top) - min(lower, view.top)
 
 
 def narrow(view: Belief, resolution: float) -> bool:
     """Whether the interval is no wider than the resolution, a factor."""
-    return interval(view)[1] is not None and width(view) <= math.log2(resolution) + 1e-6
+    return math.isfinite(view.ends[1]) and width(view) <= math.log2(resolution) + 1e-6

@@ -146,6 +146,11 @@ class Point(NamedTuple):
     def accuracy(self) -> float:
         return sum(self.accuracies) / len(self.accuracies)
 
+    @property
+    def broken(self) -> bool:
+        """Whether a run there diverged or was given up."""
+        return self.diverged + self.futile > 0
+
 
 class Margin(NamedTuple):
     """How far a point lies above what it must reach.
@@ -253,7 +258,7 @@ def best(candidates: Sequence[Point]) -> Point | None:
 
 def unbroken(known: Sequence[Point]) -> list[Point]:
     """Those of the points where every run ran to its end."""
-    return [point for point in known if not point.diverged and not point.futile]
+    return [point for point in known if not point.broken]
 
 
 def baseline(outcomes: Iterable[Outcome], group: Group) -> Baseline | None:
@@ -304,8 +309,8 @@ def margin(point: Point, reference: Reference, tolerance: float, noise: Noise) -
     student = special.stdtrit(freedom, CONFIDENCE) if math.isfinite(freedom) else special.ndtri(CONFIDENCE)
     floor = float(special.ndtri(CONFIDENCE)) * noise.floor
     reach = max(float(student) * deviation, floor) * math.sqrt(1 / len(point.accuracies) + 1 / reference.runs)
-    broken = point.diverged + point.futile > 0
-    return Margin(value, value - reach, value + reach, deviation / math.sqrt(len(point.accuracies)), freedom, broken)
+    error = deviation / math.sqrt(len(point.accuracies))
+    return Margin(value, value - reach, value + reach, error, freedom, point.broken)
 
 
 def verdicts(candidates: Sequence[Point], reference: Reference, tolerance: float, noise: Noise) -> dict[float, Verdict]:

@@ -376,9 +376,17 @@ def _coverage(scores: Sequence[Score]) -> float:
     return sum(score.covered for score in scores) / max(1, sum(score.claimed for score in scores))
 
 
+def _table(title: str, *headings: str) -> Table:
+    """A table whose first column holds names, the others numbers."""
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    for position, heading in enumerate(headings):
+        table.add_column(heading, justify="right" if position else "left")
+    return table
+
+
 def _arms(studies: Sequence[Studied]) -> Table:
-    table = Table(title="Arms: medians over studies", title_justify="left", box=box.SIMPLE_HEAD)
-    for heading in (
+    table = _table(
+        "Arms: medians over studies",
         "arm",
         "studies",
         "epochs",
@@ -387,8 +395,7 @@ def _arms(studies: Sequence[Studied]) -> Table:
         "decided",
         "coverage of those",
         "epochs to frontier's error",
-    ):
-        table.add_column(heading, justify="left" if heading == "arm" else "right")
+    )
     for arm in ("frontier", "frontier, 8 in flight", "grid", "grid, one seed", "ASHA grid", "TPE", "GP"):
         mine = [each for each in studies if arm in each.scores]
         if not mine:
@@ -411,8 +418,8 @@ def _arms(studies: Sequence[Studied]) -> Table:
 
 
 def _families(studies: Sequence[Studied]) -> Table:
-    table = Table(title="Frontier by family", title_justify="left", box=box.SIMPLE_HEAD)
-    for heading in (
+    table = _table(
+        "Frontier by family",
         "family",
         "coverage",
         "error",
@@ -422,8 +429,7 @@ def _families(studies: Sequence[Studied]) -> Table:
         "epochs",
         "vs grid",
         "wrongly stopped",
-    ):
-        table.add_column(heading, justify="left" if heading == "family" else "right")
+    )
     for family in FAMILIES:
         mine = [each for each in studies if each.family == family]
         ours = [each.scores["frontier"][-1] for each in mine]

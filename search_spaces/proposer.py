@@ -76,7 +76,7 @@ class PolicySampler(BaseSampler):
             trial for trial in study.get_trials(deepcopy=False) if asking is None or trial.number != asking.number
         ]
         running = [proposal_of(trial.params) for trial in trials if trial.state == TrialState.RUNNING]
-        return self._policy(self._plan, [outcome_of(trial) for trial in trials if OUTCOME in trial.user_attrs], running)
+        return self._policy(self._plan, _finished(trials), running)
 
     def infer_relative_search_space(self, study: optuna.Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         return search_space(self._plan)
@@ -164,7 +164,7 @@ class PolicyProposer:
 
     def objection(self) -> str | None:
         trials = self._study.get_trials(deepcopy=False)
-        finished = [outcome_of(trial) for trial in trials if OUTCOME in trial.user_attrs]
+        finished = _finished(trials)
         return (frontier.objection if self._adaptive else frontier.baseline_diverges)(self._plan, finished)
 
 
@@ -220,7 +220,7 @@ class SamplerProposer:
     def _runs(self) -> tuple[list[Outcome], list[Proposal]]:
         """Those that have ended and those that run."""
         trials = [trial for study in self._studies.values() for trial in study.get_trials(deepcopy=False)]
-        finished = [outcome_of(trial) for trial in trials if OUTCOME in trial.user_attrs]
+        finished = _finished(trials)
         return finished, [proposal_of(trial.params) for trial in trials if trial.state == TrialState.RUNNING]
 
     def _next(self, finished: Sequence[Outcome], running: Sequence[Proposal]) -> tuple[Group, float | None, int] | None:
@@ -285,6 +285,11 @@ def proposal_of(params: Mapping[str, Any]) -> Proposal:
 def outcome_of(trial: FrozenTrial) -> Outcome:
     """A trial that was told, as the verdicts take it."""
     return proposal_of(trial.params).ended(*trial.user_attrs[OUTCOME])
+
+
+def _finished(trials: Sequence[FrozenTrial]) -> list[Outcome]:
+    """Outcomes of the trials that were told."""
+    return [outcome_of(trial) for trial in trials if OUTCOME in trial.user_attrs]
 
 
 def curve_of(trial: FrozenTrial) -> list[float]:

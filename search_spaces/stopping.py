@@ -15,8 +15,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from analysis.edge import scalable
-from analysis.frontier import Outcome, Verdict, baseline, noise, points
+from analysis.frontier import Outcome, Verdict, baseline, noise, points, verdicts
 from search_spaces.plan import Plan, Proposal
 
 PACE = 3.0
@@ -43,7 +42,7 @@ def futile(plan: Plan, finished: Sequence[Outcome], base: Sequence[Curve], run: 
         return False
     spread = noise(finished, yardstick, plan.question.tolerance, plan.question.validation_samples)
     known = points(finished, run.group)
-    if Verdict.HOLDS not in scalable(plan.question, known, yardstick.reference, spread).found.values():
+    if Verdict.HOLDS not in verdicts(known, yardstick.reference, plan.question.tolerance, spread).values():
         return False
     return hopeless(curve, base, yardstick.reference.accuracy - plan.question.tolerance, 2 * spread.deviation)
 

@@ -1,10 +1,5 @@
 """The search benchmark runs at toy size, and replays are what they say."""
 
-import json
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
 from analysis.frontier import Group
@@ -12,8 +7,7 @@ from benchmarks.replay import PolicyArm, Spent, replay
 from benchmarks.search_efficiency import plan
 from benchmarks.synthetic import FAMILIES, world
 from search_spaces import frontier, grid
-
-ROOT = Path(__file__).parents[2]
+from tests.benchmarks.command import run_quick
 
 
 def test_a_replay_spends_what_its_runs_train_and_more_in_flight_take_less_time() -> None:
@@ -40,10 +34,7 @@ def test_the_grid_runs_every_rate_with_every_seed() -> None:
 
 @pytest.mark.slow
 def test_search_efficiency() -> None:
-    command = [sys.executable, "-m", "benchmarks.search_efficiency", "--quick", "--json"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280)
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout.splitlines()[-1])
+    _, found = run_quick("search_efficiency")
     assert set(found) == {"ratios", "raw", "machine"}
     assert {"search_vs_grid", "search_vs_tpe", "edge_coverage"} <= set(found["ratios"])
     assert found["ratios"]["search_vs_grid"] > 1
@@ -52,7 +43,5 @@ def test_search_efficiency() -> None:
 
 @pytest.mark.slow
 def test_real_edges() -> None:
-    command = [sys.executable, "-m", "benchmarks.real_edges", "--quick", "--json"]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=290)
-    assert done.returncode == 0, done.stderr
-    assert "search_vs_grid_real" in json.loads(done.stdout.splitlines()[-1])["ratios"]
+    _, found = run_quick("real_edges")
+    assert "search_vs_grid_real" in found["ratios"]
