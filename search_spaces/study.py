@@ -11,7 +11,7 @@ from analysis.frontier import Group, Setting
 from analysis.question import Question
 from search_spaces.plan import Plan
 from trainables import Recipe, Task
-from trainables.checks import check_batch_size, check_learning_rate, check_normalization
+from trainables.checks import check_fit, check_learning_rate
 from trainables.errors import require
 from trainables.progress import Progress
 from trainables.recipe import scale_at, value_in, with_values
@@ -78,9 +78,8 @@ class Study:
         require(self.seeds_near_margin >= 1, f"seeds near margin {self.seeds_near_margin}: must be at least 1")
         require(self.max_runs >= 1, f"max runs {self.max_runs}: must be at least 1")
         for batch_size in self.batch_sizes:
-            check_batch_size(self.task, batch_size, workers)
             for recipe in self.techniques.values():
-                check_normalization(self.task, recipe, batch_size, workers)
+                check_fit(self.task, recipe, batch_size, workers)
         self._check_dimensions()
         self._check_prescriptions()
         return self

@@ -19,13 +19,41 @@ def check_run(task: Task, recipe: Recipe, batch_size: int, learning_rate: float,
         workers: data-parallel workers the batch is split over.
 
     Raises:
-        UserError: a batch larger than the data or not divisible by the workers, a learning rate that is not a
-            positive number, or a split that cannot honour norm_batch_size.
+        UserError: a learning rate that is not a positive number, or what check_fit refuses.
+    """
+    check_learning_rate(learning_rate)
+    check_fit(task, recipe, batch_size, workers)
+
+
+def check_fit(task: Task, recipe: Recipe, batch_size: int, workers: int) -> None:
+    """Refuse a batch size that a task, a recipe and so many workers cannot be trained at.
+
+    Raises:
+        UserError: a batch larger than the data, at once or once it has grown; one the workers do not divide; a split
+            that BatchNorm or the measuring of noise cannot honour; a warm-up longer than the run; an optimizer that the
+            scaling cannot move.
     """
     require(workers >= 1, f"workers {workers}: must be at least 1")
-    check_learning_rate(learning_rate)
-    check_batch_size(task, batch_size, workers)
-    check_normalization(task, recipe, batch_size, workers)
+    samples = task.data.train_samples
+    require(1 <= batch_size <= samples, f"batch size {batch_size}: must be 1 to {samples:,}, the training samples")
+    require(
+        batch_size % workers == 0,
+        f"batch size {batch_size}: is not divisible by {workers} workers; choose a multiple of {workers}",
+    )
+    progress = recipe.start(batch_size, task.epochs)
+    largest = recipe.growth.largest(progress)
+    require(
+        largest <= samples,
+        f"growth {recipe.growth!r}: reaches a batch of {largest:,} from {batch_size} in {task.epochs} epochs, but there "
+        f"are {samples:,} training samples; set max_batch_size",
+    )
+    length = recipe.warmup.length(progress)
+    require(
+        length <= task.epochs,
+        f"warmup {recipe.warmup!r}: lasts {length:g} epochs at batch size {batch_size}, but the run has {task.epochs}",
+    )
+    recipe.optimizer_at(batch_size)
+    _check_split(task, recipe, batch_size, workers)
 
 
 def check_learning_rate(learning_rate: float) -> None:
@@ -34,37 +62,35 @@ def check_learning_rate(learning_rate: float) -> None:
     require(positive, f"learning rate {learning_rate}: must be a positive number")
 
 
-def check_batch_size(task: Task, batch_size: int, workers: int) -> None:
-    """Raise UserError where a batch does not fit the data or the workers."""
-    samples = task.data.train_samples
-    require(1 <= batch_size <= samples, f"batch size {batch_size}: must be 1 to {samples:,}, the training samples")
-    require(
-        batch_size % workers == 0,
-        f"batch size {batch_size}: is not divisible by {workers} workers; choose a multiple of {workers}",
-    )
-
-
-def check_normalization(task: Task, recipe: Recipe, batch_size: int, workers: int) -> None:
-    """Raise UserError where BatchNorm statistics would depend on how the batch is split."""
-    size = recipe.norm_batch_size
-    if size is None:
-        if workers > 1:
-            require(
-                not has_batch_norm(task),
-                f"norm_batch_size None: BatchNorm statistics over the whole batch of {batch_size} cannot be had while "
-                f"it is split over {workers} workers; set norm_batch_size to a divisor of "
-                f"{batch_size // workers}, or use 1 worker",
-            )
-        return
+def _check_split(task: Task, recipe: Recipe, batch_size: int, workers: int) -> None:
+    """Raise UserError where results would depend on how the batch is split."""
+    size, micro, parts = recipe.norm_batch_size, recipe.max_micro_batch, recipe.noise_parts(batch_size)
     share = batch_size // workers
+    if parts:
+        require(
+            batch_size % parts == 0 and parts % workers == 0,
+            f"parts {parts}: must divide batch size {batch_size} and be a multiple of the workers, {workers}",
+        )
+        share = batch_size // parts
+    if size is not None:
+        split = f"{workers} worker{'s' * (workers > 1)}" if not parts else f"{parts} parts to measure noise by"
+        require(
+            share % size == 0,
+            f"norm_batch_size {size}: batch size {batch_size} over {split} leaves {share} samples each, which is not a "
+            f"multiple of it; batch sizes must be multiples of {size * (parts or workers)}",
+        )
+        return
+    if not parts and (micro is None or recipe.growth.largest(recipe.start(batch_size, task.epochs)) <= micro * workers):
+        return
+    why = f"parts {parts}" if parts else f"max_micro_batch {micro}"
     require(
-        share % size == 0,
-        f"norm_batch_size {size}: batch size {batch_size} over {workers} worker{'s' * (workers > 1)} leaves {share} "
-        f"samples each, which is not a multiple of it; batch sizes must be multiples of {size * workers}",
+        not has_batch_norm(task),
+        f"norm_batch_size None: BatchNorm statistics over the whole batch of {batch_size} cannot be had while {why} "
+        f"splits it; set norm_batch_size to a divisor of {share if parts else micro}",
     )
 
 
 def has_batch_norm(task: Task) -> bool:
-    """Whether the task's model keeps BatchNorm statistics."""
+    """Whether the task's model has BatchNorm layers."""
     with torch.device("meta"):
         return bool(batch_norms(task.model()))

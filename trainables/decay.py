@@ -6,6 +6,7 @@ tests find it.
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Protocol
 
 from trainables.errors import require
@@ -58,6 +59,104 @@ class StepDecay:
 
     def __call__(self, progress: Progress) -> float:
         return self.factor ** math.floor(progress.epoch / self.every_epochs)
+
+
+@dataclass(frozen=True)
+class MultiStepDecay:
+    """The learning rate is multiplied by a factor at each of some epochs.
+
+    decay = factor ** (how many of at_epochs have been reached)
+
+    Example, LEGW's multi-step schedule of 90 epochs, in epoch 65:
+        >>> round(MultiStepDecay(at_epochs=(30, 60, 80))(Progress(65, 90, batch_size=1024, base_batch_size=1024)), 6)
+        0.01
+
+    Attributes:
+        at_epochs: epochs of the drops, warm-up included, ascending and above 0.
+        factor: what each drop multiplies by, above 0 and at most 1.
+
+    Raises:
+        UserError: epochs that do not ascend from above 0, or a factor outside its range.
+
+    Source: You et al. 2019, "Large-Batch Training for LSTM and Beyond", section 3.2; Goyal et al. 2017, section 5.1.
+    """
+
+    at_epochs: tuple[float, ...]
+    factor: float = 0.1
+
+    def __post_init__(self) -> None:
+        epochs = (0.0, *self.at_epochs)
+        ascending = all(before < after for before, after in pairwise(epochs))
+        require(
+            ascending and bool(self.at_epochs),
+            f"MultiStepDecay at_epochs {self.at_epochs}: must be one or more epochs above 0, ascending",
+        )
+        require(0 < self.factor <= 1, f"MultiStepDecay factor {self.factor}: must be above 0 and at most 1")
+
+    def __call__(self, progress: Progress) -> float:
+        return float(self.factor ** sum(progress.epoch >= epoch for epoch in self.at_epochs))
+
+
+@dataclass(frozen=True)
+class ExponentialDecay:
+    """The peak for some epochs, then a factor less with every epoch.
+
+    decay = factor ** max(0, floor(epoch - constant_epochs) + 1)
+
+    Example, the schedule of LEGW's Penn Treebank model in its 8th and 13th and last epoch:
+        >>> decay = ExponentialDecay(constant_epochs=7, factor=0.5)
+        >>> [decay(Progress(epoch, 13, batch_size=20, base_batch_size=20)) for epoch in (7, 12)]
+        [0.5, 0.015625]
+
+    Attributes:
+        constant_epochs: at the peak, warm-up included, at least 1.
+        factor: what each later epoch multiplies by, above 0 and at most 1.
+
+    Raises:
+        UserError: constant_epochs or factor outside those ranges.
+
+    Source: You et al. 2019, "Large-Batch Training for LSTM and Beyond", section 5.1.2.
+    """
+
+    constant_epochs: float = 1
+    factor: float = 0.5
+
+    def __post_init__(self) -> None:
+        require(
+            self.constant_epochs >= 1, f"ExponentialDecay constant_epochs {self.constant_epochs}: must be at least 1"
+        )
+        require(0 < self.factor <= 1, f"ExponentialDecay factor {self.factor}: must be above 0 and at most 1")
+
+    def __call__(self, progress: Progress) -> float:
+        return float(self.factor ** max(0, math.floor(progress.epoch - self.constant_epochs) + 1))
+
+
+@dataclass(frozen=True)
+class PolynomialDecay:
+    """A power of what is left of the run.
+
+    decay = (1 - fraction) ** power
+
+    Example:
+        >>> PolynomialDecay(power=2)(Progress(epoch=45, epochs=90, batch_size=1024, base_batch_size=1024))
+        0.25
+
+    Attributes:
+        power: p, above 0; 1 is a straight line.
+
+    Raises:
+        UserError: power at or below 0.
+
+    Source: You et al. 2019, "Large-Batch Training for LSTM and Beyond", section 3.2 ("poly decay").
+    """
+
+    power: float = 2.0
+
+    def __post_init__(self) -> None:
+        require(self.power > 0, f"PolynomialDecay power {self.power}: must be above 0")
+
+    def __call__(self, progress: Progress) -> float:
+        return float((1.0 - min(1.0, progress.fraction)) ** self.power)
 
 
 @dataclass(frozen=True)

@@ -3,21 +3,37 @@
 A gradient is a frozen dataclass. To add one, write one more such class here; the contract tests find it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
+import torch
 from torch import Tensor, nn
+
+from trainables.errors import require
+from trainables.progress import Progress
+
+
+class Backward(Protocol):
+    """A forward and a backward pass over the whole batch at the model's present weights.
+
+    It adds the gradient of the batch's mean loss to .grad and returns that mean loss, a scalar. Micro-batches,
+    workers and mixed precision are its own affair.
+
+    Args:
+        move_statistics: whether BatchNorm's running statistics take note of the pass.
+        average: whether the gradient is averaged over the workers.
+    """
+
+    def __call__(self, *, move_statistics: bool = True, average: bool = True) -> Tensor: ...
 
 
 class Gradient(Protocol):
-    """(model, backward) -> loss, leaving in each parameter's .grad what the optimizer shall step along.
+    """(model, backward, progress) -> the batch's mean loss at the model's weights, leaving in each parameter's .grad what
+    the optimizer shall step along and the weights as they were."""
 
-    `backward()` runs forward and backward over the whole batch at the model's present weights, adds the gradient of the
-    batch's mean loss to .grad, already averaged over the workers, and returns that mean loss, a scalar.
-    """
-
-    def __call__(self, model: nn.Module, backward: Callable[[], Tensor]) -> Tensor: ...
+    def __call__(self, model: nn.Module, backward: Backward, progress: Progress) -> Tensor: ...
 
 
 @dataclass(frozen=True)
@@ -27,5 +43,118 @@ class Plain:
     g = 1/|B| * sum over x in B of grad l(x, w)
     """
 
-    def __call__(self, model: nn.Module, backward: Callable[[], Tensor]) -> Tensor:
+    def __call__(self, model: nn.Module, backward: Backward, progress: Progress) -> Tensor:
         return backward()
+
+
+@dataclass(frozen=True)
+class SAM:
+    """Sharpness-aware minimisation: the gradient at the worst point near the weights.
+
+    g = grad L(w + e),   e = rho * grad L(w) / |grad L(w)|_2
+
+    The second pass leaves BatchNorm's running statistics alone and sees the same dropout; the loss returned is L(w).
+    Steps between every `every`-th are plain.
+
+    Attributes:
+        rho: radius of the neighbourhood, in the weights' own units, at least 0; 0 is Plain.
+        perturbation: "global": e comes from the whole batch's gradient, and no result depends on the number of workers.
+            "per_worker": each worker perturbs along its own share's gradient, which saves an exchange and makes e that
+            of a smaller batch (m-sharpness, m = B / workers): here results do depend on the number of workers.
+        every: how many steps from one perturbed step to the next, at least 1.
+
+    Raises:
+        UserError: a value outside those ranges.
+
+    Source: Foret et al. 2021, "Sharpness-Aware Minimization for Efficiently Improving Generalization", algorithm 1 and
+    section 4.1 (m-sharpness).
+    """
+
+    rho: float = 0.05
+    perturbation: Literal["global", "per_worker"] = "global"
+    every: int = 1
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+    def __call__(self, model: nn.Module, backward: Backward, progress: Progress) -> Tensor:
+        return _sharpness_aware(self, model, backward, progress, lambda weight: 1.0)
+
+
+@dataclass(frozen=True)
+class ASAM:
+    """Adaptive SAM: a neighbourhood whose size follows each weight's own.
+
+    g = grad L(w + e),   e = rho * T^2 grad L(w) / |T grad L(w)|_2   with T = |w| + eta
+
+    Attributes:
+        rho: radius in units of the weights, at least 0; about ten times SAM's.
+        eta: keeps small weights moving, at least 0.
+        perturbation, every: as SAM's.
+
+    Raises:
+        UserError: a value outside those ranges.
+
+    Source: Kwon et al. 2021, "ASAM: Adaptive Sharpness-Aware Minimization", algorithm 1.
+    """
+
+    rho: float = 0.5
+    eta: float = 0.01
+    perturbation: Literal["global", "per_worker"] = "global"
+    every: int = 1
+
+    def __post_init__(self) -> None:
+        _check(self)
+        require(self.eta >= 0, f"ASAM eta {self.eta}: must be at least 0")
+
+    def __call__(self, model: nn.Module, backward: Backward, progress: Progress) -> Tensor:
+        return _sharpness_aware(self, model, backward, progress, lambda weight: weight.abs() + self.eta)
+
+
+def _sharpness_aware(
+    gradient: SAM | ASAM,
+    model: nn.Module,
+    backward: Backward,
+    progress: Progress,
+    size: Callable[[Tensor], Tensor | float],
+) -> Tensor:
+    """Two passes: one to find e, one at w + e. `size` is T, how far a weight's own neighbourhood reaches."""
+    if progress.steps % gradient.every:
+        return backward()
+    loss = backward(average=gradient.perturbation == "global")
+    weights = [parameter for parameter in model.parameters() if parameter.grad is not None]
+    with torch.no_grad():
+        scaled = [size(weight) * weight.grad for weight in weights]
+        norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(each) for each in scaled]))
+        length = gradient.rho / (norm + torch.finfo(norm.dtype).tiny)
+        steps = [length * size(weight) * each for weight, each in zip(weights, scaled, strict=True)]
+    for weight in weights:
+        weight.grad = None
+    with _moved(weights, steps):
+        backward(move_statistics=False)
+    return loss
+
+
+@contextmanager
+def _moved(weights: list[nn.Parameter], steps: list[Tensor]) -> Iterator[None]:
+    """Inside, weights are a step away; afterwards they are exactly what they were."""
+    before = [weight.detach().clone() for weight in weights]
+    try:
+        with torch.no_grad():
+            for weight, step in zip(weights, steps, strict=True):
+                weight += step
+        yield
+    finally:
+        with torch.no_grad():
+            for weight, old in zip(weights, before, strict=True):
+                weight.copy_(old)
+
+
+def _check(gradient: SAM | ASAM) -> None:
+    name = type(gradient).__name__
+    require(gradient.rho >= 0, f"{name} rho {gradient.rho}: must be at least 0")
+    require(
+        gradient.perturbation in ("global", "per_worker"),
+        f"{name} perturbation {gradient.perturbation!r}: must be 'global' or 'per_worker'",
+    )
+    require(gradient.every >= 1, f"{name} every {gradient.every}: must be at least 1")

@@ -1,25 +1,38 @@
 """Growth: the global batch size now.
 
 A growth is a frozen dataclass called with the run's Progress. To add one, write one more such class here; the
-contract tests find it.
+contract tests find it. Batches grow by whole factors, so whatever divides the first divides them all.
 """
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import Protocol
 
+from trainables.decay import Decay
+from trainables.errors import require
 from trainables.progress import Progress
 
 
 class Growth(Protocol):
-    """progress -> global batch size now; `rate` is what the growth itself multiplies the learning rate by."""
+    """progress -> global batch size now, never smaller than before."""
 
     def __call__(self, progress: Progress) -> int: ...
 
-    def rate(self, progress: Progress) -> float: ...
+    def rate(self, progress: Progress) -> float:
+        """What the growth itself multiplies the learning rate by; 1 unless it stands in for a decay."""
+        return 1.0
+
+    def largest(self, progress: Progress) -> int:
+        """The largest batch size a run that starts like this can come to."""
+        return self(replace(progress, epoch=math.nextafter(progress.epochs, 0)))
+
+    def noise_parts(self, progress: Progress) -> int:
+        """In how many parts of the batch the gradient noise is to be measured; 0 for not at all."""
+        return 0
 
 
 @dataclass(frozen=True)
-class FixedBatch:
+class FixedBatch(Growth):
     """The batch size the run started with, to the end.
 
     batch_size = B, rate = 1
@@ -28,5 +41,165 @@ class FixedBatch:
     def __call__(self, progress: Progress) -> int:
         return progress.batch_size
 
+
+@dataclass(frozen=True)
+class StepGrowth(Growth):
+    """The batch is multiplied by a factor every so many epochs, and the learning rate by one of its own: AdaBatch.
+
+    batch_size = B * factor^n,  rate = learning_rate_factor^n   with n = floor(epoch / every_epochs)
+
+    A step along a batch `factor` times as large covers as many times the samples, so the learning rate per sample falls
+    by learning_rate_factor / factor each time. Once max_batch_size stops the batch, the rate alone falls by that much.
+
+    Example, 1,024 to 16,384 in 100 epochs, to be compared with a fixed batch whose rate falls by 0.25 every 20:
+        >>> growth = StepGrowth(every_epochs=20, factor=2, learning_rate_factor=0.5)
+        >>> late = Progress(epoch=99, epochs=100, batch_size=1024, base_batch_size=128)
+        >>> growth(late), growth.rate(late)
+        (16384, 0.0625)
+
+    Attributes:
+        every_epochs: distance between two growths, in epochs, warm-up included.
+        factor: what each multiplies the batch by, a whole number from 2.
+        learning_rate_factor: what each multiplies the learning rate by, above 0 and at most 1.
+        max_batch_size: ceiling of the global batch, samples; None for none.
+
+    Raises:
+        UserError: a value outside those ranges.
+
+    Source: Devarakonda et al. 2017, "AdaBatch: Adaptive Batch Sizes for Training Deep Neural Networks", sections 2, 3.
+    """
+
+    every_epochs: float
+    factor: int = 2
+    learning_rate_factor: float = 0.5
+    max_batch_size: int | None = None
+
+    def __post_init__(self) -> None:
+        require(self.every_epochs > 0, f"StepGrowth every_epochs {self.every_epochs}: must be above 0")
+        _check_factor(self)
+        share = self.learning_rate_factor
+        require(0 < share <= 1, f"StepGrowth learning_rate_factor {share}: must be above 0 and at most 1")
+
+    def __call__(self, progress: Progress) -> int:
+        wanted = progress.batch_size * self.factor ** self._times(progress)
+        return _whole_growths(progress.batch_size, wanted, self.factor, self.max_batch_size)
+
     def rate(self, progress: Progress) -> float:
-        return 1.0
+        per_sample = (self.learning_rate_factor / self.factor) ** self._times(progress)
+        return per_sample * self(progress) / progress.batch_size
+
+    def _times(self, progress: Progress) -> int:
+        return math.floor(progress.epoch / self.every_epochs)
+
+
+@dataclass(frozen=True)
+class GrowthInPlaceOfDecay(Growth):
+    """The batch grows by as much as a decay would have lowered the learning rate, which stays.
+
+    batch_size = B * floor(1 / decay(t)),  rate = decay(t) * batch_size / B, which is 1 where 1 / decay is whole
+
+    Once max_batch_size stops the batch, the learning rate falls in its stead. Leave the recipe's own decay empty.
+
+    Example, a batch that grows fivefold where the rate would have fallen by 0.2:
+        >>> from trainables.decay import StepDecay
+        >>> growth = GrowthInPlaceOfDecay(StepDecay(every_epochs=60, factor=0.2))
+        >>> growth(Progress(epoch=130, epochs=200, batch_size=128, base_batch_size=128))
+        3200
+
+    Attributes:
+        decay: what the growth replaces; it must not reach 0 within the run.
+        max_batch_size: ceiling of the global batch, samples; None for none.
+
+    Raises:
+        UserError: max_batch_size below 1.
+
+    Source: Smith et al. 2017, "Don't Decay the Learning Rate, Increase the Batch Size", section 4.
+    """
+
+    decay: Decay
+    max_batch_size: int | None = None
+
+    def __post_init__(self) -> None:
+        _check_ceiling(self)
+
+    def __call__(self, progress: Progress) -> int:
+        times = math.floor(min(1 / max(self.decay(progress), 1e-9), 1e9) * (1 + 1e-9))
+        if self.max_batch_size is not None:
+            times = min(times, max(1, self.max_batch_size // progress.batch_size))
+        return progress.batch_size * times
+
+    def rate(self, progress: Progress) -> float:
+        return self.decay(progress) * self(progress) / progress.batch_size
+
+
+@dataclass(frozen=True)
+class AdaptiveGrowth(Growth):
+    """The batch follows the gradient noise scale, as measured, and never shrinks.
+
+    batch_size = the largest B * factor^n that is at most B_noise = tr(Sigma) / |G|^2, and at most max_batch_size
+
+    Below B_noise a larger batch saves nearly as many steps as it costs samples; above it hardly any. n grows by at most 1
+    per every_epochs, so that an average exists before it counts.
+
+    Example, a noise scale of 700 samples seen in the third epoch:
+        >>> from trainables.noise import GradientNoise
+        >>> noise = GradientNoise(squared_norm=0.01, variance=7.0)
+        >>> growth = AdaptiveGrowth(max_batch_size=4096)
+        >>> growth(Progress(epoch=3, epochs=90, batch_size=128, base_batch_size=128, noise=noise))
+        512
+
+    Attributes:
+        max_batch_size: ceiling of the global batch, samples.
+        factor: by which it grows, a whole number from 2.
+        every_epochs: least distance between two growths, in epochs, above 0.
+        parts: of the batch, whose gradients are compared; at least 2, and a multiple of the workers.
+
+    Raises:
+        UserError: a value outside those ranges.
+
+    Source: McCandlish et al. 2018, "An Empirical Model of Large-Batch Training", sections 2.2 and 2.4.
+    """
+
+    max_batch_size: int
+    factor: int = 2
+    every_epochs: float = 1.0
+    parts: int = 2
+
+    def __post_init__(self) -> None:
+        _check_factor(self)
+        require(self.every_epochs > 0, f"AdaptiveGrowth every_epochs {self.every_epochs}: must be above 0")
+        require(self.parts >= 2, f"AdaptiveGrowth parts {self.parts}: must be at least 2")
+
+    def __call__(self, progress: Progress) -> int:
+        now = progress.grown_batch_size or progress.batch_size
+        if progress.noise is None:
+            return now
+        allowed = progress.batch_size * self.factor ** math.floor(progress.epoch / self.every_epochs)
+        wanted = min(allowed, progress.noise.scale)
+        return max(now, _whole_growths(progress.batch_size, wanted, self.factor, self.max_batch_size))
+
+    def largest(self, progress: Progress) -> int:
+        return _whole_growths(progress.batch_size, math.inf, self.factor, self.max_batch_size)
+
+    def noise_parts(self, progress: Progress) -> int:
+        return self.parts
+
+
+def _whole_growths(start: int, wanted: float, factor: int, ceiling: int | None) -> int:
+    """The largest start * factor^n that is at most `wanted` and the ceiling, and no less than start."""
+    limit = min(wanted, math.inf if ceiling is None else ceiling)
+    size = start
+    while size * factor <= limit:
+        size *= factor
+    return size
+
+
+def _check_factor(growth: StepGrowth | AdaptiveGrowth) -> None:
+    name, factor = type(growth).__name__, growth.factor
+    require(isinstance(factor, int) and factor >= 2, f"{name} factor {factor}: must be a whole number from 2")
+    _check_ceiling(growth)
+
+
+def _check_ceiling(growth: StepGrowth | AdaptiveGrowth | GrowthInPlaceOfDecay) -> None:
+    name, ceiling = type(growth).__name__, growth.max_batch_size
+    require(ceiling is None or ceiling >= 1, f"{name} max_batch_size {ceiling}: must be at least 1")

@@ -31,6 +31,7 @@ class EpochMetrics:
         test_loss, test_accuracy: on the test split, after the last epoch only, otherwise None.
         train_seconds: since the start of the run, evaluation excluded.
         evaluation_seconds: since the start of the run.
+        noise_scale: tr(Sigma) / |G|^2 averaged over the latest steps, samples; None where no slot asks for it.
         diverged: 1 or 0.
         status: "running", or how the run ended.
     """
@@ -48,6 +49,7 @@ class EpochMetrics:
     test_accuracy: float | None
     train_seconds: float
     evaluation_seconds: float
+    noise_scale: float | None
     diverged: int
     status: str
 

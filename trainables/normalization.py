@@ -13,58 +13,109 @@ Source: Hoffer et al. 2017, "Train longer, generalize better", algorithm 1 (ghos
 "On the large-batch training of CIFAR-10", appendix B, algorithm 1 (the "multi-worker" scheme).
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
 import torch.distributed
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
+
+from trainables.batch_norm import normalise
+
+
+class GhostBatchNorm(_BatchNorm):
+    """A BatchNorm layer whose training passes normalise several groups of samples apart, and note their statistics.
+
+    It takes over the weights and buffers of the layer it replaces and evaluates as that did. `pass_over` says before each
+    training pass how the samples are grouped; `settle` moves the running statistics at the end of a step.
+
+    Args:
+        layer: what it replaces.
+        workers: over which each group is split; 1 where groups lie on one worker.
+    """
+
+    def __init__(self, layer: _BatchNorm, workers: int) -> None:
+        super().__init__(layer.num_features, layer.eps, layer.momentum, layer.affine, layer.track_running_stats)
+        self._parameters, self._buffers = layer._parameters, layer._buffers
+        self._workers = workers
+        self._groups, self._noting = 1, False
+        self.forget()
+
+    def pass_over(self, groups: int, note: bool) -> None:
+        """Say how many groups the next pass consists of, and whether its statistics count."""
+        self._groups, self._noting = groups, note
+
+    def forget(self) -> None:
+        """Drop what was noted since the last settling."""
+        self._noted: list[tuple[Tensor, Tensor]] = []
+
+    def settle(self, total: int) -> None:
+        """Move the running statistics by a step's `total` normalisation batches, of which some were noted here."""
+        if self._noted and self.track_running_stats:
+            assert self.num_batches_tracked is not None
+            self.num_batches_tracked += 1
+            kept = (1 - self.momentum) ** total if self.momentum is not None else 1 - 1 / int(self.num_batches_tracked)
+            means, variances = (torch.cat(each).mean(0) for each in zip(*self._noted, strict=True))
+            for running, now in ((self.running_mean, means), (self.running_var, variances)):
+                assert running is not None
+                running.mul_(kept).add_(now, alpha=1 - kept)
+        self.forget()
+
+    def forward(self, x: Tensor) -> Tensor:  # (samples, channels, ...) -> the same
+        if not self.training:
+            mean, variance = self.running_mean, self.running_var
+            return F.batch_norm(x, mean, variance, self.weight, self.bias, mean is None, 0.0, self.eps)
+        if self._workers == 1 and x.device.type == "cpu":
+            y, means, variances = _one_by_one(x, self.weight, self.bias, self._groups, self.eps)
+        else:
+            y, means, variances = normalise(x, self.weight, self.bias, self._groups, self.eps, self._workers)
+        if self._noting:
+            self._noted.append((means, variances))
+        return y
+
+
+def _one_by_one(
+    x: Tensor, weight: Tensor | None, bias: Tensor | None, groups: int, epsilon: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """What `normalise` returns, by PyTorch's own kernel for each group: on a CPU that reads x fewer times."""
+    means, variances = x.new_zeros(2, groups, x.shape[1], dtype=None if weight is None else weight.dtype).unbind()
+    parts = [
+        F.batch_norm(part, mean, variance, weight, bias, True, 1.0, epsilon)  # momentum 1: these become its statistics
+        for part, mean, variance in zip(x.chunk(groups), means, variances, strict=True)
+    ]
+    return parts[0] if groups == 1 else torch.cat(parts), means, variances
 
 
 def batch_norms(model: nn.Module) -> list[_BatchNorm]:
-    """The model's BatchNorm layers that keep running statistics."""
-    return [module for module in model.modules() if isinstance(module, _BatchNorm) and module.track_running_stats]
+    """The model's BatchNorm layers."""
+    return [module for module in model.modules() if isinstance(module, _BatchNorm)]
 
 
-def momenta(momentum: float, total: int, here: int) -> list[float]:
-    """The momenta of `here` successive updates that together weigh their statistics equally.
+def with_ghost_batches(model: nn.Module, workers: int) -> nn.Module:
+    """The model with every BatchNorm layer replaced by a GhostBatchNorm; keys of its state_dict stay.
 
     Args:
-        momentum: the layer's own, m.
-        total: normalisation batches in the whole step, S, on all workers.
-        here: how many of them this worker sees.
-
-    Returns:
-        `here` momenta. Applied in turn, each batch weighs (1 - (1 - m)^S) / here and what was there before
-        (1 - m)^S; averaged over workers that see equally many, each weighs a 1/S share.
+        model: changed in place, and returned unless it is itself such a layer.
+        workers: over which each normalisation batch is split.
     """
-    share = (1 - (1 - momentum) ** total) / here
-    return [share / (1 - (here - 1 - position) * share) for position in range(here)]
+    if isinstance(model, _BatchNorm):
+        return GhostBatchNorm(model, workers)
+    for name, child in model.named_children():
+        setattr(model, name, with_ghost_batches(child, workers))
+    return model
 
 
-@contextmanager
-def running_statistics(model: nn.Module, position: int, here: int, total: int) -> Iterator[None]:
-    """Inside, a forward pass over normalisation batch `position` of `here` moves the statistics by its due share."""
-    if total == 1:
-        yield
-        return
-    saved = [(layer, layer.momentum) for layer in batch_norms(model) if layer.momentum is not None]
-    for layer, momentum in saved:
-        layer.momentum = momenta(momentum, total, here)[position]
-    try:
-        yield
-    finally:
-        for layer, momentum in saved:
-            layer.momentum = momentum
+def ghosts(model: nn.Module) -> list[GhostBatchNorm]:
+    """The model's GhostBatchNorm layers."""
+    return [module for module in model.modules() if isinstance(module, GhostBatchNorm)]
 
 
-def average_running_statistics(model: nn.Module, workers: int) -> None:
+def average_running_statistics(layers: list[GhostBatchNorm], workers: int) -> None:
     """Replace each worker's running statistics by their mean over the workers; exact, as the update is linear."""
     if workers == 1:
         return
-    for layer in batch_norms(model):
-        for buffer in (layer.running_mean, layer.running_var):
-            assert buffer is not None
-            torch.distributed.all_reduce(buffer)
-            buffer /= workers
+    for layer in layers:
+        if layer.track_running_stats:
+            for buffer in (layer.running_mean, layer.running_var):
+                assert buffer is not None
+                torch.distributed.all_reduce(buffer)
+                buffer /= workers

@@ -4,6 +4,7 @@ An optimizer slot is a frozen dataclass called with the parameters. The learning
 in recipe.py sets it before every step. To add one, write one more such class here; the contract tests find it.
 """
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
@@ -42,11 +43,273 @@ class SGD:
     nesterov: bool = False
 
     def __post_init__(self) -> None:
-        require(0 <= self.momentum < 1, f"SGD momentum {self.momentum}: must be at least 0 and below 1")
-        require(self.weight_decay >= 0, f"SGD weight_decay {self.weight_decay}: must be at least 0")
+        _below_one(self, "momentum")
+        _not_negative(self, "weight_decay")
         require(not self.nesterov or self.momentum > 0, "SGD nesterov True: needs momentum above 0")
 
     def __call__(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         return torch.optim.SGD(
             parameters, lr=0.0, momentum=self.momentum, weight_decay=self.weight_decay, nesterov=self.nesterov
         )
+
+
+@dataclass(frozen=True)
+class Adagrad:
+    """Steps divided by the root of all squared gradients so far, as torch.optim.Adagrad.
+
+    s = s + g^2;   w = w - lr * g / (sqrt(s) + epsilon),   with g = grad + weight_decay * w
+
+    Attributes:
+        weight_decay: at least 0.
+        epsilon: at least 0.
+
+    Raises:
+        UserError: a value outside those ranges.
+
+    Source: Duchi et al. 2011, "Adaptive Subgradient Methods for Online Learning and Stochastic Optimization".
+    """
+
+    weight_decay: float = 0.0
+    epsilon: float = 1e-10
+
+    def __post_init__(self) -> None:
+        _not_negative(self, "weight_decay", "epsilon")
+
+    def __call__(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        return torch.optim.Adagrad(parameters, lr=0.0, weight_decay=self.weight_decay, eps=self.epsilon)
+
+
+@dataclass(frozen=True)
+class RMSprop:
+    """Steps divided by a running root mean square of the gradient, as torch.optim.RMSprop.
+
+    s = alpha * s + (1 - alpha) * g^2;   v = momentum * v + g / (sqrt(s) + epsilon);   w = w - lr * v
+    with g = grad + weight_decay * w
+
+    Attributes:
+        alpha: of the running mean, at least 0 and below 1.
+        momentum: at least 0 and below 1.
+        weight_decay: at least 0.
+        epsilon: at least 0.
+
+    Raises:
+        UserError: a value outside those ranges.
+
+    Source: Hinton et al. 2012, "Neural networks for machine learning", lecture 6a.
+    """
+
+    alpha: float = 0.99
+    momentum: float = 0.0
+    weight_decay: float = 0.0
+    epsilon: float = 1e-8
+
+    def __post_init__(self) -> None:
+        _below_one(self, "alpha", "momentum")
+        _not_negative(self, "weight_decay", "epsilon")
+
+    def __call__(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        return torch.optim.RMSprop(
+            parameters,
+            lr=0.0,
+            alpha=self.alpha,
+            momentum=self.momentum,
+            weight_decay=self.weight_decay,
+            eps=self.epsilon,
+        )
+
+
+@dataclass(frozen=True)
+class Adam:
+    """Steps along a running mean of the gradient, divided by its running root mean square, as torch.optim.Adam.
+
+    m = beta1 * m + (1 - beta1) * g;   s = beta2 * s + (1 - beta2) * g^2,   with g = grad + weight_decay * w
+    w = w - lr * m / (1 - beta1^t) / (sqrt(s / (1 - beta2^t)) + epsilon)
+
+    Attributes:
+        beta1, beta2: of the running means, at least 0 and below 1.
+        weight_decay: L2, part of the gradient, at least 0.
+        epsilon: at least 0.
+
+    Raises:
+        UserError: a value outside those ranges.
+
+    Source: Kingma and Ba 2015, "Adam: A Method for Stochastic Optimization", algorithm 1.
+    """
+
+    beta1: float = 0.9
+    beta2: float = 0.999
+    weight_decay: float = 0.0
+    epsilon: float = 1e-8
+
+    def __post_init__(self) -> None:
+        _below_one(self, "beta1", "beta2")
+        _not_negative(self, "weight_decay", "epsilon")
+
+    def __call__(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        betas = (self.beta1, self.beta2)
+        return torch.optim.Adam(parameters, lr=0.0, betas=betas, weight_decay=self.weight_decay, eps=self.epsilon)
+
+
+@dataclass(frozen=True)
+class AdamW:
+    """Adam with weight decay that stays out of the running means, as torch.optim.AdamW.
+
+    w = w - lr * weight_decay * w - lr * m / (1 - beta1^t) / (sqrt(s / (1 - beta2^t)) + epsilon),   m and s as Adam's
+
+    Attributes:
+        beta1, beta2: of the running means, at least 0 and below 1.
+        weight_decay: at least 0.
+        epsilon: at least 0.
+
+    Raises:
+        UserError: a value outside those ranges.
+
+    Source: Loshchilov and Hutter 2019, "Decoupled Weight Decay Regularization", algorithm 2.
+    """
+
+    beta1: float = 0.9
+    beta2: float = 0.999
+    weight_decay: float = 0.01
+    epsilon: float = 1e-8
+
+    def __post_init__(self) -> None:
+        _below_one(self, "beta1", "beta2")
+        _not_negative(self, "weight_decay", "epsilon")
+
+    def __call__(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        betas = (self.beta1, self.beta2)
+        return torch.optim.AdamW(parameters, lr=0.0, betas=betas, weight_decay=self.weight_decay, eps=self.epsilon)
+
+
+@dataclass(frozen=True)
+class Adadelta:
+    """Steps in units of the weights' own recent steps, as torch.optim.Adadelta; the paper's learning rate is 1.
+
+    s = rho * s + (1 - rho) * g^2;   d = sqrt(u + epsilon) / sqrt(s + epsilon) * g;   u = rho * u + (1 - rho) * d^2
+    w = w - lr * d,   with g = grad + weight_decay * w
+
+    Attributes:
+        rho: of the running means, at least 0 and below 1.
+        weight_decay: at least 0.
+        epsilon: above 0; with 0 no step would ever be taken.
+
+    Raises:
+        UserError: a value outside those ranges.
+
+    Source: Zeiler 2012, "ADADELTA: An Adaptive Learning Rate Method", algorithm 1.
+    """
+
+    rho: float = 0.9
+    weight_decay: float = 0.0
+    epsilon: float = 1e-6
+
+    def __post_init__(self) -> None:
+        _below_one(self, "rho")
+        _not_negative(self, "weight_decay")
+        require(self.epsilon > 0, f"Adadelta epsilon {self.epsilon}: must be above 0")
+
+    def __call__(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        return torch.optim.Adadelta(
+            parameters, lr=0.0, rho=self.rho, weight_decay=self.weight_decay, eps=self.epsilon
+        )
+
+
+@dataclass(frozen=True)
+class LARS:
+    """SGD with momentum whose every layer steps by a share of its own weights' norm.
+
+    t = trust * |w| / (|g| + weight_decay * |w|);   v = momentum * v + t * (g + weight_decay * w);   w = w - lr * v
+
+    Biases and BatchNorm's weights, tensors of one dimension, take t = 1 and no weight decay. The learning rate is in
+    the momentum's place as in torch.optim.SGD, outside v; at a constant rate that is the paper's.
+
+    Attributes:
+        momentum: at least 0 and below 1.
+        weight_decay: at least 0.
+        trust: the trust coefficient, above 0.
+
+    Raises:
+        UserError: a value outside those ranges.
+
+    Source: You et al. 2017, "Large Batch Training of Convolutional Networks", equation 6 and algorithm 1.
+    """
+
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    trust: float = 0.001
+
+    def __post_init__(self) -> None:
+        _below_one(self, "momentum")
+        _not_negative(self, "weight_decay")
+        require(self.trust > 0, f"LARS trust {self.trust}: must be above 0")
+
+    def __call__(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        import pytorch_optimizer
+
+        return pytorch_optimizer.LARS(
+            parameters,
+            lr=0.0,
+            momentum=self.momentum,
+            weight_decay=self.weight_decay,
+            trust_coefficient=self.trust,
+        )
+
+
+@dataclass(frozen=True)
+class LAMB:
+    """Adam's direction, every layer's step as long as a share of its own weights' norm.
+
+    u = m / (sqrt(s) + epsilon) + weight_decay * w,   m and s as Adam's;   w = w - lr * |w| / |u| * u
+
+    Biases and BatchNorm's weights, tensors of one dimension, take |w| / |u| = 1 and no weight decay. The running
+    means are not corrected for starting at 0; a warm-up does what the correction would.
+
+    Attributes:
+        beta1, beta2: of the running means, at least 0 and below 1.
+        weight_decay: at least 0.
+        epsilon: above 0.
+
+    Raises:
+        UserError: a value outside those ranges.
+
+    Source: You et al. 2020, "Large Batch Optimization for Deep Learning: Training BERT in 76 minutes", algorithm 2.
+    """
+
+    beta1: float = 0.9
+    beta2: float = 0.999
+    weight_decay: float = 0.01
+    epsilon: float = 1e-6
+
+    def __post_init__(self) -> None:
+        _below_one(self, "beta1", "beta2")
+        _not_negative(self, "weight_decay")
+        require(self.epsilon > 0, f"LAMB epsilon {self.epsilon}: must be above 0")
+
+    def __call__(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+        import pytorch_optimizer
+
+        every = list(parameters)
+        layers = {"params": [each for each in every if each.ndim > 1], "adam": False, "weight_decay": self.weight_decay}
+        vectors = {"params": [each for each in every if each.ndim <= 1], "adam": True, "weight_decay": 0.0}
+        optimizer = pytorch_optimizer.Lamb(
+            [group for group in (layers, vectors) if group["params"]],
+            lr=0.0,
+            betas=(self.beta1, self.beta2),
+            eps=self.epsilon,
+            weight_decouple=False,  # inside u, as in the paper
+            adam_debias=True,  # keeps the library from dividing the learning rate by 1 - beta1^t
+        )
+        optimizer.clamp = math.inf  # the paper's phi is the identity
+        return optimizer
+
+
+def _below_one(optimizer: object, *names: str) -> None:
+    for name in names:
+        value = getattr(optimizer, name)
+        require(0 <= value < 1, f"{type(optimizer).__name__} {name} {value}: must be at least 0 and below 1")
+
+
+def _not_negative(optimizer: object, *names: str) -> None:
+    for name in names:
+        value = getattr(optimizer, name)
+        require(value >= 0, f"{type(optimizer).__name__} {name} {value}: must be at least 0")

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from trainables.noise import GradientNoise
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -12,11 +14,14 @@ class Progress:
         0.25
 
     Attributes:
-        epoch: passes over the training set so far, fractional inside an epoch.
+        epoch: passes over the training set so far, fractional inside an epoch; under AdaScale, those that count.
         epochs: length of the whole run, warm-up included.
         batch_size: global batch size the run started with, in samples.
         base_batch_size: the recipe's reference batch size, in samples.
         samples: training samples seen so far.
+        steps: optimizer steps taken so far.
+        grown_batch_size: global batch size of the step before, in samples; None before the first.
+        noise: the gradient noise measured so far; None where no slot asks for it, and before the first step.
     """
 
     epoch: float
@@ -24,6 +29,9 @@ class Progress:
     batch_size: int
     base_batch_size: int
     samples: int = 0
+    steps: int = 0
+    grown_batch_size: int | None = None
+    noise: GradientNoise | None = None
 
     @property
     def fraction(self) -> float:

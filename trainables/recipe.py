@@ -57,9 +57,12 @@ class Recipe:
     Attributes:
         base_batch_size: the batch size at which scaling is 1, B0; it need not be one that is run.
         norm_batch_size: samples that share BatchNorm statistics; None for the whole batch.
+        max_micro_batch: the most samples of a worker's share to hold in memory at once; None for all, and half as many
+            whenever they do not fit. No result depends on it. A multiple of norm_batch_size.
+        mixed_precision: whether layers that gain from it compute in bfloat16, weights and sums staying in 32 bits.
 
     Raises:
-        UserError: a size below 1.
+        UserError: a size below 1, or sizes that do not divide.
     """
 
     base_batch_size: int = 32
@@ -70,15 +73,35 @@ class Recipe:
     growth: Growth = FixedBatch()
     gradient: Gradient = Plain()
     norm_batch_size: int | None = None
+    max_micro_batch: int | None = None
+    mixed_precision: bool = False
 
     def __post_init__(self) -> None:
         require(self.base_batch_size >= 1, f"Recipe base_batch_size {self.base_batch_size}: must be at least 1")
-        size = self.norm_batch_size
+        size, micro = self.norm_batch_size, self.max_micro_batch
         require(size is None or size >= 1, f"Recipe norm_batch_size {size}: must be at least 1, or None")
+        require(micro is None or micro >= 1, f"Recipe max_micro_batch {micro}: must be at least 1, or None")
+        require(
+            size is None or micro is None or micro % size == 0,
+            f"Recipe max_micro_batch {micro}: must be a multiple of norm_batch_size {size}",
+        )
+
+    def start(self, batch_size: int, epochs: float = 1.0) -> Progress:
+        """Where a run at this batch size starts."""
+        return Progress(epoch=0.0, epochs=epochs, batch_size=batch_size, base_batch_size=self.base_batch_size)
 
     def scale(self, batch_size: int) -> float:
         """How many times base_lr a run that starts at this batch size earns."""
         return scale_at(self.scaling, batch_size, self.base_batch_size)
+
+    def optimizer_at(self, batch_size: int) -> Optimizer:
+        """The optimizer of a run that starts at this batch size, as the scaling has it."""
+        return self.scaling.adapt(self.optimizer, batch_size / self.base_batch_size)
+
+    def noise_parts(self, batch_size: int) -> int:
+        """In how many parts of the batch a run measures its gradient noise; 0 where no slot asks for it."""
+        progress = self.start(batch_size)
+        return max(self.scaling.noise_parts(progress), self.growth.noise_parts(progress))
 
     def peak_learning_rate(self, base_lr: float, batch_size: int) -> float:
         """What the recipe's scaling prescribes at a batch size, given the learning rate at base_batch_size."""
@@ -129,5 +152,5 @@ def value_in(recipe: Recipe, name: str) -> float:
 
 
 def scale_at(scaling: Scaling, batch_size: int, base_batch_size: int) -> float:
-    """How many times base_lr a scaling earns at the start of a run with this batch size."""
-    return scaling(Progress(epoch=0.0, epochs=1, batch_size=batch_size, base_batch_size=base_batch_size))
+    """How many times base_lr a scaling earns at most in a run with this batch size."""
+    return scaling.peak(Progress(epoch=0.0, epochs=1, batch_size=batch_size, base_batch_size=base_batch_size))

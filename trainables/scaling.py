@@ -4,20 +4,46 @@ A scaling is a frozen dataclass called with the run's Progress. To add one, writ
 contract tests find it.
 """
 
-from dataclasses import dataclass
+import warnings
+from dataclasses import dataclass, replace
 from typing import Protocol
 
+from trainables.errors import require
+from trainables.optimizers import Optimizer
 from trainables.progress import Progress
 
 
 class Scaling(Protocol):
-    """progress -> how many times base_lr this batch size earns (> 0)."""
+    """progress -> how many times base_lr this batch size earns (> 0).
+
+    What a rule does besides has a default that does nothing.
+    """
 
     def __call__(self, progress: Progress) -> float: ...
 
+    def peak(self, progress: Progress) -> float:
+        """The most a run can earn; the learning rate of a run is base_lr times this."""
+        return self(progress)
+
+    def counts(self, progress: Progress) -> float:
+        """How much of a step the schedule counts; 1 unless the rule decides how far a step takes the run."""
+        return 1.0
+
+    def stretch(self, progress: Progress) -> float:
+        """How many times the task's epochs the run may last until its schedule is done."""
+        return 1.0
+
+    def noise_parts(self, progress: Progress) -> int:
+        """In how many parts of the batch the gradient noise is to be measured; 0 for not at all."""
+        return 0
+
+    def adapt(self, optimizer: Optimizer, batch_ratio: float) -> Optimizer:
+        """The optimizer with its own settings moved to this batch size."""
+        return optimizer
+
 
 @dataclass(frozen=True)
-class NoScaling:
+class NoScaling(Scaling):
     """The learning rate does not depend on the batch size.
 
     scale = 1
@@ -30,7 +56,7 @@ class NoScaling:
 
 
 @dataclass(frozen=True)
-class LinearScaling:
+class LinearScaling(Scaling):
     """The learning rate grows in proportion to the batch size.
 
     scale = k, with k = B / B0
@@ -47,8 +73,8 @@ class LinearScaling:
 
 
 @dataclass(frozen=True)
-class SquareRootScaling:
-    """The learning rate grows with the square root of the batch size.
+class SquareRootScaling(Scaling):
+    """The learning rate grows with the square root of the batch size. With LEGWarmup this is LEGW.
 
     scale = sqrt(k), with k = B / B0
 
@@ -62,3 +88,129 @@ class SquareRootScaling:
 
     def __call__(self, progress: Progress) -> float:
         return progress.batch_ratio**0.5
+
+
+@dataclass(frozen=True)
+class PowerScaling(Scaling):
+    """The learning rate grows with a power of the batch size.
+
+    scale = k^alpha, with k = B / B0
+
+    Example:
+        >>> PowerScaling(alpha=0.75)(Progress(epoch=0, epochs=90, batch_size=4096, base_batch_size=256))
+        8.0
+
+    Attributes:
+        alpha: 0 is NoScaling, 0.5 SquareRootScaling, 1 LinearScaling; 0 to 2.
+
+    Raises:
+        UserError: alpha outside that range.
+
+    Source: Shallue et al. 2019, "Measuring the Effects of Data Parallelism", section 4.7, where no one power fits all.
+    """
+
+    alpha: float
+
+    def __post_init__(self) -> None:
+        require(0 <= self.alpha <= 2, f"PowerScaling alpha {self.alpha}: must be 0 to 2")
+
+    def __call__(self, progress: Progress) -> float:
+        return progress.batch_ratio**self.alpha
+
+
+@dataclass(frozen=True)
+class AdaptiveSquareRootScaling(Scaling):
+    """The square-root rule of adaptive optimizers, which moves their averages and epsilon along.
+
+    scale = sqrt(k);   1 - beta <- k (1 - beta) for each of their averages;   epsilon <- epsilon / sqrt(k)
+
+    A beta that would fall below 0 stays at 0, with a warning: Adam's beta1 of 0.9 does from k = 10 on.
+
+    Example:
+        >>> from trainables.optimizers import Adam
+        >>> moved = AdaptiveSquareRootScaling().adapt(Adam(beta1=0.9, beta2=0.999, epsilon=1e-8), batch_ratio=4)
+        >>> round(moved.beta1, 6), round(moved.beta2, 6), moved.epsilon
+        (0.6, 0.996, 5e-09)
+
+    Raises:
+        UserError: from `adapt`, an optimizer without such averages.
+
+    Source: Malladi et al. 2022, "On the SDEs and Scaling Rules for Adaptive Gradient Algorithms",
+    section 5.
+    """
+
+    def __call__(self, progress: Progress) -> float:
+        return progress.batch_ratio**0.5
+
+    def adapt(self, optimizer: Optimizer, batch_ratio: float) -> Optimizer:
+        averages = [name for name in ("beta1", "beta2", "alpha") if hasattr(optimizer, name)]
+        require(
+            bool(averages),
+            f"AdaptiveSquareRootScaling optimizer {optimizer!r}: must keep an average of squared gradients that can "
+            "be moved, as Adam, AdamW, LAMB and RMSprop do",
+        )
+        moved = {}
+        for name in averages:
+            value = 1 - batch_ratio * (1 - getattr(optimizer, name))
+            if value < 0:
+                warnings.warn(
+                    f"AdaptiveSquareRootScaling {name} {getattr(optimizer, name):g}: would be {value:g} at "
+                    f"{batch_ratio:g} times the base batch size; 0 is used",
+                    stacklevel=2,
+                )
+            moved[name] = max(0.0, value)
+        return replace(optimizer, **moved, epsilon=optimizer.epsilon / batch_ratio**0.5)  # type: ignore[type-var, attr-defined]
+
+
+@dataclass(frozen=True)
+class AdaScale(Scaling):
+    """The learning rate grows by as much as a larger batch reduces the gradient's variance, as measured.
+
+    scale = r = (sigma^2 + mu^2) / (sigma^2 / k + mu^2), with k = B / B0, mu^2 = |G|^2, sigma^2 = tr(Sigma) / B0
+
+    The gain r lies between 1 and k. The schedule counts a step as r steps at the reference batch size would, which is
+    r / k of what it covers in samples: where the gain falls short of k, a run needs more epochs to finish its schedule.
+    Every comparison here holds the epochs equal, so by default the run ends after the task's epochs all the same;
+    `stretch` lets it go on. The learning rate of a run is its ceiling, that of full gain.
+
+    Example, noise as large as the signal, sixteen times the batch:
+        >>> from trainables.noise import GradientNoise
+        >>> noise = GradientNoise(squared_norm=1.0, variance=32.0)
+        >>> round(AdaScale()(Progress(0, 90, batch_size=512, base_batch_size=32, noise=noise)), 3)
+        1.882
+
+    Attributes:
+        stretch_epochs: how many times the task's epochs the run may last until its schedule is done, at least 1.
+        parts: of the batch, whose gradients are compared; at least 2, and a multiple of the workers.
+
+    Raises:
+        UserError: a value below those.
+
+    Source: Johnson et al. 2020, "AdaScale SGD: A User-Friendly Algorithm for Distributed Training", algorithm 1.
+    """
+
+    stretch_epochs: float = 1.0
+    parts: int = 2
+
+    def __post_init__(self) -> None:
+        require(self.stretch_epochs >= 1, f"AdaScale stretch_epochs {self.stretch_epochs}: must be at least 1")
+        require(self.parts >= 2, f"AdaScale parts {self.parts}: must be at least 2")
+
+    def __call__(self, progress: Progress) -> float:
+        k, noise = progress.batch_ratio, progress.noise
+        if noise is None:
+            return min(1.0, k)
+        signal, variance = max(0.0, noise.squared_norm), noise.variance / progress.base_batch_size
+        return (variance + signal) / (variance / k + signal) if variance + signal > 0 else 1.0
+
+    def peak(self, progress: Progress) -> float:
+        return max(1.0, progress.batch_ratio)
+
+    def counts(self, progress: Progress) -> float:
+        return self(progress) / progress.batch_ratio
+
+    def stretch(self, progress: Progress) -> float:
+        return self.stretch_epochs
+
+    def noise_parts(self, progress: Progress) -> int:
+        return 0 if progress.batch_ratio == 1 else self.parts

@@ -5,24 +5,25 @@ import math
 import random
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed
 import torch.nn.functional as F
 from torch import Tensor
-from torch.nn.parallel import DistributedDataParallel
 
 from trainables import metrics
+from trainables.batch_gradient import Batch, BatchGradient
 from trainables.checks import check_run
-from trainables.data.images import Augmented, Images, Split, normalise
+from trainables.data.images import Augmented, Draws, Images, Split, normalise
+from trainables.dropout import with_sample_dropout
 from trainables.metrics import EpochMetrics, History
-from trainables.normalization import average_running_statistics, running_statistics
+from trainables.noise import GradientNoise, averaged
+from trainables.normalization import average_running_statistics, ghosts, with_ghost_batches
 from trainables.progress import Progress
 from trainables.recipe import Recipe, Task
+from trainables.workers import Workers
 
 DIVERGED_LOSS_RATIO = 3.0
 """A run has diverged when an epoch's mean training loss is above this many times the first step's, after warm-up."""
@@ -32,13 +33,8 @@ STEPS_BETWEEN_CHECKS = 20
 
 EVALUATION_BATCH_SIZE = 250
 
-
-@dataclass(frozen=True)
-class Workers:
-    """Which of how many data-parallel workers this process is; torch.distributed is set up where count > 1."""
-
-    rank: int = 0
-    count: int = 1
+MOST_NOISE = 1e12
+"""The noise scale reported, in samples, where no signal is left in the gradient."""
 
 
 class Run:
@@ -76,15 +72,19 @@ class Run:
         self._task, self._recipe, self._images = task, recipe, images
         self._batch_size, self._seed, self._workers, self._dtype = batch_size, seed, workers, dtype
         self._base_lr = learning_rate / recipe.scale(batch_size)
+        self._stretch = recipe.scaling.stretch(recipe.start(batch_size))
         self._device = images.train.images.device
         self._train = Augmented(images, dtype)
         torch.manual_seed(seed)
-        self._model = task.model().to(self._device, dtype).to(memory_format=torch.channels_last)
-        self._parallel = (
-            DistributedDataParallel(self._model, broadcast_buffers=False) if workers.count > 1 else self._model
-        )
-        self._optimizer = recipe.optimizer(self._model.parameters())
+        model = with_ghost_batches(task.model(), 1 if recipe.norm_batch_size else workers.count)
+        model = with_sample_dropout(model).to(self._device, dtype)
+        self._model = model.to(memory_format=torch.channels_last)
+        self._gradient = BatchGradient(self._model, recipe, workers, recipe.noise_parts(batch_size))
+        self._optimizer = recipe.optimizer_at(batch_size)(self._model.parameters())
         self._epoch = self._samples = self._steps = 0
+        self._uncounted = 0.0  # epochs of samples that the scaling did not count
+        self._grown: int | None = None
+        self._noise: GradientNoise | None = None
         self._train_seconds = self._evaluation_seconds = 0.0
         self._initial_loss = math.nan
 
@@ -94,29 +94,29 @@ class Run:
         torch.manual_seed(_draw(self._seed, self._epoch, f"worker {self._workers.rank}"))
         draws = self._train.draws(torch.Generator().manual_seed(_draw(self._seed, self._epoch, "samples")))
         tally = torch.zeros(3, device=self._device, dtype=torch.float64)  # loss sum, correct, samples
-        position, learning_rate, batch_size = 0, 0.0, self._batch_size
+        position, learning_rate = 0, 0.0
         warm = False
         self._model.train()
-        while True:
-            progress = self._progress(position)
+        while (progress := self._progress(position)).fraction < 1:
             batch_size = self._recipe.growth(progress)
             if position + batch_size > len(draws.order):
                 break
             warm = warm or self._recipe.warmup.over(progress)
-            learning_rate = self._recipe.learning_rate(self._base_lr, progress)
-            tally += self._step(self._share(draws.order[position : position + batch_size]), draws, learning_rate)
+            part, learning_rate = self._step(draws.order[position : position + batch_size], draws, progress)
+            tally += part
             position += batch_size
             self._samples += batch_size
             self._steps += 1
+            self._grown = batch_size
             if math.isnan(self._initial_loss):
-                self._initial_loss = self._total(tally)[0] / batch_size
-            if self._steps % STEPS_BETWEEN_CHECKS == 0 and not math.isfinite(self._total(tally)[0]):
+                self._initial_loss = self._workers.total(tally)[0] / batch_size
+            if self._steps % STEPS_BETWEEN_CHECKS == 0 and not math.isfinite(self._workers.total(tally)[0]):
                 break
-        loss, correct, samples = self._total(tally)
+        loss, correct, samples = self._workers.total(tally)
         self._epoch += 1
         self._train_seconds += time.perf_counter() - start
         self._judge_divergence(loss / samples, warm)
-        return self._measure(loss / samples, correct / samples, learning_rate, batch_size)
+        return self._measure(loss / samples, correct / samples, learning_rate)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything a run needs to go on as if it had not stopped; the same on every worker."""
@@ -126,6 +126,9 @@ class Run:
             "epoch": self._epoch,
             "samples": self._samples,
             "steps": self._steps,
+            "uncounted": self._uncounted,
+            "grown": self._grown,
+            "noise": None if self._noise is None else astuple(self._noise),
             "train_seconds": self._train_seconds,
             "evaluation_seconds": self._evaluation_seconds,
             "initial_loss": self._initial_loss,
@@ -137,6 +140,8 @@ class Run:
         self._model.load_state_dict(state["model"])
         self._optimizer.load_state_dict(state["optimizer"])
         self._epoch, self._samples, self._steps = state["epoch"], state["samples"], state["steps"]
+        self._uncounted, self._grown = state["uncounted"], state["grown"]
+        self._noise = None if state["noise"] is None else GradientNoise(*state["noise"])
         self._train_seconds, self._evaluation_seconds = state["train_seconds"], state["evaluation_seconds"]
         self._initial_loss, self.status = state["initial_loss"], state["status"]
 
@@ -152,78 +157,52 @@ class Run:
 
     def _progress(self, position: int) -> Progress:
         return Progress(
-            epoch=self._epoch + position / len(self._images.train.labels),
+            epoch=self._epoch + position / len(self._images.train.labels) - self._uncounted,
             epochs=self._task.epochs,
             batch_size=self._batch_size,
             base_batch_size=self._recipe.base_batch_size,
             samples=self._samples,
+            steps=self._steps,
+            grown_batch_size=self._grown,
+            noise=self._noise,
         )
 
-    def _share(self, samples: Tensor) -> Tensor:
-        """This worker's contiguous part of a batch's sample indices."""
-        share = len(samples) // self._workers.count
-        return samples[self._workers.rank * share : (self._workers.rank + 1) * share]
-
-    def _step(self, samples: Tensor, draws: Any, learning_rate: float) -> Tensor:
-        """One optimizer step on this worker's samples; sums over them of loss, correct answers, and one."""
-        inputs, labels = self._train.batch(samples, draws)
-        correct: list[Tensor] = []
-
-        def backward() -> Tensor:
-            loss, right = self._backward(inputs, labels)
-            correct.append(right)
-            return loss
-
-        self._optimizer.zero_grad(set_to_none=True)
-        loss = self._recipe.gradient(self._model, backward)
+    def _step(self, samples: Tensor, draws: Draws, progress: Progress) -> tuple[Tensor, float]:
+        """One optimizer step; sums over this worker's samples of loss, correct answers and one, and the rate it had."""
+        share = self._workers.share(samples)
+        inputs, labels = self._train.batch(share, draws)
+        self._gradient.load(Batch(inputs, labels, draws.keys[share]))
+        while True:
+            try:
+                loss = self._recipe.gradient(self._model, self._gradient, progress)
+                break
+            except torch.OutOfMemoryError:
+                self._gradient.forget()
+            self._gradient.halve()
+        correct, noise = self._gradient.settle()
+        self._noise = averaged(self._noise, noise, progress.batch_ratio)
+        progress = replace(progress, noise=self._noise)
+        learning_rate = self._recipe.learning_rate(self._base_lr, progress)
         for group in self._optimizer.param_groups:
             group["lr"] = learning_rate
         self._optimizer.step()
-        return torch.stack([loss * len(labels), correct[0], torch.full_like(loss, len(labels))]).double()
-
-    def _backward(self, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Forward and backward, one normalisation batch at a time; mean loss and correct answers of the share."""
-        size = self._recipe.norm_batch_size or len(labels)
-        parts = list(zip(inputs.split(size), labels.split(size), strict=True))
-        loss = torch.zeros((), device=self._device, dtype=self._dtype)
-        correct = torch.zeros((), device=self._device, dtype=torch.int64)
-        for position, (x, y) in enumerate(parts):
-            last = position == len(parts) - 1
-            with (
-                running_statistics(self._model, position, len(parts), len(parts) * self._workers.count),
-                self._unsynchronised() if not last else nullcontext(),
-            ):
-                logits = self._parallel(x)  # (batch, classes)
-                part = F.cross_entropy(logits, y) * (len(y) / len(labels))
-                part.backward()
-            loss += part.detach()
-            correct += (logits.detach().argmax(1) == y).sum()
-        return loss, correct
-
-    def _unsynchronised(self) -> AbstractContextManager[object]:
-        """Inside, gradients add up on each worker without being averaged over them."""
-        return self._parallel.no_sync() if isinstance(self._parallel, DistributedDataParallel) else nullcontext()
-
-    def _total(self, tally: Tensor) -> list[float]:
-        """A tally summed over the workers; waits for the device."""
-        if self._workers.count > 1:
-            tally = tally.clone()
-            torch.distributed.all_reduce(tally)
-        return tally.tolist()
+        uncounted = 1 - self._recipe.scaling.counts(progress)
+        self._uncounted += uncounted * len(samples) / len(self._images.train.labels)
+        return torch.stack([loss * len(labels), correct, torch.full_like(loss, len(labels))]).double(), learning_rate
 
     def _judge_divergence(self, loss: float, warm: bool) -> None:
         finite = torch.stack([parameter.isfinite().all() for parameter in self._model.parameters()]).all().item()
         too_high = warm and loss > DIVERGED_LOSS_RATIO * self._initial_loss
         if not finite or not math.isfinite(loss) or too_high:
             self.status = metrics.DIVERGED
-        elif self._epoch >= self._task.epochs:
+        elif self._progress(0).fraction >= 1 or self._epoch >= self._task.epochs * self._stretch:
             self.status = metrics.DONE
 
-    def _measure(self, loss: float, accuracy: float, learning_rate: float, batch_size: int) -> EpochMetrics:
+    def _measure(self, loss: float, accuracy: float, learning_rate: float) -> EpochMetrics:
         """This epoch's metrics; evaluates, and caps what divergence made infinite."""
         start = time.perf_counter()
         diverged = self.status == metrics.DIVERGED
-        average_running_statistics(self._model, self._workers.count)
+        average_running_statistics(ghosts(self._model), self._workers.count)
         chance = (metrics.chance_loss(self._task.data.classes), metrics.chance_accuracy(self._task.data.classes))
         validation = chance if diverged else self._evaluate(self._images.validation)
         test: tuple[float, float] | tuple[None, None] = (None, None)
@@ -238,7 +217,7 @@ class Run:
             samples=self._samples,
             steps=self._steps,
             learning_rate=learning_rate,
-            batch_size=batch_size,
+            batch_size=self._grown or self._batch_size,
             train_loss=loss,
             train_accuracy=accuracy,
             validation_loss=validation[0],
@@ -247,6 +226,7 @@ class Run:
             test_accuracy=test[1],
             train_seconds=self._train_seconds,
             evaluation_seconds=self._evaluation_seconds,
+            noise_scale=None if self._noise is None else min(self._noise.scale, MOST_NOISE),
             diverged=int(diverged),
             status=self.status,
         )
@@ -264,7 +244,7 @@ class Run:
             tally[0] += F.cross_entropy(logits, labels, reduction="sum")
             tally[1] += (logits.argmax(1) == labels).sum()
             tally[2] += len(labels)
-        loss, correct, samples = self._total(tally)
+        loss, correct, samples = self._workers.total(tally)
         ceiling = torch.finfo(torch.float32).max
         return min(loss / samples, ceiling) if loss == loss else ceiling, correct / samples
 

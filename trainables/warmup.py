@@ -5,6 +5,7 @@ many times base_lr to use now, and the scale itself once it is over. To add one,
 contract tests find it.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -13,15 +14,21 @@ from trainables.progress import Progress
 
 
 class Warmup(Protocol):
-    """(progress, scale) -> how many times base_lr to use now; `over` says whether the ramp has ended."""
+    """(progress, scale) -> how many times base_lr to use now."""
 
     def __call__(self, progress: Progress, scale: float) -> float: ...
 
-    def over(self, progress: Progress) -> bool: ...
+    def length(self, progress: Progress) -> float:
+        """How long it lasts, in epochs of the run."""
+        ...
+
+    def over(self, progress: Progress) -> bool:
+        """Whether it has ended."""
+        return progress.epoch >= self.length(progress)
 
 
 @dataclass(frozen=True)
-class NoWarmup:
+class NoWarmup(Warmup):
     """The whole scale from the first step.
 
     warmup = scale
@@ -30,12 +37,73 @@ class NoWarmup:
     def __call__(self, progress: Progress, scale: float) -> float:
         return scale
 
-    def over(self, progress: Progress) -> bool:
-        return True
+    def length(self, progress: Progress) -> float:
+        return 0.0
 
 
 @dataclass(frozen=True)
-class LinearWarmup:
+class TimedWarmup(Warmup, ABC):
+    """What warm-ups of a given length share: the length, in epochs or as a fraction of the run.
+
+    Attributes:
+        epochs: length in epochs of the run, at least 0.
+        fraction: length as a share of the run, 0 to 1. One of the two is given.
+
+    Raises:
+        UserError: neither or both given, or a value outside those ranges.
+    """
+
+    epochs: float | None = None
+    fraction: float | None = None
+
+    def __post_init__(self) -> None:
+        name, epochs, fraction = type(self).__name__, self.epochs, self.fraction
+        require(
+            (epochs is None) != (fraction is None),
+            f"{name} epochs {epochs}, fraction {fraction}: exactly one of the two must be given",
+        )
+        require(epochs is None or epochs >= 0, f"{name} epochs {epochs}: must be at least 0")
+        require(fraction is None or 0 <= fraction <= 1, f"{name} fraction {fraction}: must be 0 to 1")
+
+    def __call__(self, progress: Progress, scale: float) -> float:
+        length = self.length(progress)
+        return scale if progress.epoch >= length else self.ramp(progress.epoch / length, scale)
+
+    def length(self, progress: Progress) -> float:
+        if self.epochs is not None:
+            return self.epochs
+        assert self.fraction is not None
+        return self.fraction * progress.epochs
+
+    @abstractmethod
+    def ramp(self, done: float, scale: float) -> float:
+        """How many times base_lr to use when this share of the warm-up is done."""
+
+
+@dataclass(frozen=True)
+class ConstantWarmup(TimedWarmup):
+    """base_lr until the warm-up ends, then the whole scale at once.
+
+    warmup = 1   while epoch < epochs, then scale
+
+    Example, 5 % of paper 1's 70 epochs:
+        >>> warmup = ConstantWarmup(fraction=0.05)
+        >>> [warmup(Progress(epoch, 70, batch_size=1024, base_batch_size=1), scale=1024.0) for epoch in (3.4, 3.5)]
+        [1.0, 1024.0]
+
+    Attributes:
+        epochs, fraction: length, as TimedWarmup says.
+
+    Source: Goyal et al. 2017, "Accurate, Large Minibatch SGD", section 2.2 ("constant warmup"); Kaabachi et al.,
+    "Effects of batch size scaled learning rates and gradual warm up", section II, experiment 4.
+    """
+
+    def ramp(self, done: float, scale: float) -> float:
+        return 1.0
+
+
+@dataclass(frozen=True)
+class LinearWarmup(TimedWarmup):
     """A straight ramp up to the scale, from base_lr or from zero.
 
     warmup = start + (scale - start) * epoch / epochs   while epoch < epochs, then scale
@@ -46,27 +114,74 @@ class LinearWarmup:
         4.5
 
     Attributes:
-        epochs: length of the ramp, in epochs of the run.
+        epochs, fraction: length, as TimedWarmup says.
         start: "base_lr" or "zero".
 
     Raises:
-        UserError: epochs below 0, or a start other than those two.
+        UserError: a length outside its range, or a start other than those two.
 
     Source: Goyal et al. 2017, "Accurate, Large Minibatch SGD", section 2.2 ("gradual warmup").
     """
 
-    epochs: float
     start: Literal["base_lr", "zero"] = "base_lr"
 
     def __post_init__(self) -> None:
-        require(self.epochs >= 0, f"LinearWarmup epochs {self.epochs}: must be at least 0")
+        super().__post_init__()
         require(self.start in ("base_lr", "zero"), f"LinearWarmup start {self.start!r}: must be 'base_lr' or 'zero'")
 
-    def __call__(self, progress: Progress, scale: float) -> float:
-        if self.over(progress):
-            return scale
+    def ramp(self, done: float, scale: float) -> float:
         start = 1.0 if self.start == "base_lr" else 0.0
-        return start + (scale - start) * progress.epoch / self.epochs
+        return start + (scale - start) * done
 
-    def over(self, progress: Progress) -> bool:
-        return progress.epoch >= self.epochs
+
+@dataclass(frozen=True)
+class ExponentialWarmup(TimedWarmup):
+    """From base_lr up to the scale by equal factors in equal times.
+
+    warmup = scale ^ (epoch / epochs)   while epoch < epochs, then scale
+
+    Example, half-way to 1,024 times base_lr:
+        >>> ExponentialWarmup(epochs=4)(Progress(epoch=2, epochs=70, batch_size=1024, base_batch_size=1), scale=1024.0)
+        32.0
+
+    Attributes:
+        epochs, fraction: length, as TimedWarmup says.
+
+    Source: Kaabachi et al., "Effects of batch size scaled learning rates and gradual warm up", section II, experiment 4.
+    """
+
+    def ramp(self, done: float, scale: float) -> float:
+        return float(scale**done)
+
+
+@dataclass(frozen=True)
+class LEGWarmup(Warmup):
+    """Linear-epoch gradual warm-up: from zero, and k times as many epochs at k times the batch size, both ways.
+
+    warmup = scale * epoch / epochs   while epoch < epochs = base_epochs * k, then scale, with k = B / B0
+
+    With SquareRootScaling it is LEGW: tune one batch size, small or large, and both follow up or down.
+
+    Example, from 1,024 up to 32,768 in the paper's table 1:
+        >>> LEGWarmup(base_epochs=0.3125).length(Progress(0, 90, batch_size=32768, base_batch_size=1024))
+        10.0
+
+    Attributes:
+        base_epochs: length at the reference batch size, in epochs, at least 0.
+
+    Raises:
+        UserError: base_epochs below 0.
+
+    Source: You et al. 2019, "Large-Batch Training for LSTM and Beyond", section 3.
+    """
+
+    base_epochs: float
+
+    def __post_init__(self) -> None:
+        require(self.base_epochs >= 0, f"LEGWarmup base_epochs {self.base_epochs}: must be at least 0")
+
+    def __call__(self, progress: Progress, scale: float) -> float:
+        return scale if self.over(progress) else scale * progress.epoch / self.length(progress)
+
+    def length(self, progress: Progress) -> float:
+        return self.base_epochs * progress.batch_ratio

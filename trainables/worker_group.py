@@ -23,7 +23,8 @@ from ray.train.torch import TorchConfig, TorchTrainer
 
 from trainables.data.images import ImageData, Images
 from trainables.recipe import Recipe, Task
-from trainables.training import Run, Workers
+from trainables.training import Run
+from trainables.workers import Workers
 
 
 @dataclass(frozen=True)

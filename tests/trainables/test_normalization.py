@@ -4,51 +4,162 @@ import pytest
 import torch
 from torch import nn
 
+from trainables.batch_norm import normalise
 from trainables.checks import check_run
 from trainables.data import Digits
 from trainables.errors import UserError
-from trainables.models import SmallCNN
-from trainables.normalization import momenta, running_statistics
+from trainables.models import ResNet8, SmallCNN
+from trainables.normalization import GhostBatchNorm, ghosts, with_ghost_batches
 from trainables.recipe import Recipe, Task
+from trainables.scaling import AdaScale
+
+SHAPES = [(24, 3), (24, 3, 5), (24, 3, 4, 6), (24, 3, 2, 3, 2)]
+LAYERS = {2: nn.BatchNorm1d, 3: nn.BatchNorm1d, 4: nn.BatchNorm2d, 5: nn.BatchNorm3d}
 
 
-@pytest.mark.parametrize(("total", "here"), [(1, 1), (4, 4), (8, 4), (8, 1)])
-def test_momenta_weigh_batches_equally(total: int, here: int) -> None:
-    left, weights = 1.0, [0.0] * here
-    for position, momentum in enumerate(momenta(0.1, total, here)):
-        weights = [weight * (1 - momentum) for weight in weights]
-        weights[position] = momentum
-        left *= 1 - momentum
-    assert left == pytest.approx(0.9**total)
-    assert weights == pytest.approx([(1 - 0.9**total) / here] * here)
+def reference(layer: nn.Module, x: torch.Tensor, groups: int) -> torch.Tensor:
+    """What is to be computed, by PyTorch's layer, one group after the other."""
+    return torch.cat([layer(part) for part in x.chunk(groups)])
+
+
+def layer_for(shape: tuple[int, ...]) -> nn.Module:
+    layer = LAYERS[len(shape)](shape[1], dtype=torch.float64)
+    nn.init.normal_(layer.weight)
+    nn.init.normal_(layer.bias)
+    return layer
+
+
+def in_layout(x: torch.Tensor, channels_last: bool) -> torch.Tensor:
+    formats = {4: torch.channels_last, 5: torch.channels_last_3d}
+    return x.contiguous(memory_format=formats.get(x.ndim, torch.contiguous_format)) if channels_last else x
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+@pytest.mark.parametrize("groups", [1, 4])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("one_sweep", [False, True])
+def test_groups_are_normalised_apart_forward_and_backward(
+    shape: tuple[int, ...], groups: int, channels_last: bool, one_sweep: bool
+) -> None:
+    """Both ways of computing it: PyTorch's kernel for each group, and the formula over all of them in one sweep."""
+    torch.manual_seed(0)
+    layer = layer_for(shape)
+    ghost = GhostBatchNorm(layer, workers=1)
+    results = []
+    x0, upstream = torch.randn(shape, dtype=torch.float64), torch.randn(shape, dtype=torch.float64)
+    for ours in (True, False):
+        x = in_layout(x0.clone(), channels_last).requires_grad_()
+        if not ours:
+            y = reference(layer, x, groups)
+        elif one_sweep:
+            y = normalise(x, layer.weight, layer.bias, groups, layer.eps)[0]
+        else:
+            ghost.pass_over(groups, note=False)
+            y = ghost(x)
+        results.append([y.detach(), *torch.autograd.grad(y, (x, layer.weight, layer.bias), upstream)])
+    for mine, theirs in zip(*results, strict=True):
+        assert torch.allclose(mine, theirs, rtol=0, atol=1e-12)
+
+
+def test_the_one_sweep_gradient_is_the_gradient() -> None:
+    x = torch.randn(6, 2, 3, dtype=torch.float64, requires_grad=True)
+    weight, bias = torch.randn(2, 2, dtype=torch.float64).requires_grad_().unbind()
+    assert torch.autograd.gradcheck(lambda *each: normalise(*each, groups=3, epsilon=1e-5)[0], (x, weight, bias))
+
+
+@pytest.mark.parametrize("groups", [1, 4])
+def test_both_ways_note_the_same_statistics(groups: int) -> None:
+    x = torch.randn(24, 3, 4, 4)
+    ghost = GhostBatchNorm(nn.BatchNorm2d(3), workers=1)
+    ghost.pass_over(groups, note=True)
+    ghost(x)
+    (means, variances), *_ = ghost._noted
+    _, mean, variance = normalise(x, None, None, groups, 1e-5)
+    assert torch.allclose(means, mean, atol=1e-6)
+    assert torch.allclose(variances, variance, atol=1e-6)
+
+
+def test_half_precision_keeps_statistics_in_32_bits() -> None:
+    x = torch.randn(32, 3, 8, 8) * 0.01 + 10  # a mean far from 0, where 8 bits of variance would be nothing
+    y, mean, variance = normalise(x.bfloat16(), torch.ones(3), torch.zeros(3), 4, 1e-5)
+    assert (y.dtype, mean.dtype, variance.dtype) == (torch.bfloat16, torch.float32, torch.float32)
+    assert torch.allclose(mean, x.bfloat16().float().view(4, 8, 3, 64).mean((1, 3)), atol=1e-4)
 
 
 def test_one_normalisation_batch_is_ordinary_batch_norm() -> None:
-    ours, theirs, x = nn.BatchNorm1d(3), nn.BatchNorm1d(3), torch.randn(8, 3)
-    with running_statistics(ours, 0, 1, 1):
-        ours(x)
-    theirs(x)
-    assert torch.equal(ours.running_mean, theirs.running_mean)
-    assert torch.equal(ours.running_var, theirs.running_var)
-    assert ours.momentum == 0.1
+    theirs, x = nn.BatchNorm1d(3), torch.randn(8, 3)
+    ours = GhostBatchNorm(nn.BatchNorm1d(3), workers=1)
+    ours.pass_over(1, note=True)
+    assert torch.equal(ours(x), theirs(x))
+    ours.settle(1)
+    assert torch.allclose(ours.running_mean, theirs.running_mean, atol=1e-7)
+    assert torch.allclose(ours.running_var, theirs.running_var, atol=1e-7)
+    assert ours.num_batches_tracked == 1
+    assert torch.allclose(ours.eval()(x), theirs.eval()(x), atol=1e-6)
 
 
-def test_running_statistics_are_the_formulas() -> None:
-    layer, parts = nn.BatchNorm1d(2).double(), torch.randn(4, 8, 2, dtype=torch.float64)
-    for position, part in enumerate(parts):
-        with running_statistics(layer, position, 4, 4):
-            layer(part)
-    expected = 0.9**4 * 0 + (1 - 0.9**4) * parts.mean(1).mean(0)
-    assert torch.allclose(layer.running_mean, expected)
-    assert torch.allclose(layer.running_var, 0.9**4 + (1 - 0.9**4) * parts.var(1).mean(0))
+@pytest.mark.parametrize("passes", [1, 2, 4])
+def test_running_statistics_are_the_formulas(passes: int) -> None:
+    """However many passes (micro-batches) the four normalisation batches of a step came in."""
+    ghost, parts = GhostBatchNorm(nn.BatchNorm1d(2).double(), workers=1), torch.randn(4, 8, 2, dtype=torch.float64)
+    for each in parts.chunk(passes):
+        ghost.pass_over(4 // passes, note=True)
+        ghost(each.flatten(0, 1))
+    ghost.settle(4)
+    assert torch.allclose(ghost.running_mean, (1 - 0.9**4) * parts.mean(1).mean(0))
+    assert torch.allclose(ghost.running_var, 0.9**4 + (1 - 0.9**4) * parts.var(1).mean(0))
+
+
+def test_a_pass_that_is_not_noted_or_forgotten_leaves_running_statistics_alone() -> None:
+    ghost = GhostBatchNorm(nn.BatchNorm1d(2), workers=1)
+    for note, forget in ((False, False), (True, True)):
+        ghost.pass_over(2, note=note)
+        ghost(torch.randn(8, 2))
+        if forget:
+            ghost.forget()
+        ghost.settle(2)
+    assert torch.equal(ghost.running_mean, torch.zeros(2))
+    assert ghost.num_batches_tracked == 0
+
+
+def test_a_cumulative_layer_averages_all_steps() -> None:
+    ghost = GhostBatchNorm(nn.BatchNorm1d(2, momentum=None).double(), workers=1)
+    steps = torch.randn(3, 8, 2, dtype=torch.float64)
+    for step in steps:
+        ghost.pass_over(1, note=True)
+        ghost(step)
+        ghost.settle(1)
+    assert torch.allclose(ghost.running_mean, steps.mean((0, 1)))
+
+
+def test_a_model_keeps_its_weights_and_its_keys() -> None:
+    model = ResNet8(width=2)()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    count = sum(isinstance(module, nn.BatchNorm2d) for module in model.modules())
+    swapped = with_ghost_batches(model, workers=1)
+    assert len(ghosts(swapped)) == count == 9
+    assert list(swapped.state_dict()) == list(before)
+    x = torch.randn(4, 3, 32, 32)
+    original = ResNet8(width=2)()
+    original.load_state_dict(before)
+    assert torch.allclose(swapped.eval()(x), original.eval()(x))
+    assert isinstance(with_ghost_batches(nn.BatchNorm1d(2), workers=1), GhostBatchNorm)
 
 
 def test_splits_that_would_change_the_statistics_are_refused() -> None:
     task = Task(SmallCNN(), Digits(), epochs=1)
-    with pytest.raises(UserError, match=r"norm_batch_size None: .* cannot be had while it is split over 2 workers"):
-        check_run(task, Recipe(), 64, 0.1, workers=2)
+    check_run(task, Recipe(), 64, 0.1, workers=2)  # synchronised
     with pytest.raises(UserError, match="norm_batch_size 16: batch size 16 over 2 workers leaves 8 samples each"):
         check_run(task, Recipe(norm_batch_size=16), 16, 0.1, workers=2)
     with pytest.raises(UserError, match="batch size 63: is not divisible by 2 workers"):
         check_run(task, Recipe(norm_batch_size=16), 63, 0.1, workers=2)
-    check_run(task, Recipe(norm_batch_size=16), 64, 0.1, workers=2)
+    with pytest.raises(UserError, match="norm_batch_size None: .* cannot be had while max_micro_batch 16 splits it"):
+        check_run(task, Recipe(max_micro_batch=16), 64, 0.1)
+    with pytest.raises(UserError, match="norm_batch_size None: .* cannot be had while parts 2 splits it"):
+        check_run(task, Recipe(scaling=AdaScale()), 64, 0.1)
+    with pytest.raises(UserError, match="norm_batch_size 64: batch size 64 over 2 parts to measure noise by leaves 32"):
+        check_run(task, Recipe(scaling=AdaScale(), norm_batch_size=64), 64, 0.1)
+    with pytest.raises(UserError, match="parts 2: must divide batch size 64 and be a multiple of the workers, 4"):
+        check_run(task, Recipe(scaling=AdaScale(), norm_batch_size=8), 64, 0.1, workers=4)
+    check_run(task, Recipe(max_micro_batch=64), 64, 0.1)
+    check_run(task, Recipe(norm_batch_size=16, max_micro_batch=16), 64, 0.1, workers=2)

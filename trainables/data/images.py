@@ -88,11 +88,13 @@ class Draws(NamedTuple):
         order: (samples,) the order samples are visited in.
         shift: (samples, 2) rows and columns, 0 to 2 * crop_padding: where each crop starts in the padded image.
         mirror: (samples,) bool, whether each image is flipped left to right.
+        keys: (samples,) int32, what dropout draws from.
     """
 
     order: Tensor
     shift: Tensor
     mirror: Tensor
+    keys: Tensor
 
 
 class Augmented:
@@ -119,7 +121,8 @@ class Augmented:
         order = torch.randperm(samples, generator=generator)
         shift = torch.randint(0, 2 * self._images.crop_padding + 1, (samples, 2), generator=generator)
         mirror = torch.rand(samples, generator=generator) < (0.5 if self._images.flip else 0.0)
-        return Draws(order.to(device), shift.to(device), mirror.to(device))
+        keys = torch.randint(-(2**31), 2**31, (samples,), generator=generator, dtype=torch.int32)
+        return Draws(*(each.to(device) for each in (order, shift, mirror, keys)))
 
     def batch(self, samples: Tensor, draws: Draws) -> tuple[Tensor, Tensor]:
         """Inputs (batch, channels, height, width) and labels (batch,) of the given sample indices."""

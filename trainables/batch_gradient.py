@@ -1,0 +1,189 @@
+"""The gradient of a batch's mean loss, however many passes and workers it takes.
+
+A worker's share is cut into micro-batches no larger than memory allows, gradients add up over them, and workers exchange
+once per pass. Neither the cut nor the workers change the result: BatchNorm's groups and dropout's draws lie in the
+samples. A pass that runs out of memory is the caller's to repeat after `halve`.
+"""
+
+from contextlib import AbstractContextManager
+from typing import NamedTuple
+
+import torch
+import torch.distributed
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from trainables.dropout import dropouts
+from trainables.noise import GradientNoise, measured
+from trainables.normalization import ghosts
+from trainables.recipe import Recipe
+from trainables.workers import Workers
+
+
+class Batch(NamedTuple):
+    """A worker's share of a batch.
+
+    Attributes:
+        inputs: (samples, ...) on the training device.
+        labels: (samples,) int64.
+        keys: (samples,) int32, what dropout draws from.
+    """
+
+    inputs: Tensor
+    labels: Tensor
+    keys: Tensor
+
+
+class BatchGradient:
+    """Computes gradients of batches; the Backward that a recipe's gradient slot is called with.
+
+    Args:
+        model: with GhostBatchNorm and SampleDropout layers in the place of PyTorch's.
+        recipe: its norm_batch_size, max_micro_batch and mixed_precision count here.
+        workers: this process among the data-parallel ones.
+        parts: of the global batch whose gradients are compared to measure noise; 0 measures none.
+    """
+
+    def __init__(self, model: nn.Module, recipe: Recipe, workers: Workers, parts: int) -> None:
+        self._model, self._recipe, self._workers, self._parts = model, recipe, workers, parts
+        self._layers, self._dropouts = ghosts(model), dropouts(model)
+        self._whole = recipe.norm_batch_size is None and bool(self._layers)
+        self._micro_batch = recipe.max_micro_batch
+        self._parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        self._noise: GradientNoise | None = None
+
+    def load(self, batch: Batch) -> None:
+        """Take a batch up; passes until the next one are over it."""
+        self._batch = batch
+        self._correct: Tensor | None = None
+        self.forget()
+
+    def forget(self) -> None:
+        """Drop gradients and what a pass noted, as before the batch's first one."""
+        for parameter in self._parameters:
+            parameter.grad = None
+        for layer in self._layers:
+            layer.forget()
+
+    def settle(self) -> tuple[Tensor, GradientNoise | None]:
+        """End the batch: move running statistics; correct answers of the first pass, and the noise of the last."""
+        size = self._recipe.norm_batch_size
+        total = 1 if size is None else len(self._batch.labels) * self._workers.count // size
+        for layer in self._layers:
+            layer.settle(total)
+        assert self._correct is not None
+        return self._correct, self._noise
+
+    def halve(self) -> None:
+        """Use micro-batches half as large from now on.
+
+        Raises:
+            torch.OutOfMemoryError: they cannot be smaller without changing BatchNorm's statistics.
+        """
+        unit = self._recipe.norm_batch_size or 1
+        part = len(self._batch.labels) * self._workers.count // max(self._parts, self._workers.count)
+        half = min(self._micro_batch or part, part) // 2 // unit * unit
+        if self._whole or half == 0:
+            raise torch.OutOfMemoryError(
+                f"a batch of {len(self._batch.labels)} per worker does not fit, nor does it in micro-batches"
+                + (": norm_batch_size None needs it whole" if self._whole else f" of {min(unit, part)}")
+            )
+        self._micro_batch = half
+        if self._batch.inputs.is_cuda:
+            torch.cuda.empty_cache()
+
+    def __call__(self, *, move_statistics: bool = True, average: bool = True) -> Tensor:
+        squares = self._batch.inputs.new_zeros((), dtype=torch.float64)
+        try:
+            loss, correct = self._accumulate(move_statistics, squares if average and self._parts else None)
+            message = None
+        except (torch.OutOfMemoryError, RuntimeError) as error:
+            if not _is_out_of_memory(error) or (self._whole and self._workers.count > 1):
+                raise
+            message = str(error)
+        if self._workers.count > 1 and (average or message):
+            message = self._exchange(squares, message)
+        if message:
+            raise torch.OutOfMemoryError(message)
+        if self._correct is None:
+            self._correct = correct
+        if average and self._parts:
+            self._measure(squares)
+        return loss
+
+    def _accumulate(self, move_statistics: bool, squares: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Forward and backward over the share; its mean loss and correct answers. Adds up the parts' |g_i|^2."""
+        inputs, labels, keys = self._batch
+        loss, correct = torch.zeros((), device=inputs.device), torch.zeros((), device=inputs.device, dtype=torch.int64)
+        loss = loss.to(inputs.dtype)
+        part = len(labels) * self._workers.count // max(self._parts, self._workers.count)
+        sums: list[Tensor] | None = None
+        for part_of in zip(inputs.split(part), labels.split(part), keys.split(part), strict=True):
+            size = min(self._micro_batch or part, part)
+            for x, y, k in zip(*(each.split(size) for each in part_of), strict=True):
+                mean, right = self._pass(x, y, k, len(y) / len(labels), move_statistics)
+                loss, correct = loss + mean, correct + right
+            if squares is not None:
+                sums = self._set_aside(sums, len(labels) / part, squares)
+        if sums is not None:
+            for parameter, total in zip(self._parameters, sums, strict=True):
+                parameter.grad = total
+        return loss, correct
+
+    def _pass(self, x: Tensor, y: Tensor, keys: Tensor, weight: float, note: bool) -> tuple[Tensor, Tensor]:
+        """One micro-batch; its share of the mean loss, and its correct answers."""
+        size = self._recipe.norm_batch_size
+        for layer in self._layers:
+            layer.pass_over(1 if size is None else len(y) // size, note)
+        for dropout in self._dropouts:
+            dropout.pass_over(keys)
+        with self._precision(x.device):
+            logits = self._model(x)  # (samples, classes)
+            loss = F.cross_entropy(logits, y) * weight
+        loss.backward()
+        return loss.detach(), (logits.detach().argmax(1) == y).sum()
+
+    def _precision(self, device: torch.device) -> AbstractContextManager[object]:
+        return torch.autocast(device.type, torch.bfloat16, enabled=self._recipe.mixed_precision)
+
+    def _set_aside(self, sums: list[Tensor] | None, parts_here: float, squares: Tensor) -> list[Tensor]:
+        """Move a part's gradient from .grad to the sums, and its squared norm to `squares`."""
+        gradients = [torch.zeros_like(each) if each.grad is None else each.grad for each in self._parameters]
+        squares += _square(gradients) * parts_here**2 / parts_here
+        for parameter in self._parameters:
+            parameter.grad = None
+        return gradients if sums is None else [a + b for a, b in zip(sums, gradients, strict=True)]
+
+    def _exchange(self, squares: Tensor, message: str | None) -> str | None:
+        """Average gradients and parts' squares over the workers, in one exchange; why any of them failed, or None.
+
+        A worker that ran out of memory joins the exchange that the others wait in, so that all fail together.
+        """
+        gradients = [torch.zeros_like(each) if each.grad is None else each.grad for each in self._parameters]
+        failed = torch.full((1,), float(message is not None), dtype=gradients[0].dtype, device=squares.device)
+        flat = torch.cat([each.reshape(-1) for each in gradients] + [squares.to(failed.dtype)[None], failed])
+        torch.distributed.all_reduce(flat)
+        flat /= self._workers.count
+        sizes = [each.numel() for each in gradients]
+        *averages, square, failures = flat.split([*sizes, 1, 1])
+        if failures.item() > 0:
+            return message or "another worker ran out of memory"
+        for parameter, gradient, mean in zip(self._parameters, gradients, averages, strict=True):
+            parameter.grad = gradient.copy_(mean.view(gradient.shape))
+        squares.copy_(square[0])
+        return None
+
+    def _measure(self, squares: Tensor) -> None:
+        gradients = [each.grad for each in self._parameters if each.grad is not None]
+        samples = len(self._batch.labels) * self._workers.count
+        self._noise = measured(squares.item(), _square(gradients).item(), self._parts, samples // self._parts)
+
+
+def _square(tensors: list[Tensor]) -> Tensor:
+    """The squared norm of all of them together, 64 bits."""
+    return torch.stack([torch.linalg.vector_norm(each, dtype=torch.float64) for each in tensors]).square().sum()
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether an accelerator, or the CPU's allocator, had no memory left."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)

@@ -1,0 +1,103 @@
+"""The formula of batch normalisation over groups of samples, and over samples on several workers.
+
+For each group of samples and each channel, with mean and variance over its samples and their positions,
+
+    y = (x - mean) / sqrt(variance + epsilon) * weight + bias
+
+PyTorch's own kernels normalise one group at a time and one process; this is one sweep over all groups in either memory
+layout, and exchanges the statistics where a group is split over workers.
+
+Source: Ioffe and Szegedy 2015, "Batch Normalization", algorithm 1 and section 3 (its gradient).
+"""
+
+from typing import Any
+
+import torch
+import torch.distributed
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+
+
+
+def normalise(
+    x: Tensor, weight: Tensor | None, bias: Tensor | None, groups: int, epsilon: float, workers: int = 1
+) -> tuple[Tensor, Tensor, Tensor]:
+    """x normalised, and the mean and unbiased variance of each group and channel.
+
+    Args:
+        x: (samples, channels, ...) in any memory layout; consecutive samples form a group.
+        weight, bias: (channels,), or None for 1 and 0.
+        groups: of samples; divides them.
+        epsilon: added to the variance.
+        workers: over which each group is split evenly; torch.distributed is set up where above 1.
+
+    Returns:
+        y as x; mean and variance, (groups, channels), without gradients.
+    """
+    channels = x.shape[1]
+    weight = x.new_ones(channels, dtype=_wide(x)) if weight is None else weight
+    bias = x.new_zeros(channels, dtype=_wide(x)) if bias is None else bias
+    return _Normalise.apply(x, weight, bias, groups, epsilon, workers)
+
+
+class _Normalise(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, groups: int, epsilon: float, workers: int
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        grouped, over, shape = _grouped(x, groups)
+        wide = grouped.to(_wide(x))
+        variance, mean = torch.var_mean(wide, over, correction=0)  # (groups, channels)
+        if workers > 1:
+            mean, variance = _pooled(mean, variance, workers)
+        inverse = torch.rsqrt(variance + epsilon)
+        scale = weight * inverse
+        y = torch.addcmul((bias - mean * scale).view(shape), wide, scale.view(shape)).to(x.dtype).view(x.shape)
+        ctx.save_for_backward(x, weight, mean, inverse)
+        ctx.groups, ctx.workers = groups, workers
+        count = x.numel() // mean.numel() * workers
+        ctx.count = count
+        unbiased = variance * (count / max(1, count - 1))
+        ctx.mark_non_differentiable(mean, unbiased)
+        return y, mean, unbiased
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, dy: Tensor, _mean: Tensor, _variance: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight, mean, inverse = ctx.saved_tensors
+        grouped, over, shape = _grouped(x, ctx.groups)
+        wide, gradient = grouped.to(_wide(x)), dy.reshape(grouped.shape).to(_wide(x))
+        total = gradient.sum(over)  # (groups, channels)
+        along = ((gradient * wide).sum(over) - mean * total) * inverse
+        d_weight, d_bias = along.sum(0), total.sum(0)
+        if ctx.workers > 1:
+            both = torch.stack([total, along])
+            torch.distributed.all_reduce(both)
+            total, along = both.unbind()
+        scale = weight * inverse
+        slope = -scale * inverse * along / ctx.count
+        offset = -scale * total / ctx.count - slope * mean
+        dx = torch.addcmul(offset.view(shape), wide, slope.view(shape)).addcmul_(gradient, scale.view(shape))
+        return dx.to(x.dtype).view(x.shape), d_weight.to(weight.dtype), d_bias.to(weight.dtype), None, None, None
+
+
+def _grouped(x: Tensor, groups: int) -> tuple[Tensor, list[int], list[int]]:
+    """x as (groups, samples each, channels, ...), what to sum over, and the shape of (groups, channels) beside it."""
+    grouped = x.view(groups, x.shape[0] // groups, *x.shape[1:])
+    positions = list(range(3, grouped.ndim))
+    return grouped, [1, *positions], [groups, 1, x.shape[1], *(1 for _ in positions)]
+
+
+def _wide(x: Tensor) -> torch.dtype:
+    """What statistics are kept in: 32 bits, or 64 for 64."""
+    return torch.promote_types(x.dtype, torch.float32)
+
+
+def _pooled(mean: Tensor, variance: Tensor, workers: int) -> tuple[Tensor, Tensor]:
+    """Mean and variance of what all workers have, from those of each; each has as many samples."""
+    mine = torch.stack([mean, variance])
+    parts = [torch.empty_like(mine) for _ in range(workers)]
+    torch.distributed.all_gather(parts, mine)
+    means, variances = torch.stack(parts).unbind(1)  # (workers, groups, channels)
+    return means.mean(0), variances.mean(0) + means.var(0, correction=0)
