@@ -19,9 +19,9 @@ def show(ratios: Mapping[str, float], raw: Mapping[str, Sequence[float]], as_jso
     """Print medians of the raw seconds, then the ratios."""
     for name, seconds in raw.items():
         listed = " ".join(f"{value:.3g}" for value in seconds)
-        print(f"{name:<32} median {median(seconds):8.3f}   of {len(seconds)}: {listed}")
+        print(f"{name:<42} median {median(seconds):8.3f}   of {len(seconds)}: {listed}")
     for name, ratio in ratios.items():
-        print(f"{name:<32} {ratio:8.1f}x")
+        print(f"{name:<42} {ratio:8.2f}x")
     if as_json:
         show_json(ratios, raw)
 

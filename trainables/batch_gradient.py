@@ -1,8 +1,8 @@
 """The gradient of a batch's mean loss, however many passes and workers it takes.
 
-A worker's share is cut into micro-batches no larger than memory allows, gradients add up over them, and workers exchange
-once per pass. Neither the cut nor the workers change the result: BatchNorm's groups and dropout's draws lie in the
-samples. A pass that runs out of memory is the caller's to repeat after `halve`.
+A worker's share is cut into micro-batches no larger than memory allows, gradients add up over them, and workers
+exchange once per pass. Neither the cut nor the workers change the result: BatchNorm's groups and dropout's draws belong
+to samples. A pass that runs out of memory is the caller's to repeat after `halve`.
 """
 
 from contextlib import AbstractContextManager

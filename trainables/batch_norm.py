@@ -18,8 +18,6 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 
-
-
 def normalise(
     x: Tensor, weight: Tensor | None, bias: Tensor | None, groups: int, epsilon: float, workers: int = 1
 ) -> tuple[Tensor, Tensor, Tensor]:

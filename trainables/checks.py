@@ -44,8 +44,8 @@ def check_fit(task: Task, recipe: Recipe, batch_size: int, workers: int) -> None
     largest = recipe.growth.largest(progress)
     require(
         largest <= samples,
-        f"growth {recipe.growth!r}: reaches a batch of {largest:,} from {batch_size} in {task.epochs} epochs, but there "
-        f"are {samples:,} training samples; set max_batch_size",
+        f"growth {recipe.growth!r}: reaches a batch of {largest:,} from {batch_size} in {task.epochs} epochs, but the "
+        f"data set has {samples:,} training samples; set max_batch_size",
     )
     length = recipe.warmup.length(progress)
     require(

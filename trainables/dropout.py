@@ -1,8 +1,8 @@
 """Dropout whose draws belong to samples.
 
-nn.Dropout draws from the process's one random stream, so what it drops depends on how a batch is split. Here every sample
-of an epoch has a random key, and whether one of its values is dropped is a hash of that key, the layer, and the value's
-place: the same on every worker, in every micro-batch, in both passes of SAM and after a retry.
+nn.Dropout draws from the process's one random stream, so what it drops depends on how a batch is split. Here every
+sample of an epoch has a random key, and whether one of its values is dropped is a hash of that key, the layer, and the
+value's place: the same on every worker, in every micro-batch, in both passes of SAM and after a retry.
 """
 
 import torch

@@ -30,8 +30,10 @@ class Backward(Protocol):
 
 
 class Gradient(Protocol):
-    """(model, backward, progress) -> the batch's mean loss at the model's weights, leaving in each parameter's .grad what
-    the optimizer shall step along and the weights as they were."""
+    """(model, backward, progress) -> the batch's mean loss at the model's weights.
+
+    It leaves in each parameter's .grad what the optimizer shall step along, and the weights as they were.
+    """
 
     def __call__(self, model: nn.Module, backward: Backward, progress: Progress) -> Tensor: ...
 
@@ -78,7 +80,7 @@ class SAM:
         _check(self)
 
     def __call__(self, model: nn.Module, backward: Backward, progress: Progress) -> Tensor:
-        return _sharpness_aware(self, model, backward, progress, lambda weight: 1.0)
+        return _sharpness_aware(self, model, backward, progress, lambda _: 1.0)
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,7 @@ def _sharpness_aware(
     loss = backward(average=gradient.perturbation == "global")
     weights = [parameter for parameter in model.parameters() if parameter.grad is not None]
     with torch.no_grad():
-        scaled = [size(weight) * weight.grad for weight in weights]
+        scaled = [weight.grad * size(weight) for weight in weights if weight.grad is not None]
         norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(each) for each in scaled]))
         length = gradient.rho / (norm + torch.finfo(norm.dtype).tiny)
         steps = [length * size(weight) * each for weight, each in zip(weights, scaled, strict=True)]
@@ -142,7 +144,7 @@ def _moved(weights: list[nn.Parameter], steps: list[Tensor]) -> Iterator[None]:
     try:
         with torch.no_grad():
             for weight, step in zip(weights, steps, strict=True):
-                weight += step
+                weight.add_(step)
         yield
     finally:
         with torch.no_grad():

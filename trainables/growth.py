@@ -138,8 +138,8 @@ class AdaptiveGrowth(Growth):
 
     batch_size = the largest B * factor^n that is at most B_noise = tr(Sigma) / |G|^2, and at most max_batch_size
 
-    Below B_noise a larger batch saves nearly as many steps as it costs samples; above it hardly any. n grows by at most 1
-    per every_epochs, so that an average exists before it counts.
+    Below B_noise a larger batch saves nearly as many steps as it costs samples; above it hardly any. n grows by at most
+    1 per every_epochs, so that an average exists before it counts.
 
     Example, a noise scale of 700 samples seen in the third epoch:
         >>> from trainables.noise import GradientNoise

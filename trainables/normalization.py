@@ -25,8 +25,8 @@ from trainables.batch_norm import normalise
 class GhostBatchNorm(_BatchNorm):
     """A BatchNorm layer whose training passes normalise several groups of samples apart, and note their statistics.
 
-    It takes over the weights and buffers of the layer it replaces and evaluates as that did. `pass_over` says before each
-    training pass how the samples are grouped; `settle` moves the running statistics at the end of a step.
+    It takes over the weights and buffers of the layer it replaces and evaluates as that did. `pass_over` says before
+    each training pass how the samples are grouped; `settle` moves the running statistics at the end of a step.
 
     Args:
         layer: what it replaces.

@@ -209,9 +209,7 @@ class Adadelta:
         require(self.epsilon > 0, f"Adadelta epsilon {self.epsilon}: must be above 0")
 
     def __call__(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
-        return torch.optim.Adadelta(
-            parameters, lr=0.0, rho=self.rho, weight_decay=self.weight_decay, eps=self.epsilon
-        )
+        return torch.optim.Adadelta(parameters, lr=0.0, rho=self.rho, weight_decay=self.weight_decay, eps=self.epsilon)
 
 
 @dataclass(frozen=True)

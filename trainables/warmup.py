@@ -147,7 +147,8 @@ class ExponentialWarmup(TimedWarmup):
     Attributes:
         epochs, fraction: length, as TimedWarmup says.
 
-    Source: Kaabachi et al., "Effects of batch size scaled learning rates and gradual warm up", section II, experiment 4.
+    Source: Kaabachi et al., "Effects of batch size scaled learning rates and gradual warm up", section II,
+    experiment 4.
     """
 
     def ramp(self, done: float, scale: float) -> float:

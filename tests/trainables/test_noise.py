@@ -90,7 +90,7 @@ TASK = Task(Linear(), Digits(train_samples=320, validation_samples=100), epochs=
 
 
 def test_scale_invariant_steps_stretch_the_run_until_its_schedule_is_done() -> None:
-    """A gain below k means more epochs for the same schedule: allowed, they are taken; otherwise the run ends as all do."""
+    """A gain below k means more epochs for the same schedule: taken where allowed; otherwise the run ends as all do."""
     recipe = Recipe(base_batch_size=8, scaling=AdaScale())
     equal = train(TASK, recipe, batch_size=64, learning_rate=0.1)
     assert len(equal.epochs) == 4

@@ -153,9 +153,9 @@ def test_splits_that_would_change_the_statistics_are_refused() -> None:
         check_run(task, Recipe(norm_batch_size=16), 16, 0.1, workers=2)
     with pytest.raises(UserError, match="batch size 63: is not divisible by 2 workers"):
         check_run(task, Recipe(norm_batch_size=16), 63, 0.1, workers=2)
-    with pytest.raises(UserError, match="norm_batch_size None: .* cannot be had while max_micro_batch 16 splits it"):
+    with pytest.raises(UserError, match=r"norm_batch_size None: .* cannot be had while max_micro_batch 16 splits it"):
         check_run(task, Recipe(max_micro_batch=16), 64, 0.1)
-    with pytest.raises(UserError, match="norm_batch_size None: .* cannot be had while parts 2 splits it"):
+    with pytest.raises(UserError, match=r"norm_batch_size None: .* cannot be had while parts 2 splits it"):
         check_run(task, Recipe(scaling=AdaScale()), 64, 0.1)
     with pytest.raises(UserError, match="norm_batch_size 64: batch size 64 over 2 parts to measure noise by leaves 32"):
         check_run(task, Recipe(scaling=AdaScale(), norm_batch_size=64), 64, 0.1)

@@ -1,7 +1,6 @@
 """Two gloo workers equal one process, for every gradient, growth, normalisation and whatever draws at random."""
 
 import functools
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -83,11 +82,11 @@ def work(rank: int, folder: str) -> None:
 
 
 @pytest.fixture(scope="module")
-def together(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[dict]]:
+def together(tmp_path_factory: pytest.TempPathFactory) -> list[dict]:
     """What each of two workers came to, for all recipes."""
     folder = tmp_path_factory.mktemp("gloo")
     torch.multiprocessing.spawn(work, (str(folder),), nprocs=2)
-    yield [torch.load(folder / f"{rank}.pt", weights_only=False) for rank in range(2)]
+    return [torch.load(folder / f"{rank}.pt", weights_only=False) for rank in range(2)]
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -121,7 +120,7 @@ def test_the_recipes_do_what_they_say() -> None:
 
 
 def test_a_perturbation_per_worker_is_the_mean_of_the_shares(together: list[dict]) -> None:
-    """m-sharpness by hand: each half of the batch goes its own way uphill, and the mean gradient there is stepped along."""
+    """m-sharpness by hand: each half of the batch goes its own way uphill; their mean gradient is stepped along."""
     model = run(BARE, PER_WORKER)._model
     images = BARE.data.load(Path())
     pixels = (images.train.images.double() - 255 * images.mean[0]) / (255 * images.std[0])
