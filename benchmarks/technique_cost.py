@@ -3,8 +3,8 @@
     python -m benchmarks.technique_cost            # about four minutes on 2 cores
 
 Two arms at a time train one epoch each of a residual network on random images, by turns; a ratio is the median over
-the pairs. On a CPU one thread trains ResNet-8 with batches of 128, as a study's workers do, and its own CPU time counts,
-which other programs disturb less; on a GPU it is ResNet-18 with batches of 4,096, and wall time.
+the pairs. On a CPU one thread trains ResNet-8 with batches of 128, as a study's workers do, and its own CPU time
+counts, which other programs disturb less; on a GPU it is ResNet-18 with batches of 4,096, and wall time.
 
     norm_batch_cost         BatchNorm over 32 samples at a time, against the whole batch at once
     norm_batch_vs_loop      the same, as a loop over micro-batches of 32: how many times as long that takes

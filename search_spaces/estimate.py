@@ -2,14 +2,19 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
+from statistics import mean
 
 import torch
-import torch.nn.functional as F
 
 from search_spaces.study import Study
+from trainables import Recipe, Task
+from trainables.batch_gradient import Batch, BatchGradient
+from trainables.training import prepared
 from trainables.worker_group import GroupSize
+from trainables.workers import Workers
 
-PROBE_BATCH_SIZE = 64
+PROBE_SAMPLES = 64
 PROBE_STEPS = 3
 
 
@@ -22,23 +27,39 @@ def seconds_per_run(study: Study, size: GroupSize) -> float | None:
 
 
 def _probe(study: Study, device: torch.device, threads: int) -> float:
+    """Of a run, on average over the techniques."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
         with torch.random.fork_rng():
-            task = study.task
-            model = task.model().to(device).to(memory_format=torch.channels_last)
-            inputs = torch.randn(PROBE_BATCH_SIZE, *task.data.input_shape, device=device)
-            inputs = inputs.contiguous(memory_format=torch.channels_last)
-            labels = torch.zeros(PROBE_BATCH_SIZE, dtype=torch.int64, device=device)
-        training = _seconds(lambda: F.cross_entropy(model(inputs), labels).backward(), device)
-        model.eval()
-        with torch.no_grad():
-            evaluation = _seconds(lambda: model(inputs), device)
+            return mean(_run(study.task, recipe, device) for recipe in study.techniques.values())
     finally:
         torch.set_num_threads(before)
-    data = task.data
-    return task.epochs * (data.train_samples * training + data.validation_samples * evaluation) / PROBE_BATCH_SIZE
+
+
+def _run(task: Task, recipe: Recipe, device: torch.device) -> float:
+    """Of one technique's run at its reference batch size, at most PROBE_SAMPLES at a time."""
+    size = recipe.norm_batch_size or 1
+    samples = max(1, PROBE_SAMPLES // size) * size
+    model = prepared(task.model(), device, torch.float32)
+    inputs = torch.randn(samples, *task.data.input_shape, device=device).contiguous(memory_format=torch.channels_last)
+    zeros = torch.zeros(samples, dtype=torch.int64, device=device)
+    gradient = BatchGradient(model, recipe, Workers(), parts=0)
+    usual = replace(recipe.start(samples), steps=1)  # where SAM perturbs some steps only, this is none of them
+
+    def train() -> None:
+        gradient.load(Batch(inputs, zeros, zeros.int()))
+        recipe.gradient(model, gradient, usual)
+        gradient.settle()
+
+    def evaluate() -> None:
+        with torch.no_grad():
+            model(inputs)
+
+    training = _seconds(train, device)
+    model.eval()
+    evaluation = _seconds(evaluate, device)
+    return task.epochs * (task.data.train_samples * training + task.data.validation_samples * evaluation) / samples
 
 
 def _seconds(step: Callable[[], object], device: torch.device) -> float:

@@ -80,7 +80,12 @@ class Study:
         for batch_size in self.batch_sizes:
             for recipe in self.techniques.values():
                 check_fit(self.task, recipe, batch_size, workers)
-        self._check_dimensions()
+                stretch = recipe.scaling.stretch(recipe.start(batch_size))
+                require(
+                    stretch == 1,
+                    f"scaling {recipe.scaling!r}: may last {stretch:g} times the epochs, but studies hold epochs equal",
+                )
+        self._check_dimensions(workers)
         self._check_prescriptions()
         return self
 
@@ -145,7 +150,7 @@ class Study:
             f"{least:g} from the baseline's rate; the range must span that factor",
         )
 
-    def _check_dimensions(self) -> None:
+    def _check_dimensions(self, workers: int) -> None:
         require(not self.dimensions or self.draws >= 1, f"draws {self.draws}: must be at least 1 to search dimensions")
         for name, recipe in self.techniques.items():
             for dimension, each in self.dimensions.items():
@@ -156,7 +161,9 @@ class Study:
                     f"dimension {dimension} {each.low:g} to {each.high:g}: must hold technique {name}'s own {own:g}",
                 )
                 for end in (each.low, each.high):
-                    with_values(recipe, {dimension: end})
+                    changed = with_values(recipe, {dimension: end})
+                    for batch_size in self.batch_sizes:
+                        check_fit(self.task, changed, batch_size, workers)
 
     def _ratio(self, rule: Scaling, group: Group) -> float:
         """The multiple of the baseline's learning rate that a rule prescribes."""

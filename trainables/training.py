@@ -11,7 +11,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from trainables import metrics
 from trainables.batch_gradient import Batch, BatchGradient
@@ -76,9 +76,8 @@ class Run:
         self._device = images.train.images.device
         self._train = Augmented(images, dtype)
         torch.manual_seed(seed)
-        model = with_ghost_batches(task.model(), 1 if recipe.norm_batch_size else workers.count)
-        model = with_sample_dropout(model).to(self._device, dtype)
-        self._model = model.to(memory_format=torch.channels_last)
+        self._model = prepared(task.model(), self._device, dtype, 1 if recipe.norm_batch_size else workers.count)
+        workers.agree(self._model.state_dict().values())
         self._gradient = BatchGradient(self._model, recipe, workers, recipe.noise_parts(batch_size))
         self._optimizer = recipe.optimizer_at(batch_size)(self._model.parameters())
         self._epoch = self._samples = self._steps = 0
@@ -247,6 +246,18 @@ class Run:
         loss, correct, samples = self._workers.total(tally)
         ceiling = torch.finfo(torch.float32).max
         return min(loss / samples, ceiling) if loss == loss else ceiling, correct / samples
+
+
+def prepared(model: nn.Module, device: torch.device, dtype: torch.dtype, workers: int = 1) -> nn.Module:
+    """A model ready to be trained on a device: BatchNorm and dropout ours, which no split changes.
+
+    Args:
+        model: as its task built it; changed in place.
+        device, dtype: where its weights shall be, and in what precision.
+        workers: over which each normalisation batch is split.
+    """
+    ours = with_sample_dropout(with_ghost_batches(model, workers))
+    return ours.to(device, dtype).to(memory_format=torch.channels_last)
 
 
 def train(

@@ -7,8 +7,9 @@ import torch
 from optuna.distributions import FloatDistribution
 
 from search_spaces.study import Study
-from trainables import UserError
+from trainables import Recipe, UserError
 from trainables.data.images import Images, Split
+from trainables.scaling import AdaptiveSquareRootScaling, AdaScale
 from trainables.training import Run
 
 STUDIES = ("cifar_resnet", "digits_cnn")
@@ -67,6 +68,10 @@ def test_a_study_file_says_its_question_command_and_cost() -> None:
         assert "minutes" in doc
 
 
+STRETCHED = Recipe(base_batch_size=8, scaling=AdaScale(stretch_epochs=2), norm_batch_size=8)
+ADAPTIVE = Recipe(scaling=AdaptiveSquareRootScaling())
+
+
 @pytest.mark.parametrize(
     ("choices", "words"),
     [
@@ -85,6 +90,12 @@ def test_a_study_file_says_its_question_command_and_cost() -> None:
         ({"dimensions": {"optimizer.momentum": FloatDistribution(0.5, 0.6)}}, "must hold technique warmup's own 0.9"),
         ({"dimensions": {"optimizer.momentum": FloatDistribution(0.5, 1.5)}}, "SGD momentum 1.5: must be at least 0"),
         ({"dimensions": {"optimizer.momentum": FloatDistribution(0.9, 0.9)}}, "0.9 to 0.9: an empty range"),
+        (
+            {"dimensions": {"warmup.epochs": FloatDistribution(0.5, 11)}},
+            "lasts 11 epochs at batch size 16, but the run",
+        ),
+        ({"techniques": {"ada": STRETCHED}}, r"scaling AdaScale\(.*\): may last 2 times the epochs, but studies hold"),
+        ({"techniques": {"adam": ADAPTIVE}}, "AdaptiveSquareRootScaling optimizer SGD"),
         ({"seeds": 1}, "seeds 1: must be 2 to 100"),
         ({"learning_rates": (0.5, 0.5)}, "an empty range"),
         ({"batch_sizes": (16, 2048)}, "batch size 2048: must be 1 to 1,024, the training samples"),
