@@ -92,7 +92,7 @@ ADAPTIVE = Recipe(scaling=AdaptiveSquareRootScaling())
         ({"dimensions": {"optimizer.momentum": FloatDistribution(0.9, 0.9)}}, "0.9 to 0.9: an empty range"),
         (
             {"dimensions": {"warmup.epochs": FloatDistribution(0.5, 11)}},
-            "lasts 11 epochs at batch size 16, but the run",
+            "lasts 11 epochs at batch size 16, but",
         ),
         ({"techniques": {"ada": STRETCHED}}, r"scaling AdaScale\(.*\): may last 2 times the epochs, but studies hold"),
         ({"techniques": {"adam": ADAPTIVE}}, "AdaptiveSquareRootScaling optimizer SGD"),
