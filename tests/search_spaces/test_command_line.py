@@ -18,7 +18,7 @@ from analysis.runs import load_runs
 from trainables.metrics import METRIC_NAMES
 
 ROOT = Path(__file__).parents[2]
-_METRICS = [name for name in METRIC_NAMES if name not in ("learning_rate", "batch_size")]
+_METRICS = [name for name in METRIC_NAMES if name not in ("learning_rate", "batch_size", "noise_scale")]
 SMALL = ("--batch-sizes", "16,64", "--max-runs", "10", "--seeds", "2", "--learning-rates", "0.05,25")
 
 

@@ -108,6 +108,21 @@ def test_two_workers_equal_one_process(together: list[dict], name: str) -> None:
             assert (theirs.noise_scale is None) == (mine.noise_scale is None)
 
 
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_resumed_run_equals_an_uninterrupted_one(name: str) -> None:
+    """Batches grown, noise measured and averages kept so far come back with the weights."""
+    whole, first, second = (run(*RECIPES[name]) for _ in range(3))
+    expected = [whole.train_epoch() for _ in range(3)]
+    first.train_epoch()
+    second.load_state_bytes(first.state_bytes())
+    resumed = [second.train_epoch() for _ in range(2)]
+    for key, value in whole.state_dict()["model"].items():
+        assert torch.equal(value, second.state_dict()["model"][key]), key
+    for mine, theirs in zip(expected[1:], resumed, strict=True):
+        seconds = {"train_seconds": 0.0, "evaluation_seconds": 0.0}
+        assert replace(mine, **seconds) == replace(theirs, **seconds)
+
+
 def test_the_recipes_do_what_they_say() -> None:
     """What is compared above is not one and the same run: batches grow, noise is measured, weights differ."""
     results = {name: trained(*each) for name, each in RECIPES.items()}

@@ -15,6 +15,8 @@ from torch import nn
 from trainables import Recipe, Task
 from trainables.data import Digits
 from trainables.decay import CosineDecay
+from trainables.gradient import SAM
+from trainables.growth import StepGrowth
 from trainables.models import SmallCNN
 from trainables.optimizers import SGD
 from trainables.training import Run
@@ -22,7 +24,12 @@ from trainables.trial import Trial
 from trainables.worker_group import GroupSize, Mailbox, RunFailed, Save, Start, TrainEpoch, WorkerGroup
 
 TASK = Task(SmallCNN(width=4), Digits(train_samples=320, validation_samples=100), epochs=2)
-RECIPE = Recipe(optimizer=SGD(momentum=0.9, weight_decay=1e-4), decay=CosineDecay(), norm_batch_size=8)
+RECIPE = Recipe(
+    optimizer=SGD(momentum=0.9, weight_decay=1e-4),
+    decay=CosineDecay(),
+    growth=StepGrowth(every_epochs=1),
+    gradient=SAM(),
+)
 
 
 @dataclass(frozen=True)
@@ -63,7 +70,7 @@ def workers_alive() -> int:
 
 @pytest.mark.usefixtures("cluster")
 def test_two_workers_equal_one_process_and_leave_nothing() -> None:
-    """With BatchNorm, through norm_batch_size, and with a run stopped early before it; nothing is left at the end."""
+    """With BatchNorm over the whole batch, and with a run stopped early before it; nothing is left at the end."""
     alone = Run(TASK, RECIPE, TASK.data.load(Path()), 32, 0.05, seed=5, dtype=torch.float64)
     group = WorkerGroup(GroupSize(workers=2))
     try:
