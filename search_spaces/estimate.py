@@ -38,9 +38,10 @@ def _probe(study: Study, device: torch.device, threads: int) -> float:
 
 
 def _run(task: Task, recipe: Recipe, device: torch.device) -> float:
-    """Of one technique's run at its reference batch size, at most PROBE_SAMPLES at a time."""
-    size = recipe.norm_batch_size or 1
-    samples = max(1, PROBE_SAMPLES // size) * size
+    """Of one technique's run, PROBE_SAMPLES at a time or nearly so."""
+    size = min(recipe.norm_batch_size or PROBE_SAMPLES, PROBE_SAMPLES)
+    samples = PROBE_SAMPLES // size * size
+    recipe = replace(recipe, norm_batch_size=size, max_micro_batch=None)
     model = prepared(task.model(), device, torch.float32)
     inputs = torch.randn(samples, *task.data.input_shape, device=device).contiguous(memory_format=torch.channels_last)
     zeros = torch.zeros(samples, dtype=torch.int64, device=device)

@@ -1,5 +1,6 @@
 """Study: what varies."""
 
+import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -79,12 +80,7 @@ class Study:
         require(self.max_runs >= 1, f"max runs {self.max_runs}: must be at least 1")
         for batch_size in self.batch_sizes:
             for recipe in self.techniques.values():
-                check_fit(self.task, recipe, batch_size, workers)
-                stretch = recipe.scaling.stretch(recipe.start(batch_size))
-                require(
-                    stretch == 1,
-                    f"scaling {recipe.scaling!r}: may last {stretch:g} times the epochs, but studies hold epochs equal",
-                )
+                self._check_runs(recipe, batch_size, workers)
         self._check_dimensions(workers)
         self._check_prescriptions()
         return self
@@ -132,8 +128,9 @@ class Study:
         recipe = self.techniques[group.technique]
         longest = {name: each.high for name, each in self.dimensions.items() if name.startswith("warmup.")}
         warmup = with_values(recipe, longest).warmup
+        slowest = recipe.scaling.counts(recipe.start(group.batch_size))  # AdaScale's schedule before it has measured
         for epoch in range(1, epochs):
-            if warmup.over(Progress(epoch, epochs, group.batch_size, recipe.base_batch_size)):
+            if warmup.over(Progress(slowest * epoch, epochs, group.batch_size, recipe.base_batch_size)):
                 return epoch
         return epochs
 
@@ -160,10 +157,18 @@ class Study:
                     each.low <= own <= each.high,
                     f"dimension {dimension} {each.low:g} to {each.high:g}: must hold technique {name}'s own {own:g}",
                 )
-                for end in (each.low, each.high):
-                    changed = with_values(recipe, {dimension: end})
-                    for batch_size in self.batch_sizes:
-                        check_fit(self.task, changed, batch_size, workers)
+            for ends in itertools.product(*((each.low, each.high) for each in self.dimensions.values())):
+                changed = with_values(recipe, dict(zip(self.dimensions, ends, strict=True)))
+                for batch_size in self.batch_sizes:
+                    self._check_runs(changed, batch_size, workers)
+
+    def _check_runs(self, recipe: Recipe, batch_size: int, workers: int) -> None:
+        check_fit(self.task, recipe, batch_size, workers)
+        stretch = recipe.scaling.stretch(recipe.start(batch_size))
+        require(
+            stretch == 1,
+            f"scaling {recipe.scaling!r}: may last {stretch:g} times the epochs, but studies hold epochs equal",
+        )
 
     def _ratio(self, rule: Scaling, group: Group) -> float:
         """The multiple of the baseline's learning rate that a rule prescribes."""

@@ -24,7 +24,7 @@ def test_its_commands_exist() -> None:
 
 
 def test_every_dependency_is_imported_somewhere() -> None:
-    names = {"pillow": "PIL", "scikit-learn": "sklearn"}
+    names = {"pillow": "PIL", "scikit-learn": "sklearn", "pytorch-optimizer": "pytorch_optimizer"}
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     code = "\n".join(
         path.read_text()

@@ -34,6 +34,10 @@ class Batch(NamedTuple):
     keys: Tensor
 
 
+class PassOutOfMemory(torch.OutOfMemoryError):
+    """A pass ran out of memory on some worker, and every worker knows: all of them can repeat it."""
+
+
 class BatchGradient:
     """Computes gradients of batches; the Backward that a recipe's gradient slot is called with.
 
@@ -104,7 +108,7 @@ class BatchGradient:
         if self._workers.count > 1 and (average or message):
             message = self._exchange(squares, message)
         if message:
-            raise torch.OutOfMemoryError(message)
+            raise PassOutOfMemory(message)
         if self._correct is None:
             self._correct = correct
         if average and self._parts:
@@ -117,15 +121,16 @@ class BatchGradient:
         loss, correct = torch.zeros((), device=inputs.device), torch.zeros((), device=inputs.device, dtype=torch.int64)
         loss = loss.to(inputs.dtype)
         part = len(labels) * self._workers.count // max(self._parts, self._workers.count)
-        sums: list[Tensor] | None = None
+        sums: list[Tensor | None] = [None for _ in self._parameters]
         for part_of in zip(inputs.split(part), labels.split(part), keys.split(part), strict=True):
             size = min(self._micro_batch or part, part)
             for x, y, k in zip(*(each.split(size) for each in part_of), strict=True):
                 mean, right = self._pass(x, y, k, len(y) / len(labels), move_statistics)
                 loss, correct = loss + mean, correct + right
             if squares is not None:
-                sums = self._set_aside(sums, len(labels) / part, squares)
-        if sums is not None:
+                squares += _square(self._gradients()) * (len(labels) / part)  # mean |g_i|^2 over n parts, g_i = n .grad
+                sums = self._add_up(sums)
+        if squares is not None:
             for parameter, total in zip(self._parameters, sums, strict=True):
                 parameter.grad = total
         return loss, correct
@@ -140,43 +145,49 @@ class BatchGradient:
         with self._precision(x.device):
             logits = self._model(x)  # (samples, classes)
             loss = F.cross_entropy(logits, y) * weight
+        for dropout in self._dropouts:
+            dropout.pass_over(None)
         loss.backward()
         return loss.detach(), (logits.detach().argmax(1) == y).sum()
 
     def _precision(self, device: torch.device) -> AbstractContextManager[object]:
         return torch.autocast(device.type, torch.bfloat16, enabled=self._recipe.mixed_precision)
 
-    def _set_aside(self, sums: list[Tensor] | None, parts_here: float, squares: Tensor) -> list[Tensor]:
-        """Move a part's gradient from .grad to the sums, and its squared norm to `squares`."""
-        gradients = [torch.zeros_like(each) if each.grad is None else each.grad for each in self._parameters]
-        squares += _square(gradients) * parts_here**2 / parts_here
-        for parameter in self._parameters:
-            parameter.grad = None
-        return gradients if sums is None else [a + b for a, b in zip(sums, gradients, strict=True)]
+    def _gradients(self) -> list[Tensor]:
+        return [each.grad for each in self._parameters if each.grad is not None]
+
+    def _add_up(self, sums: list[Tensor | None]) -> list[Tensor | None]:
+        """The sums with .grad added, which is emptied."""
+        added = []
+        for parameter, total in zip(self._parameters, sums, strict=True):
+            gradient, parameter.grad = parameter.grad, None
+            added.append(gradient if total is None else total if gradient is None else total + gradient)
+        return added
 
     def _exchange(self, squares: Tensor, message: str | None) -> str | None:
         """Average gradients and parts' squares over the workers, in one exchange; why any of them failed, or None.
 
-        A worker that ran out of memory joins the exchange that the others wait in, so that all fail together.
+        A worker that ran out of memory joins the exchange that the others wait in, so that all fail together. A
+        parameter that no worker has a gradient for keeps none.
         """
         gradients = [torch.zeros_like(each) if each.grad is None else each.grad for each in self._parameters]
-        failed = torch.full((1,), float(message is not None), dtype=gradients[0].dtype, device=squares.device)
-        flat = torch.cat([each.reshape(-1) for each in gradients] + [squares.to(failed.dtype)[None], failed])
+        there = [float(each.grad is not None) for each in self._parameters]
+        told = squares.new_tensor([*there, float(message is not None), squares.item()], dtype=gradients[0].dtype)
+        flat = torch.cat([*(each.reshape(-1) for each in gradients), told])
         torch.distributed.all_reduce(flat)
         flat /= self._workers.count
-        sizes = [each.numel() for each in gradients]
-        *averages, square, failures = flat.split([*sizes, 1, 1])
-        if failures.item() > 0:
+        *averages, told = flat.split([*(each.numel() for each in gradients), len(told)])
+        *somewhere, failures, square = told.tolist()
+        if failures > 0:
             return message or "another worker ran out of memory"
-        for parameter, gradient, mean in zip(self._parameters, gradients, averages, strict=True):
-            parameter.grad = gradient.copy_(mean.view(gradient.shape))
-        squares.copy_(square[0])
+        for parameter, gradient, mean, there_is in zip(self._parameters, gradients, averages, somewhere, strict=True):
+            parameter.grad = gradient.copy_(mean.view(gradient.shape)) if there_is else None
+        squares.fill_(square)
         return None
 
     def _measure(self, squares: Tensor) -> None:
-        gradients = [each.grad for each in self._parameters if each.grad is not None]
         samples = len(self._batch.labels) * self._workers.count
-        self._noise = measured(squares.item(), _square(gradients).item(), self._parts, samples // self._parts)
+        self._noise = measured(squares.item(), _square(self._gradients()).item(), self._parts, samples // self._parts)
 
 
 def _square(tensors: list[Tensor]) -> Tensor:
@@ -185,5 +196,7 @@ def _square(tensors: list[Tensor]) -> Tensor:
 
 
 def _is_out_of_memory(error: RuntimeError) -> bool:
-    """Whether an accelerator, or the CPU's allocator, had no memory left."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+    """Whether an accelerator, one of its libraries, or the CPU's allocator had no memory left."""
+    return isinstance(error, torch.OutOfMemoryError) or any(
+        words in str(error) for words in ("can't allocate memory", "STATUS_ALLOC_FAILED")
+    )

@@ -32,10 +32,15 @@ def normalise(
 
     Returns:
         y as x; mean and variance, (groups, channels), without gradients.
+
+    Raises:
+        ValueError: a group with one value per channel, which has no variance.
     """
+    if x.numel() // (groups * x.shape[1]) * workers < 2:
+        raise ValueError(f"Expected more than 1 value per channel when training, got input size {tuple(x.shape)}")
     channels = x.shape[1]
-    weight = x.new_ones(channels, dtype=_wide(x)) if weight is None else weight
-    bias = x.new_zeros(channels, dtype=_wide(x)) if bias is None else bias
+    weight = x.new_ones(channels, dtype=wide(x)) if weight is None else weight
+    bias = x.new_zeros(channels, dtype=wide(x)) if bias is None else bias
     return _Normalise.apply(x, weight, bias, groups, epsilon, workers)
 
 
@@ -45,13 +50,13 @@ class _Normalise(torch.autograd.Function):
         ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, groups: int, epsilon: float, workers: int
     ) -> tuple[Tensor, Tensor, Tensor]:
         grouped, over, shape = _grouped(x, groups)
-        wide = grouped.to(_wide(x))
-        variance, mean = torch.var_mean(wide, over, correction=0)  # (groups, channels)
+        grouped = grouped.to(wide(x))
+        variance, mean = torch.var_mean(grouped, over, correction=0)  # (groups, channels)
         if workers > 1:
             mean, variance = _pooled(mean, variance, workers)
         inverse = torch.rsqrt(variance + epsilon)
-        scale = weight * inverse
-        y = torch.addcmul((bias - mean * scale).view(shape), wide, scale.view(shape)).to(x.dtype).view(x.shape)
+        centred = grouped - mean.view(shape)
+        y = torch.addcmul(bias.view(shape[1:]), centred, (weight * inverse).view(shape)).to(x.dtype).view(x.shape)
         ctx.save_for_backward(x, weight, mean, inverse)
         ctx.groups, ctx.workers = groups, workers
         count = x.numel() // mean.numel() * workers
@@ -65,9 +70,9 @@ class _Normalise(torch.autograd.Function):
     def backward(ctx: Any, dy: Tensor, _mean: Tensor, _variance: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, mean, inverse = ctx.saved_tensors
         grouped, over, shape = _grouped(x, ctx.groups)
-        wide, gradient = grouped.to(_wide(x)), dy.reshape(grouped.shape).to(_wide(x))
+        centred, gradient = grouped.to(wide(x)) - mean.view(shape), dy.reshape(grouped.shape).to(wide(x))
         total = gradient.sum(over)  # (groups, channels)
-        along = ((gradient * wide).sum(over) - mean * total) * inverse
+        along = (gradient * centred).sum(over) * inverse
         d_weight, d_bias = along.sum(0), total.sum(0)
         if ctx.workers > 1:
             both = torch.stack([total, along])
@@ -75,8 +80,8 @@ class _Normalise(torch.autograd.Function):
             total, along = both.unbind()
         scale = weight * inverse
         slope = -scale * inverse * along / ctx.count
-        offset = -scale * total / ctx.count - slope * mean
-        dx = torch.addcmul(offset.view(shape), wide, slope.view(shape)).addcmul_(gradient, scale.view(shape))
+        offset = -scale * total / ctx.count
+        dx = torch.addcmul(offset.view(shape), centred, slope.view(shape)).addcmul_(gradient, scale.view(shape))
         return dx.to(x.dtype).view(x.shape), d_weight.to(weight.dtype), d_bias.to(weight.dtype), None, None, None
 
 
@@ -87,7 +92,7 @@ def _grouped(x: Tensor, groups: int) -> tuple[Tensor, list[int], list[int]]:
     return grouped, [1, *positions], [groups, 1, x.shape[1], *(1 for _ in positions)]
 
 
-def _wide(x: Tensor) -> torch.dtype:
+def wide(x: Tensor) -> torch.dtype:
     """What statistics are kept in: 32 bits, or 64 for 64."""
     return torch.promote_types(x.dtype, torch.float32)
 

@@ -47,6 +47,11 @@ def check_fit(task: Task, recipe: Recipe, batch_size: int, workers: int) -> None
         f"growth {recipe.growth!r}: reaches a batch of {largest:,} from {batch_size} in {task.epochs} epochs, but the "
         f"data set has {samples:,} training samples; set max_batch_size",
     )
+    ceiling = getattr(recipe.growth, "max_batch_size", None)
+    require(
+        ceiling is None or ceiling >= batch_size,
+        f"growth {recipe.growth!r}: max_batch_size {ceiling} is below the batch size it starts at, {batch_size}",
+    )
     length = recipe.warmup.length(progress)
     require(
         length <= task.epochs,

@@ -1,18 +1,20 @@
 """Dropout whose draws belong to samples.
 
 nn.Dropout draws from the process's one random stream, so what it drops depends on how a batch is split. Here every
-sample of an epoch has a random key, and whether one of its values is dropped is a hash of that key, the layer, and the
-value's place: the same on every worker, in every micro-batch, in both passes of SAM and after a retry.
+sample of an epoch has a random key, and whether one of its values is dropped is a hash of that key, the layer, the call
+and the value's place: the same on every worker, in every micro-batch, in both passes of SAM and after a retry.
 """
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.dropout import _DropoutNd
 
-_ELEMENTWISE = (nn.Dropout,)
-_CHANNELWISE = (nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
+from trainables.errors import require
+
+_KINDS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d)
 
 
-class SampleDropout(nn.Module):
+class SampleDropout(_DropoutNd):
     """Zeroes values, or whole channels, of training inputs with probability p and divides the others by 1 - p.
 
     Args:
@@ -22,40 +24,46 @@ class SampleDropout(nn.Module):
     """
 
     def __init__(self, p: float, layer: int, channelwise: bool) -> None:
-        super().__init__()
-        self.p, self._layer, self._channelwise = p, layer, channelwise
-        self._keys: Tensor | None = None
-        self._calls = 0
+        super().__init__(p)
+        self.draw_as(layer, channelwise)
 
-    def pass_over(self, keys: Tensor) -> None:
-        """Say which samples the next pass consists of: their keys, (samples,) int32."""
+    def draw_as(self, layer: int, channelwise: bool) -> None:
+        """Take a place in the model; see the class's arguments."""
+        self._layer, self._channelwise = layer, channelwise
+        self.pass_over(None)
+
+    def pass_over(self, keys: Tensor | None) -> None:
+        """Say which samples the next pass consists of: their keys, (samples,) int32; None once it is over."""
         self._keys, self._calls = keys, 0
 
-    def forward(self, x: Tensor) -> Tensor:  # (samples, ...) -> the same
+    def forward(self, x: Tensor) -> Tensor:  # (samples, ...) or (samples * positions, ...) -> the same
         if not self.training or self.p == 0:
             return x
-        assert self._keys is not None, "a training pass needs the keys of its samples"
+        keys = self._keys
+        require(keys is not None, f"{self!r}: was called outside a forward pass; checkpointed activations need p = 0")
+        assert keys is not None
+        require(
+            x.shape[0] % len(keys) == 0,
+            f"{self!r}: its input of shape {tuple(x.shape)} must have the {len(keys)} samples of the pass in its first "
+            "dimension (batch_first=True)",
+        )
         shape = x.shape[: 2 if self._channelwise else None]
-        place = torch.arange(shape[1:].numel(), dtype=torch.int32, device=x.device)
+        each = shape.numel() // len(keys)
+        place = _mix(torch.arange(each, dtype=torch.int32, device=x.device))
         number = self._layer + 1000 * self._calls
         self._calls += 1
-        kept = _hash(_hash(self._keys + number)[:, None] ^ _hash(place)) >= int(self.p * 2**31)
-        return x * kept.view(*shape, *(1 for _ in x.shape[len(shape) :])) * (1 / (1 - self.p) if self.p < 1 else 0.0)
-
-    def extra_repr(self) -> str:
-        return f"p={self.p}"
+        draws = _mix(_mix(keys + number)[:, None] ^ place).bitwise_and_(0x7FFFFFFF)  # (samples, each)
+        kept = (draws >= int(self.p * 2**31)).to(x.dtype).mul_(1 / (1 - self.p) if self.p < 1 else 0.0)
+        return x * kept.view(*shape, *(1 for _ in x.shape[len(shape) :]))
 
 
 def with_sample_dropout(model: nn.Module) -> nn.Module:
-    """The model, in place, with its Dropout layers replaced by SampleDropout."""
-    layers = [
-        (parent, name, child)
-        for parent in model.modules()
-        for name, child in parent.named_children()
-        if isinstance(child, _ELEMENTWISE + _CHANNELWISE)
-    ]
-    for number, (parent, name, child) in enumerate(layers):
-        setattr(parent, name, SampleDropout(child.p, number, isinstance(child, _CHANNELWISE)))
+    """The model, in place, with its Dropout layers turned into SampleDropout."""
+    for number, layer in enumerate(each for each in model.modules() if type(each) in _KINDS):
+        channelwise = type(layer) is not nn.Dropout
+        layer.__class__ = SampleDropout
+        assert isinstance(layer, SampleDropout)
+        layer.draw_as(number, channelwise)
     return model
 
 
@@ -64,11 +72,11 @@ def dropouts(model: nn.Module) -> list[SampleDropout]:
     return [module for module in model.modules() if isinstance(module, SampleDropout)]
 
 
-def _hash(x: Tensor) -> Tensor:
-    """int32 -> 0 .. 2^31 - 1, each bit depending on all bits.
+def _mix(x: Tensor) -> Tensor:
+    """int32 -> int32, each bit depending on all bits; x itself is overwritten.
 
-    Source: Wellons, "Prospecting for Hash Functions" (2018), lowbias32.
+    Source: Wellons, "Prospecting for Hash Functions" (2018), lowbias32, with shifts that keep the sign.
     """
     for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B - 2**32)):
-        x = (x ^ ((x >> shift) & (2 ** (32 - shift) - 1))) * factor
-    return (x ^ (x >> 16)) & 0x7FFFFFFF
+        x.bitwise_xor_(x >> shift).mul_(factor)
+    return x.bitwise_xor_(x >> 16)

@@ -3,6 +3,7 @@
 A gradient is a frozen dataclass. To add one, write one more such class here; the contract tests find it.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -154,9 +155,10 @@ def _moved(weights: list[nn.Parameter], steps: list[Tensor]) -> Iterator[None]:
 
 def _check(gradient: SAM | ASAM) -> None:
     name = type(gradient).__name__
-    require(gradient.rho >= 0, f"{name} rho {gradient.rho}: must be at least 0")
+    require(0 <= gradient.rho < math.inf, f"{name} rho {gradient.rho}: must be at least 0 and finite")
     require(
         gradient.perturbation in ("global", "per_worker"),
         f"{name} perturbation {gradient.perturbation!r}: must be 'global' or 'per_worker'",
     )
-    require(gradient.every >= 1, f"{name} every {gradient.every}: must be at least 1")
+    whole = isinstance(gradient.every, int) and gradient.every >= 1
+    require(whole, f"{name} every {gradient.every}: must be a whole number, at least 1")

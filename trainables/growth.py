@@ -12,6 +12,9 @@ from trainables.decay import Decay
 from trainables.errors import require
 from trainables.progress import Progress
 
+MOST_GROWTHS = 60
+"""More doublings than any data set has room for."""
+
 
 class Growth(Protocol):
     """progress -> global batch size now, never smaller than before."""
@@ -89,7 +92,7 @@ class StepGrowth(Growth):
         return per_sample * self(progress) / progress.batch_size
 
     def _times(self, progress: Progress) -> int:
-        return math.floor(progress.epoch / self.every_epochs)
+        return min(MOST_GROWTHS, math.floor(progress.epoch / self.every_epochs))
 
 
 @dataclass(frozen=True)
@@ -138,8 +141,8 @@ class AdaptiveGrowth(Growth):
 
     batch_size = the largest B * factor^n that is at most B_noise = tr(Sigma) / |G|^2, and at most max_batch_size
 
-    Below B_noise a larger batch saves nearly as many steps as it costs samples; above it hardly any. n grows by at most
-    1 per every_epochs, so that an average exists before it counts.
+    Below B_noise a larger batch saves nearly as many steps as it costs samples; above it hardly any. n is at most
+    epoch / every_epochs, so that an average exists before it counts and the batch cannot run ahead of the run.
 
     Example, a noise scale of 700 samples seen in the third epoch:
         >>> from trainables.noise import GradientNoise
@@ -151,7 +154,7 @@ class AdaptiveGrowth(Growth):
     Attributes:
         max_batch_size: ceiling of the global batch, samples.
         factor: by which it grows, a whole number from 2.
-        every_epochs: least distance between two growths, in epochs, above 0.
+        every_epochs: epochs that must have passed for each growth, above 0.
         parts: of the batch, whose gradients are compared; at least 2, and a multiple of the workers.
 
     Raises:
@@ -174,7 +177,7 @@ class AdaptiveGrowth(Growth):
         now = progress.grown_batch_size or progress.batch_size
         if progress.noise is None:
             return now
-        allowed = progress.batch_size * self.factor ** math.floor(progress.epoch / self.every_epochs)
+        allowed = progress.batch_size * self.factor ** min(MOST_GROWTHS, math.floor(progress.epoch / self.every_epochs))
         wanted = min(allowed, progress.noise.scale)
         return max(now, _whole_growths(progress.batch_size, wanted, self.factor, self.max_batch_size))
 

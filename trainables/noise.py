@@ -14,8 +14,8 @@ Source: McCandlish et al. 2018, "An Empirical Model of Large-Batch Training", ap
 import math
 from dataclasses import dataclass
 
-AVERAGED_BASE_BATCHES = 1000
-"""How far back averages reach, in reference batches: AdaScale's 1 - k/1000 per step."""
+AVERAGED_STEPS = 100
+"""How far back averages reach. AdaScale's own reach, 1000 / k steps, is none at all where the reference batch is 1."""
 
 
 @dataclass(frozen=True)
@@ -54,15 +54,15 @@ def measured(part_squares: float, square: float, parts: int, part_size: int) -> 
     return GradientNoise(squared_norm, variance)
 
 
-def averaged(before: GradientNoise | None, now: GradientNoise | None, batch_ratio: float) -> GradientNoise | None:
+def averaged(before: GradientNoise | None, now: GradientNoise | None) -> GradientNoise | None:
     """The running average after one more measurement: a plain mean at first, later one that forgets.
 
-    average <- (1 - s) average + s now, with s = max(1 / measurements, k / 1000)
+    average <- (1 - s) average + s now, with s = max(1 / measurements, 1 / 100)
     """
     if before is None or now is None:
         return now or before
     count = before.measurements + 1
-    share = min(1.0, max(1 / count, batch_ratio / AVERAGED_BASE_BATCHES))
+    share = max(1 / count, 1 / AVERAGED_STEPS)
     return GradientNoise(
         before.squared_norm + share * (now.squared_norm - before.squared_norm),
         before.variance + share * (now.variance - before.variance),

@@ -13,32 +13,31 @@ Source: Hoffer et al. 2017, "Train longer, generalize better", algorithm 1 (ghos
 "On the large-batch training of CIFAR-10", appendix B, algorithm 1 (the "multi-worker" scheme).
 """
 
+import functools
+from typing import Any
+
 import torch
 import torch.distributed
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.batchnorm import _BatchNorm, _LazyNormBase
 
-from trainables.batch_norm import normalise
+from trainables.batch_norm import normalise, wide
+from trainables.errors import require
 
 
 class GhostBatchNorm(_BatchNorm):
-    """A BatchNorm layer whose training passes normalise several groups of samples apart, and note their statistics.
+    """What a BatchNorm layer becomes for a run: training passes normalise groups of samples apart and note statistics.
 
-    It takes over the weights and buffers of the layer it replaces and evaluates as that did. `pass_over` says before
-    each training pass how the samples are grouped; `settle` moves the running statistics at the end of a step.
-
-    Args:
-        layer: what it replaces.
-        workers: over which each group is split; 1 where groups lie on one worker.
+    A layer changes its class in place, so whatever else holds it, hooks it or asks what it is finds it as it was; it
+    evaluates as before. `pass_over` says before each training pass how the samples are grouped; `settle` moves the
+    running statistics at the end of a step.
     """
 
-    def __init__(self, layer: _BatchNorm, workers: int) -> None:
-        super().__init__(layer.num_features, layer.eps, layer.momentum, layer.affine, layer.track_running_stats)
-        self._parameters, self._buffers = layer._parameters, layer._buffers
-        self._workers = workers
-        self._groups, self._noting = 1, False
-        self.forget()
+    _workers: int
+    _groups: int
+    _noting: bool
+    _noted: list[tuple[Tensor, Tensor]]
 
     def pass_over(self, groups: int, note: bool) -> None:
         """Say how many groups the next pass consists of, and whether its statistics count."""
@@ -46,7 +45,7 @@ class GhostBatchNorm(_BatchNorm):
 
     def forget(self) -> None:
         """Drop what was noted since the last settling."""
-        self._noted: list[tuple[Tensor, Tensor]] = []
+        self._noted = []
 
     def settle(self, total: int) -> None:
         """Move the running statistics by a step's `total` normalisation batches, of which some were noted here."""
@@ -64,6 +63,7 @@ class GhostBatchNorm(_BatchNorm):
         if not self.training:
             mean, variance = self.running_mean, self.running_var
             return F.batch_norm(x, mean, variance, self.weight, self.bias, mean is None, 0.0, self.eps)
+        self._check_input_dim(x)
         if self._workers == 1 and x.device.type == "cpu":
             y, means, variances = _one_by_one(x, self.weight, self.bias, self._groups, self.eps)
         else:
@@ -77,7 +77,7 @@ def _one_by_one(
     x: Tensor, weight: Tensor | None, bias: Tensor | None, groups: int, epsilon: float
 ) -> tuple[Tensor, Tensor, Tensor]:
     """What `normalise` returns, by PyTorch's own kernel for each group: on a CPU that reads x fewer times."""
-    means, variances = x.new_zeros(2, groups, x.shape[1], dtype=None if weight is None else weight.dtype).unbind()
+    means, variances = x.new_zeros(2, groups, x.shape[1], dtype=wide(x)).unbind()
     parts = [
         F.batch_norm(part, mean, variance, weight, bias, True, 1.0, epsilon)  # momentum 1: these become its statistics
         for part, mean, variance in zip(x.chunk(groups), means, variances, strict=True)
@@ -91,17 +91,34 @@ def batch_norms(model: nn.Module) -> list[_BatchNorm]:
 
 
 def with_ghost_batches(model: nn.Module, workers: int) -> nn.Module:
-    """The model with every BatchNorm layer replaced by a GhostBatchNorm; keys of its state_dict stay.
+    """The model, in place, with every BatchNorm layer turned into a GhostBatchNorm of the same weights and name.
 
     Args:
-        model: changed in place, and returned unless it is itself such a layer.
+        model: whose layers to turn.
         workers: over which each normalisation batch is split.
+
+    Raises:
+        UserError: a layer with a forward pass of its own, or one without weights yet.
     """
-    if isinstance(model, _BatchNorm):
-        return GhostBatchNorm(model, workers)
-    for name, child in model.named_children():
-        setattr(model, name, with_ghost_batches(child, workers))
+    for layer in batch_norms(model):
+        kind = type(layer)
+        require(
+            kind.forward in (_BatchNorm.forward, nn.SyncBatchNorm.forward) and not isinstance(layer, _LazyNormBase),
+            f"BatchNorm layer {kind.__name__}: has a forward pass of its own or no weights yet, so its normalisation "
+            "batches cannot be kept apart; use nn.BatchNorm1d, nn.BatchNorm2d or nn.BatchNorm3d",
+        )
+        layer.__class__ = _ghost(kind)  # type: ignore[arg-type]
+        assert isinstance(layer, GhostBatchNorm)
+        layer._workers = workers
+        layer.pass_over(1, note=False)
+        layer.forget()
     return model
+
+
+@functools.cache
+def _ghost(kind: Any) -> type[GhostBatchNorm]:
+    """A GhostBatchNorm that is still a `kind`."""
+    return type(f"Ghost{kind.__name__}", (GhostBatchNorm, kind), {})
 
 
 def ghosts(model: nn.Module) -> list[GhostBatchNorm]:

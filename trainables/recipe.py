@@ -79,8 +79,9 @@ class Recipe:
     def __post_init__(self) -> None:
         require(self.base_batch_size >= 1, f"Recipe base_batch_size {self.base_batch_size}: must be at least 1")
         size, micro = self.norm_batch_size, self.max_micro_batch
-        require(size is None or size >= 1, f"Recipe norm_batch_size {size}: must be at least 1, or None")
-        require(micro is None or micro >= 1, f"Recipe max_micro_batch {micro}: must be at least 1, or None")
+        for name, value in (("norm_batch_size", size), ("max_micro_batch", micro)):
+            whole = value is None or (isinstance(value, int) and value >= 1)
+            require(whole, f"Recipe {name} {value}: must be a whole number, at least 1, or None")
         require(
             size is None or micro is None or micro % size == 0,
             f"Recipe max_micro_batch {micro}: must be a multiple of norm_batch_size {size}",

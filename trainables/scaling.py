@@ -168,10 +168,11 @@ class AdaScale(Scaling):
 
     scale = r = (sigma^2 + mu^2) / (sigma^2 / k + mu^2), with k = B / B0, mu^2 = |G|^2, sigma^2 = tr(Sigma) / B0
 
-    The gain r lies between 1 and k. The schedule counts a step as r steps at the reference batch size would, which is
-    r / k of what it covers in samples: where the gain falls short of k, a run needs more epochs to finish its schedule.
-    Every comparison here holds the epochs equal, so by default the run ends after the task's epochs all the same;
-    `stretch` lets it go on. The learning rate of a run is its ceiling, that of full gain.
+    The gain r lies between 1 and k. The schedule counts a step as r steps at the reference batch size, of r * B0
+    samples: where the gain falls short of k, a run needs more epochs to finish its schedule. Every comparison here
+    holds the epochs equal, so by default the run ends after the task's epochs all the same; `stretch_epochs` lets it
+    go on. Below the reference batch size r lies between k and 1, and the schedule keeps to the epochs. The learning
+    rate of a run is its ceiling, that of full gain.
 
     Example, noise as large as the signal, sixteen times the batch:
         >>> from trainables.noise import GradientNoise
@@ -207,7 +208,8 @@ class AdaScale(Scaling):
         return max(1.0, progress.batch_ratio)
 
     def counts(self, progress: Progress) -> float:
-        return self(progress) / progress.batch_ratio
+        batch_size = progress.grown_batch_size or progress.batch_size
+        return min(1.0, self(progress) * progress.base_batch_size / batch_size)
 
     def stretch(self, progress: Progress) -> float:
         return self.stretch_epochs

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from trainables import metrics
-from trainables.batch_gradient import Batch, BatchGradient
+from trainables.batch_gradient import Batch, BatchGradient, PassOutOfMemory
 from trainables.checks import check_run
 from trainables.data.images import Augmented, Draws, Images, Split, normalise
 from trainables.dropout import with_sample_dropout
@@ -175,12 +175,12 @@ class Run:
             try:
                 loss = self._recipe.gradient(self._model, self._gradient, progress)
                 break
-            except torch.OutOfMemoryError:
+            except PassOutOfMemory:
                 self._gradient.forget()
             self._gradient.halve()
         correct, noise = self._gradient.settle()
-        self._noise = averaged(self._noise, noise, progress.batch_ratio)
-        progress = replace(progress, noise=self._noise)
+        self._noise = averaged(self._noise, noise)
+        progress = replace(progress, noise=self._noise, grown_batch_size=len(samples))
         learning_rate = self._recipe.learning_rate(self._base_lr, progress)
         for group in self._optimizer.param_groups:
             group["lr"] = learning_rate

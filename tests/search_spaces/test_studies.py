@@ -1,16 +1,19 @@
 """Every study is imported, every recipe of every budget is built, and one step of each is trained."""
 
 import importlib
+from dataclasses import replace
 
 import pytest
 import torch
-from optuna.distributions import FloatDistribution
+from optuna.distributions import FloatDistribution, IntDistribution
 
 from search_spaces.study import Study
 from trainables import Recipe, UserError
 from trainables.data.images import Images, Split
+from trainables.growth import StepGrowth
 from trainables.scaling import AdaptiveSquareRootScaling, AdaScale
 from trainables.training import Run
+from trainables.warmup import LinearWarmup
 
 STUDIES = ("cifar_resnet", "digits_cnn")
 BUDGETS = [
@@ -72,6 +75,14 @@ STRETCHED = Recipe(base_batch_size=8, scaling=AdaScale(stretch_epochs=2), norm_b
 ADAPTIVE = Recipe(scaling=AdaptiveSquareRootScaling())
 
 
+def test_the_grace_period_waits_for_adascales_slower_clock() -> None:
+    """At k = 4 a warm-up of two counted epochs can take eight."""
+    study = importlib.import_module("search_spaces.digits_cnn").BUDGETS["quick"]
+    recipe = Recipe(base_batch_size=16, scaling=AdaScale(), warmup=LinearWarmup(epochs=2), norm_batch_size=8)
+    plan = study.with_choices(techniques={"ada": recipe}, batch_sizes=(16, 64, 1024)).check(workers=1).plan()
+    assert {group.batch_size: epochs for group, epochs in plan.grace_epochs.items()} == {16: 2, 64: 8, 1024: 10}
+
+
 @pytest.mark.parametrize(
     ("choices", "words"),
     [
@@ -95,6 +106,24 @@ ADAPTIVE = Recipe(scaling=AdaptiveSquareRootScaling())
             "lasts 11 epochs at batch size 16, but",
         ),
         ({"techniques": {"ada": STRETCHED}}, r"scaling AdaScale\(.*\): may last 2 times the epochs, but studies hold"),
+        (
+            {
+                "techniques": {"ada": replace(STRETCHED, scaling=AdaScale())},
+                "dimensions": {"scaling.stretch_epochs": FloatDistribution(1, 3)},
+            },
+            "may last 3 times the epochs",
+        ),
+        (
+            {
+                "techniques": {"growing": Recipe(growth=StepGrowth(every_epochs=4, factor=2))},
+                "dimensions": {
+                    "growth.every_epochs": FloatDistribution(3, 9),
+                    "growth.factor": IntDistribution(2, 4),
+                },
+                "batch_sizes": (16, 64),
+            },
+            "reaches a batch of 4,096 from 64 in 10 epochs",
+        ),
         ({"techniques": {"adam": ADAPTIVE}}, "AdaptiveSquareRootScaling optimizer SGD"),
         ({"seeds": 1}, "seeds 1: must be 2 to 100"),
         ({"learning_rates": (0.5, 0.5)}, "an empty range"),

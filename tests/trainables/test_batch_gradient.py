@@ -105,6 +105,20 @@ def test_what_fits_in_no_way_is_out_of_memory(size: int | None, words: str) -> N
         trained.train_epoch()
 
 
+def test_running_out_between_passes_is_not_retried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other workers are elsewhere then and cannot know; only what all workers agree on is repeated."""
+    trained, failures = run(replace(RECIPE, gradient=SAM())), []
+
+    def fail(*_: object) -> None:
+        failures.append(1)
+        raise torch.OutOfMemoryError("no room for a copy of the weights")
+
+    monkeypatch.setattr("trainables.gradient._moved", fail)
+    with pytest.raises(torch.OutOfMemoryError, match="no room"):
+        trained.train_epoch()
+    assert len(failures) == 1
+
+
 def _work(rank: int, folder: str) -> None:
     torch.set_num_threads(1)
     torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)

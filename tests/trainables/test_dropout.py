@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from trainables.dropout import SampleDropout, dropouts, with_sample_dropout
+from trainables.errors import UserError
 
 
 def keys(samples: int) -> torch.Tensor:
@@ -56,6 +57,25 @@ def test_a_part_of_the_samples_draws_as_the_whole_does() -> None:
     assert torch.equal(whole(x)[2:5], part(x[2:5]))
 
 
+def test_positions_of_a_sample_may_lie_in_its_rows() -> None:
+    """(samples * positions, width), as a model flattens a sequence: the same draws as (samples, positions, width)."""
+    flat, deep = (SampleDropout(0.3, 0, channelwise=False) for _ in range(2))
+    x = torch.randn(4, 5, 6)
+    for module in (flat, deep):
+        module.pass_over(keys(4))
+    assert torch.equal(flat(x.flatten(0, 1)).view(4, 5, 6), deep(x))
+
+
+def test_what_has_no_samples_first_and_what_comes_too_late_is_refused() -> None:
+    module = SampleDropout(0.3, 0, channelwise=False)
+    module.pass_over(keys(4))
+    with pytest.raises(UserError, match=r"SampleDropout\(p=0.3.*\): its input of shape \(1, 6\) must have the 4"):
+        module(torch.randn(1, 6))
+    module.pass_over(None)
+    with pytest.raises(UserError, match="checkpointed activations need p = 0"):
+        module(torch.randn(4, 6))
+
+
 def test_channels_are_dropped_whole() -> None:
     module = SampleDropout(0.5, 0, channelwise=True)
     module.pass_over(keys(16))
@@ -75,6 +95,8 @@ def test_evaluation_and_the_ends() -> None:
 
 
 def test_a_models_layers_are_found_wherever_they_are() -> None:
+    shared = nn.Dropout(0.4)
+    assert dropouts(with_sample_dropout(nn.Sequential(shared, nn.ReLU(), shared))) == [shared]
     model = nn.Sequential(nn.Dropout(0.1), nn.Sequential(nn.Linear(2, 2), nn.Dropout2d(0.2)), nn.Dropout(0.1))
     found = dropouts(with_sample_dropout(model))
     assert [module.p for module in found] == [0.1, 0.2, 0.1]

@@ -234,6 +234,8 @@ def test_the_adaptive_rule_clamps_with_a_warning() -> None:
         ),
         (Recipe(growth=StepGrowth(1, factor=8)), 32, r"growth StepGrowth\(.*reaches a batch of 131,072 from 32 in 5"),
         (Recipe(growth=GrowthInPlaceOfDecay(CosineDecay())), 32, "growth GrowthInPlaceOfDecay.*set max_batch_size"),
+        (Recipe(growth=StepGrowth(1, max_batch_size=16)), 32, r"max_batch_size 16 is below the batch size it starts"),
+        (Recipe(growth=StepGrowth(0.001)), 32, "growth StepGrowth.*set max_batch_size"),
         (Recipe(scaling=AdaptiveSquareRootScaling()), 32, "AdaptiveSquareRootScaling optimizer SGD"),
     ],
 )

@@ -20,12 +20,13 @@ def test_a_known_gradient_and_covariance_are_recovered(parts: int) -> None:
     generator = torch.Generator().manual_seed(0)
     mean = torch.zeros(20, dtype=torch.float64)
     mean[0] = 2.0
-    noise = None
+    totals = []
     for _ in range(4000):
         samples = mean + (50 / 20) ** 0.5 * torch.randn(16, 20, generator=generator, dtype=torch.float64)
         each = samples.view(parts, 16 // parts, 20).mean(1)
         now = measured(each.square().sum(1).mean().item(), each.mean(0).square().sum().item(), parts, 16 // parts)
-        noise = averaged(noise, now, batch_ratio=0.0)
+        totals.append((now.squared_norm, now.variance))
+    noise = GradientNoise(*torch.tensor(totals, dtype=torch.float64).mean(0).tolist())
     assert noise.squared_norm == pytest.approx(4.0, rel=0.03)
     assert noise.variance == pytest.approx(50.0, rel=0.03)
     assert noise.scale == pytest.approx(12.5, rel=0.05)
@@ -34,18 +35,18 @@ def test_a_known_gradient_and_covariance_are_recovered(parts: int) -> None:
 def test_the_average_is_plain_first_and_forgets_later() -> None:
     noise = None
     for value in (1.0, 2.0, 6.0):
-        noise = averaged(noise, GradientNoise(value, 10 * value), batch_ratio=1.0)
+        noise = averaged(noise, GradientNoise(value, 10 * value))
     assert (noise.squared_norm, noise.variance, noise.measurements) == (pytest.approx(3.0), pytest.approx(30.0), 3)
-    forgetful = averaged(GradientNoise(0.0, 0.0, 10_000), GradientNoise(1.0, 1.0), batch_ratio=64.0)
-    assert forgetful.variance == pytest.approx(0.064)  # AdaScale's k / 1000
+    forgetful = averaged(GradientNoise(0.0, 0.0, 10_000), GradientNoise(1.0, 1.0))
+    assert forgetful.variance == pytest.approx(0.01)
 
 
 def test_what_is_not_finite_is_skipped() -> None:
     assert measured(math.nan, 1.0, 2, 8) is None
     assert measured(math.inf, math.inf, 2, 8) is None
     before = GradientNoise(1.0, 2.0)
-    assert averaged(before, None, 1.0) is before
-    assert averaged(None, None, 1.0) is None
+    assert averaged(before, None) is before
+    assert averaged(None, None) is None
     assert GradientNoise(-0.1, 2.0).scale == math.inf
 
 
@@ -112,6 +113,22 @@ def test_a_run_at_the_reference_batch_size_is_the_plain_one() -> None:
             for each in (plain, replace(plain, scaling=AdaScale()))
         ]
         assert histories[0] == histories[1]
+
+
+def test_below_the_reference_the_schedule_keeps_to_the_epochs() -> None:
+    recipe = Recipe(base_batch_size=160, scaling=AdaScale())
+    history = train(TASK, recipe, batch_size=32, learning_rate=0.1)
+    assert (len(history.epochs), history.status) == (4, "done")
+    assert all(0.1 / 5 <= rate <= 0.1 for rate in history["learning_rate"])
+
+
+def test_a_grown_batch_counts_for_as_many_reference_steps_as_its_rate() -> None:
+    """A step along r base steps' worth of rate counts r * B0 samples, however large its batch has become."""
+    noise = GradientNoise(squared_norm=1.0, variance=96.0)
+    now = at(noise)
+    grown = replace(now, grown_batch_size=2048)
+    assert AdaScale().counts(grown) * 2048 == pytest.approx(AdaScale().counts(now) * 512)
+    assert AdaScale().counts(grown) * 2048 == pytest.approx(AdaScale()(now) * 32)
 
 
 def test_the_batch_follows_the_noise_scale_and_never_shrinks() -> None:

@@ -1,7 +1,10 @@
 """Normalisation batches: statistics that do not depend on the split."""
 
+import copy
+
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from trainables.batch_norm import normalise
@@ -29,6 +32,10 @@ def layer_for(shape: tuple[int, ...]) -> nn.Module:
     return layer
 
 
+def ghost_of(layer: nn.Module) -> GhostBatchNorm:
+    return with_ghost_batches(copy.deepcopy(layer), workers=1)
+
+
 def in_layout(x: torch.Tensor, channels_last: bool) -> torch.Tensor:
     formats = {4: torch.channels_last, 5: torch.channels_last_3d}
     return x.contiguous(memory_format=formats.get(x.ndim, torch.contiguous_format)) if channels_last else x
@@ -44,11 +51,12 @@ def test_groups_are_normalised_apart_forward_and_backward(
     """Both ways of computing it: PyTorch's kernel for each group, and the formula over all of them in one sweep."""
     torch.manual_seed(0)
     layer = layer_for(shape)
-    ghost = GhostBatchNorm(layer, workers=1)
+    ghost = ghost_of(layer)
     results = []
     x0, upstream = torch.randn(shape, dtype=torch.float64), torch.randn(shape, dtype=torch.float64)
     for ours in (True, False):
         x = in_layout(x0.clone(), channels_last).requires_grad_()
+        used = ghost if ours and not one_sweep else layer
         if not ours:
             y = reference(layer, x, groups)
         elif one_sweep:
@@ -56,7 +64,7 @@ def test_groups_are_normalised_apart_forward_and_backward(
         else:
             ghost.pass_over(groups, note=False)
             y = ghost(x)
-        results.append([y.detach(), *torch.autograd.grad(y, (x, layer.weight, layer.bias), upstream)])
+        results.append([y.detach(), *torch.autograd.grad(y, (x, used.weight, used.bias), upstream)])
     for mine, theirs in zip(*results, strict=True):
         assert torch.allclose(mine, theirs, rtol=0, atol=1e-12)
 
@@ -70,7 +78,7 @@ def test_the_one_sweep_gradient_is_the_gradient() -> None:
 @pytest.mark.parametrize("groups", [1, 4])
 def test_both_ways_note_the_same_statistics(groups: int) -> None:
     x = torch.randn(24, 3, 4, 4)
-    ghost = GhostBatchNorm(nn.BatchNorm2d(3), workers=1)
+    ghost = ghost_of(nn.BatchNorm2d(3))
     ghost.pass_over(groups, note=True)
     ghost(x)
     (means, variances), *_ = ghost._noted
@@ -88,7 +96,7 @@ def test_half_precision_keeps_statistics_in_32_bits() -> None:
 
 def test_one_normalisation_batch_is_ordinary_batch_norm() -> None:
     theirs, x = nn.BatchNorm1d(3), torch.randn(8, 3)
-    ours = GhostBatchNorm(nn.BatchNorm1d(3), workers=1)
+    ours = ghost_of(nn.BatchNorm1d(3))
     ours.pass_over(1, note=True)
     assert torch.equal(ours(x), theirs(x))
     ours.settle(1)
@@ -101,7 +109,7 @@ def test_one_normalisation_batch_is_ordinary_batch_norm() -> None:
 @pytest.mark.parametrize("passes", [1, 2, 4])
 def test_running_statistics_are_the_formulas(passes: int) -> None:
     """However many passes (micro-batches) the four normalisation batches of a step came in."""
-    ghost, parts = GhostBatchNorm(nn.BatchNorm1d(2).double(), workers=1), torch.randn(4, 8, 2, dtype=torch.float64)
+    ghost, parts = ghost_of(nn.BatchNorm1d(2).double()), torch.randn(4, 8, 2, dtype=torch.float64)
     for each in parts.chunk(passes):
         ghost.pass_over(4 // passes, note=True)
         ghost(each.flatten(0, 1))
@@ -111,7 +119,7 @@ def test_running_statistics_are_the_formulas(passes: int) -> None:
 
 
 def test_a_pass_that_is_not_noted_or_forgotten_leaves_running_statistics_alone() -> None:
-    ghost = GhostBatchNorm(nn.BatchNorm1d(2), workers=1)
+    ghost = ghost_of(nn.BatchNorm1d(2))
     for note, forget in ((False, False), (True, True)):
         ghost.pass_over(2, note=note)
         ghost(torch.randn(8, 2))
@@ -123,7 +131,7 @@ def test_a_pass_that_is_not_noted_or_forgotten_leaves_running_statistics_alone()
 
 
 def test_a_cumulative_layer_averages_all_steps() -> None:
-    ghost = GhostBatchNorm(nn.BatchNorm1d(2, momentum=None).double(), workers=1)
+    ghost = ghost_of(nn.BatchNorm1d(2, momentum=None).double())
     steps = torch.randn(3, 8, 2, dtype=torch.float64)
     for step in steps:
         ghost.pass_over(1, note=True)
@@ -143,7 +151,80 @@ def test_a_model_keeps_its_weights_and_its_keys() -> None:
     original = ResNet8(width=2)()
     original.load_state_dict(before)
     assert torch.allclose(swapped.eval()(x), original.eval()(x))
-    assert isinstance(with_ghost_batches(nn.BatchNorm1d(2), workers=1), GhostBatchNorm)
+
+
+class Frozen(nn.Sequential):
+    """Keeps its BatchNorm in evaluation, as models do that are tuned with small batches."""
+
+    def train(self, mode: bool = True) -> nn.Module:
+        super().train(mode)
+        for module in self.modules():
+            if isinstance(module, nn.BatchNorm1d):
+                module.eval()
+        return self
+
+
+def test_a_layer_stays_what_it_was_to_everything_that_asks() -> None:
+    """Frozen layers stay frozen, hooks stay hooked, and one used twice is one."""
+    frozen = with_ghost_batches(Frozen(nn.Linear(2, 2), nn.BatchNorm1d(2)), workers=1).train()
+    frozen(torch.randn(4, 2))
+    frozen[1].settle(1)
+    assert not frozen[1].training
+    assert frozen[1].num_batches_tracked == 0
+
+    shared, calls = nn.BatchNorm1d(2), []
+    shared.register_forward_hook(lambda *_: calls.append(1))
+    model = with_ghost_batches(nn.Sequential(nn.Linear(2, 2), shared, nn.Linear(2, 2), shared), workers=1)
+    assert ghosts(model) == [shared]
+    shared.pass_over(2, note=True)
+    model(torch.randn(8, 2))
+    assert len(calls) == len(shared._noted) == 2
+
+
+@pytest.mark.parametrize("options", [{"affine": False}, {"track_running_stats": False}], ids=str)
+@pytest.mark.parametrize("mixed", [False, True])
+def test_layers_without_weights_or_statistics(options: dict[str, bool], mixed: bool) -> None:
+    ghost, theirs = ghost_of(nn.BatchNorm2d(3, **options)), nn.BatchNorm2d(3, **options)
+    x = torch.randn(8, 3, 4, 4)
+    ghost.pass_over(1, note=True)
+    with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
+        assert torch.allclose(ghost(x), theirs(x), atol=1e-6)
+    ghost(x.bfloat16() if mixed else x)
+    assert all(each.dtype == torch.float32 for noted in ghost._noted for each in noted)
+    ghost.settle(1)
+    assert torch.isfinite(ghost.eval()(x)).all()
+
+
+class Activated(nn.BatchNorm2d):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.relu(super().forward(x))
+
+
+@pytest.mark.parametrize("layer", [Activated(3), nn.LazyBatchNorm2d()], ids=["own forward", "lazy"])
+def test_layers_that_cannot_be_told_apart_are_refused(layer: nn.Module) -> None:
+    with pytest.raises(UserError, match=f"BatchNorm layer {type(layer).__name__}: has a forward pass of its own"):
+        with_ghost_batches(nn.Sequential(layer), workers=1)
+
+
+def test_one_value_has_no_variance_either_way() -> None:
+    ghost = ghost_of(nn.BatchNorm1d(3))
+    ghost.pass_over(4, note=False)
+    for attempt in (lambda: ghost(torch.randn(4, 3)), lambda: normalise(torch.randn(4, 3), None, None, 4, 1e-5)):
+        with pytest.raises(ValueError, match="Expected more than 1 value per channel"):
+            attempt()
+
+
+def test_the_sweep_keeps_its_digits_far_from_zero() -> None:
+    """Activations around 1,000 times their deviation, in 32 bits: the weight's gradient as good as PyTorch's."""
+    x = torch.randn(64, 4, 8, 8, generator=torch.Generator().manual_seed(0)) + 1000
+    upstream = torch.randn(64, 4, 8, 8, generator=torch.Generator().manual_seed(1))
+    weight, bias = torch.ones(4, requires_grad=True), torch.zeros(4)
+    exact = torch.autograd.grad(
+        normalise(x.double(), weight.double(), bias.double(), 1, 1e-5)[0], weight, upstream.double()
+    )[0]
+    ours = torch.autograd.grad(normalise(x, weight, bias, 1, 1e-5)[0], weight, upstream)[0]
+    theirs = torch.autograd.grad(F.batch_norm(x, None, None, weight, bias, True), weight, upstream)[0]
+    assert (ours - exact).abs().max() <= 3 * (theirs - exact).abs().max() + 1e-3
 
 
 def test_splits_that_would_change_the_statistics_are_refused() -> None:
