@@ -12,7 +12,7 @@ from analysis.frontier import Group, Setting
 from analysis.question import Question
 from search_spaces.plan import Plan
 from trainables import Recipe, Task
-from trainables.checks import check_fit, check_learning_rate
+from trainables.checks import check_fit, check_learning_rate, check_model
 from trainables.errors import require
 from trainables.progress import Progress
 from trainables.recipe import scale_at, value_in, with_values
@@ -78,6 +78,7 @@ class Study:
         require(2 <= self.seeds <= 100, f"seeds {self.seeds}: must be 2 to 100; A0 and its spread need 2")
         require(self.seeds_near_margin >= 1, f"seeds near margin {self.seeds_near_margin}: must be at least 1")
         require(self.max_runs >= 1, f"max runs {self.max_runs}: must be at least 1")
+        check_model(self.task)
         for batch_size in self.batch_sizes:
             for recipe in self.techniques.values():
                 self._check_runs(recipe, batch_size, workers)

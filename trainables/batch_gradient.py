@@ -102,8 +102,10 @@ class BatchGradient:
             loss, correct = self._accumulate(move_statistics, squares if average and self._parts else None)
             message = None
         except (torch.OutOfMemoryError, RuntimeError) as error:
-            if not _is_out_of_memory(error) or (self._whole and self._workers.count > 1):
+            if not _is_out_of_memory(error):
                 raise
+            if self._whole and self._workers.count > 1:  # others wait inside a layer, where none can join them
+                raise torch.OutOfMemoryError(str(error)) from error
             message = str(error)
         if self._workers.count > 1 and (average or message):
             message = self._exchange(squares, message)

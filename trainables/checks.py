@@ -5,7 +5,7 @@ import math
 import torch
 
 from trainables.errors import require
-from trainables.normalization import batch_norms
+from trainables.normalization import batch_norms, with_ghost_batches
 from trainables.recipe import Recipe, Task
 
 
@@ -59,6 +59,12 @@ def check_fit(task: Task, recipe: Recipe, batch_size: int, workers: int) -> None
     )
     recipe.optimizer_at(batch_size)
     _check_split(task, recipe, batch_size, workers)
+
+
+def check_model(task: Task) -> None:
+    """Raise UserError where the task's model has layers that cannot be trained independently of a batch's split."""
+    with torch.random.fork_rng(devices=[]):
+        with_ghost_batches(task.model(), workers=1)
 
 
 def check_learning_rate(learning_rate: float) -> None:

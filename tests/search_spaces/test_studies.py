@@ -1,14 +1,16 @@
 """Every study is imported, every recipe of every budget is built, and one step of each is trained."""
 
 import importlib
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
 from optuna.distributions import FloatDistribution, IntDistribution
+from torch import nn
 
 from search_spaces.study import Study
-from trainables import Recipe, UserError
+from trainables import Recipe, Task, UserError
+from trainables.data import Digits
 from trainables.data.images import Images, Split
 from trainables.growth import StepGrowth
 from trainables.scaling import AdaptiveSquareRootScaling, AdaScale
@@ -71,6 +73,17 @@ def test_a_study_file_says_its_question_command_and_cost() -> None:
         assert "minutes" in doc
 
 
+class OwnForward(nn.BatchNorm2d):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.relu(super().forward(x))
+
+
+@dataclass(frozen=True)
+class Activated:
+    def __call__(self) -> nn.Module:
+        return nn.Sequential(OwnForward(1), nn.Flatten(), nn.Linear(64, 10))
+
+
 STRETCHED = Recipe(base_batch_size=8, scaling=AdaScale(stretch_epochs=2), norm_batch_size=8)
 ADAPTIVE = Recipe(scaling=AdaptiveSquareRootScaling())
 
@@ -124,6 +137,7 @@ def test_the_grace_period_waits_for_adascales_slower_clock() -> None:
             },
             "reaches a batch of 4,096 from 64 in 10 epochs",
         ),
+        ({"task": Task(Activated(), Digits(), epochs=5)}, "BatchNorm layer OwnForward: has a forward pass of its own"),
         ({"techniques": {"adam": ADAPTIVE}}, "AdaptiveSquareRootScaling optimizer SGD"),
         ({"seeds": 1}, "seeds 1: must be 2 to 100"),
         ({"learning_rates": (0.5, 0.5)}, "an empty range"),
