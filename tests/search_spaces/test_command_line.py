@@ -178,7 +178,9 @@ def test_a_study_may_search_further_dimensions(place: Place) -> None:
         mine = runs.frame[runs.frame.batch_size == size]
         tried = set(mine[mine.seed == 0].setting)
         assert len(tried) == 3, "its own and two draws"
-        assert len(set(mine[mine.seed > 0].setting)) == 1, "all that measures has the best of them"
+        measuring = list(mine[mine.seed > 0].setting)
+        early = sum(setting != measuring[-1] for setting in measuring)
+        assert early <= 1, "all that measures has the best of them, but for a seed begun while the last draw ran"
     assert "optimizer.momentum" in done.stdout, "the report names the setting"
     assert "cannot search optimizer.momentum, warmup.epochs too" in one_line(
         place.run("--search", "grid", module="momentum")
