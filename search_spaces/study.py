@@ -14,8 +14,7 @@ from search_spaces.plan import Plan
 from trainables import Recipe, Task
 from trainables.checks import check_fit, check_learning_rate, check_model
 from trainables.errors import require
-from trainables.progress import Progress
-from trainables.recipe import scale_at, value_in, with_values
+from trainables.recipe import value_in, with_values
 from trainables.scaling import LinearScaling, Scaling, SquareRootScaling
 
 RULE_NAMES = {"LinearScaling": "linear", "SquareRootScaling": "square_root", "NoScaling": "unscaled"}
@@ -131,7 +130,7 @@ class Study:
         warmup = with_values(recipe, longest).warmup
         slowest = recipe.scaling.counts(recipe.start(group.batch_size))  # AdaScale's schedule before it has measured
         for epoch in range(1, epochs):
-            if warmup.over(Progress(slowest * epoch, epochs, group.batch_size, recipe.base_batch_size)):
+            if warmup.over(replace(recipe.start(group.batch_size, epochs), epoch=slowest * epoch)):
                 return epoch
         return epochs
 
@@ -173,8 +172,8 @@ class Study:
 
     def _ratio(self, rule: Scaling, group: Group) -> float:
         """The multiple of the baseline's learning rate that a rule prescribes."""
-        base = self.techniques[group.technique].base_batch_size
-        return scale_at(rule, group.batch_size, base) / scale_at(rule, min(self.batch_sizes), base)
+        recipe = replace(self.techniques[group.technique], scaling=rule)
+        return recipe.scale(group.batch_size) / recipe.scale(min(self.batch_sizes))
 
     def with_choices(self, **choices: object) -> "Study":
         """The study with the fields that were chosen (not None) replaced."""

@@ -85,8 +85,8 @@ class BatchGradient:
             torch.OutOfMemoryError: they cannot be smaller without changing BatchNorm's statistics.
         """
         unit = self._recipe.norm_batch_size or 1
-        part = len(self._batch.labels) * self._workers.count // max(self._parts, self._workers.count)
-        half = min(self._micro_batch or part, part) // 2 // unit * unit
+        part, micro = self._sizes()
+        half = micro // 2 // unit * unit
         if self._whole or half == 0:
             raise torch.OutOfMemoryError(
                 f"a batch of {len(self._batch.labels)} per worker does not fit, nor does it in micro-batches"
@@ -117,16 +117,19 @@ class BatchGradient:
             self._measure(squares)
         return loss
 
+    def _sizes(self) -> tuple[int, int]:
+        """Samples of a part of this worker's share, all of it where no noise is measured, and of a micro-batch."""
+        part = len(self._batch.labels) * self._workers.count // max(self._parts, self._workers.count)
+        return part, min(self._micro_batch or part, part)
+
     def _accumulate(self, move_statistics: bool, squares: Tensor | None) -> tuple[Tensor, Tensor]:
         """Forward and backward over the share; its mean loss and correct answers. Adds up the parts' |g_i|^2."""
         inputs, labels, keys = self._batch
-        loss, correct = torch.zeros((), device=inputs.device), torch.zeros((), device=inputs.device, dtype=torch.int64)
-        loss = loss.to(inputs.dtype)
-        part = len(labels) * self._workers.count // max(self._parts, self._workers.count)
+        loss, correct = inputs.new_zeros(()), labels.new_zeros(())
+        part, micro = self._sizes()
         sums: list[Tensor | None] = [None for _ in self._parameters]
         for part_of in zip(inputs.split(part), labels.split(part), keys.split(part), strict=True):
-            size = min(self._micro_batch or part, part)
-            for x, y, k in zip(*(each.split(size) for each in part_of), strict=True):
+            for x, y, k in zip(*(each.split(micro) for each in part_of), strict=True):
                 mean, right = self._pass(x, y, k, len(y) / len(labels), move_statistics)
                 loss, correct = loss + mean, correct + right
             if squares is not None:

@@ -61,7 +61,7 @@ class _Normalise(torch.autograd.Function):
         ctx.groups, ctx.workers = groups, workers
         count = x.numel() // mean.numel() * workers
         ctx.count = count
-        unbiased = variance * (count / max(1, count - 1))
+        unbiased = variance * (count / (count - 1))
         ctx.mark_non_differentiable(mean, unbiased)
         return y, mean, unbiased
 

@@ -58,7 +58,7 @@ def check_fit(task: Task, recipe: Recipe, batch_size: int, workers: int) -> None
         f"warmup {recipe.warmup!r}: lasts {length:g} epochs at batch size {batch_size}, but the run has {task.epochs}",
     )
     recipe.optimizer_at(batch_size)
-    _check_split(task, recipe, batch_size, workers)
+    _check_split(task, recipe, batch_size, largest, workers)
 
 
 def check_model(task: Task) -> None:
@@ -73,8 +73,8 @@ def check_learning_rate(learning_rate: float) -> None:
     require(positive, f"learning rate {learning_rate}: must be a positive number")
 
 
-def _check_split(task: Task, recipe: Recipe, batch_size: int, workers: int) -> None:
-    """Raise UserError where results would depend on how the batch is split."""
+def _check_split(task: Task, recipe: Recipe, batch_size: int, largest: int, workers: int) -> None:
+    """Raise UserError where results would depend on how a batch, which may grow to the largest, is split."""
     size, micro, parts = recipe.norm_batch_size, recipe.max_micro_batch, recipe.noise_parts(batch_size)
     share = batch_size // workers
     if parts:
@@ -91,7 +91,7 @@ def _check_split(task: Task, recipe: Recipe, batch_size: int, workers: int) -> N
             f"multiple of it; batch sizes must be multiples of {size * (parts or workers)}",
         )
         return
-    if not parts and (micro is None or recipe.growth.largest(recipe.start(batch_size, task.epochs)) <= micro * workers):
+    if not parts and (micro is None or largest <= micro * workers):
         return
     why = f"parts {parts}" if parts else f"max_micro_batch {micro}"
     require(

@@ -78,21 +78,17 @@ class StepGrowth(Growth):
     max_batch_size: int | None = None
 
     def __post_init__(self) -> None:
-        require(self.every_epochs > 0, f"StepGrowth every_epochs {self.every_epochs}: must be above 0")
-        _check_factor(self)
+        _check_growths(self)
         share = self.learning_rate_factor
         require(0 < share <= 1, f"StepGrowth learning_rate_factor {share}: must be above 0 and at most 1")
 
     def __call__(self, progress: Progress) -> int:
-        wanted = progress.batch_size * self.factor ** self._times(progress)
+        wanted = progress.batch_size * self.factor ** _times(self, progress)
         return _whole_growths(progress.batch_size, wanted, self.factor, self.max_batch_size)
 
     def rate(self, progress: Progress) -> float:
-        per_sample = (self.learning_rate_factor / self.factor) ** self._times(progress)
+        per_sample = (self.learning_rate_factor / self.factor) ** _times(self, progress)
         return per_sample * self(progress) / progress.batch_size
-
-    def _times(self, progress: Progress) -> int:
-        return min(MOST_GROWTHS, math.floor(progress.epoch / self.every_epochs))
 
 
 @dataclass(frozen=True)
@@ -169,15 +165,14 @@ class AdaptiveGrowth(Growth):
     parts: int = 2
 
     def __post_init__(self) -> None:
-        _check_factor(self)
-        require(self.every_epochs > 0, f"AdaptiveGrowth every_epochs {self.every_epochs}: must be above 0")
+        _check_growths(self)
         require(self.parts >= 2, f"AdaptiveGrowth parts {self.parts}: must be at least 2")
 
     def __call__(self, progress: Progress) -> int:
         now = progress.grown_batch_size or progress.batch_size
         if progress.noise is None:
             return now
-        allowed = progress.batch_size * self.factor ** min(MOST_GROWTHS, math.floor(progress.epoch / self.every_epochs))
+        allowed = progress.batch_size * self.factor ** _times(self, progress)
         wanted = min(allowed, progress.noise.scale)
         return max(now, _whole_growths(progress.batch_size, wanted, self.factor, self.max_batch_size))
 
@@ -186,6 +181,11 @@ class AdaptiveGrowth(Growth):
 
     def noise_parts(self, progress: Progress) -> int:
         return self.parts
+
+
+def _times(growth: StepGrowth | AdaptiveGrowth, progress: Progress) -> int:
+    """How many times every_epochs have passed."""
+    return min(MOST_GROWTHS, math.floor(progress.epoch / growth.every_epochs))
 
 
 def _whole_growths(start: int, wanted: float, factor: int, ceiling: int | None) -> int:
@@ -197,8 +197,9 @@ def _whole_growths(start: int, wanted: float, factor: int, ceiling: int | None) 
     return size
 
 
-def _check_factor(growth: StepGrowth | AdaptiveGrowth) -> None:
-    name, factor = type(growth).__name__, growth.factor
+def _check_growths(growth: StepGrowth | AdaptiveGrowth) -> None:
+    name, factor, every = type(growth).__name__, growth.factor, growth.every_epochs
+    require(every > 0, f"{name} every_epochs {every}: must be above 0")
     require(isinstance(factor, int) and factor >= 2, f"{name} factor {factor}: must be a whole number from 2")
     _check_ceiling(growth)
 

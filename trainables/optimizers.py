@@ -151,7 +151,7 @@ class Adam:
 
 
 @dataclass(frozen=True)
-class AdamW:
+class AdamW(Adam):
     """Adam with weight decay that stays out of the running means, as torch.optim.AdamW.
 
     w = w - lr * weight_decay * w - lr * m / (1 - beta1^t) / (sqrt(s / (1 - beta2^t)) + epsilon),   m and s as Adam's
@@ -167,14 +167,7 @@ class AdamW:
     Source: Loshchilov and Hutter 2019, "Decoupled Weight Decay Regularization", algorithm 2.
     """
 
-    beta1: float = 0.9
-    beta2: float = 0.999
     weight_decay: float = 0.01
-    epsilon: float = 1e-8
-
-    def __post_init__(self) -> None:
-        _below_one(self, "beta1", "beta2")
-        _not_negative(self, "weight_decay", "epsilon")
 
     def __call__(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         betas = (self.beta1, self.beta2)

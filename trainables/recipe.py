@@ -92,8 +92,8 @@ class Recipe:
         return Progress(epoch=0.0, epochs=epochs, batch_size=batch_size, base_batch_size=self.base_batch_size)
 
     def scale(self, batch_size: int) -> float:
-        """How many times base_lr a run that starts at this batch size earns."""
-        return scale_at(self.scaling, batch_size, self.base_batch_size)
+        """How many times base_lr a run that starts at this batch size earns at most."""
+        return self.scaling.peak(self.start(batch_size))
 
     def optimizer_at(self, batch_size: int) -> Optimizer:
         """The optimizer of a run that starts at this batch size, as the scaling has it."""
@@ -150,8 +150,3 @@ def value_in(recipe: Recipe, name: str) -> float:
         name in numbers, f"dimension {name!r}: is not a number in the recipe, which has {', '.join(sorted(numbers))}"
     )
     return numbers[name]
-
-
-def scale_at(scaling: Scaling, batch_size: int, base_batch_size: int) -> float:
-    """How many times base_lr a scaling earns at most in a run with this batch size."""
-    return scaling.peak(Progress(epoch=0.0, epochs=1, batch_size=batch_size, base_batch_size=base_batch_size))

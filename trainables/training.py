@@ -177,7 +177,7 @@ class Run:
                 break
             except PassOutOfMemory:
                 self._gradient.forget()
-            self._gradient.halve()
+            self._gradient.halve()  # outside, where the exception no longer holds what the pass had allocated
         correct, noise = self._gradient.settle()
         self._noise = averaged(self._noise, noise)
         progress = replace(progress, noise=self._noise, grown_batch_size=len(samples))
