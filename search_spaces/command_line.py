@@ -34,6 +34,7 @@ START_SECONDS = 40.0
 
 def main(budgets: Mapping[str, Study]) -> None:
     """Run a study from the command line and leave: 0, 2 for what the user can mend, 130 for Ctrl-C."""
+    signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, _interrupt)
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     for library, level in (("ray", logging.ERROR), ("mlflow", logging.WARNING), ("alembic", logging.WARNING)):
