@@ -23,6 +23,7 @@ from analysis.frontier import (
 )
 from analysis.question import Question
 from analysis.scaling_law import PowerLaw, fit_power_law
+from trainables.metric import Metric
 
 
 class GroupAnswer(NamedTuple):
@@ -31,8 +32,8 @@ class GroupAnswer(NamedTuple):
     Attributes:
         known: its points.
         found: the verdict on each learning rate, against A0.
-        best: the point of the highest accuracy; None where no run has ended.
-        competitive, scalable: the edges against its own best accuracy and against A0.
+        best: the point of the highest score; None where no run has ended.
+        competitive, scalable: the edges against its own best score and against A0.
         why: why it does not scale, or "".
         setting: of the study's further dimensions, that it was measured with.
         rules: by rule, the prescribed learning rate and its verdict; None where outside the range or not run.
@@ -53,11 +54,13 @@ class Answer(NamedTuple):
     """What a study found.
 
     Attributes:
+        metric: what runs were judged by.
         yardstick: None where the baseline's seeds have not run; then there are no groups either.
         laws: by technique, the power law through its scalable edges, or why there is none.
         breaks: by technique and rule, the lowest batch size at which the rule's prescription fails, or None.
     """
 
+    metric: Metric
     yardstick: Baseline | None
     noise: Noise | None
     groups: list[GroupAnswer]
@@ -65,16 +68,16 @@ class Answer(NamedTuple):
     breaks: dict[tuple[str, str], int | None]
 
     def frame(self) -> pd.DataFrame:
-        """One row per group; learning rates and accuracies as numbers, NaN where there is none."""
-        return pd.DataFrame([_row(answer) for answer in self.groups])
+        """One row per group; learning rates and results as numbers, NaN where there is none."""
+        return pd.DataFrame([_row(answer, self.metric) for answer in self.groups])
 
 
 def answer(question: Question, outcomes: Sequence[Outcome]) -> Answer:
     """Everything the report says, from the runs alone."""
     yardstick = baseline(outcomes, question.baseline)
-    if yardstick is None or not yardstick.accuracies:
-        return Answer(None, None, [], {}, {})
-    spread = noise(outcomes, yardstick, question.tolerance, question.validation_samples)
+    if yardstick is None or not yardstick.scores:
+        return Answer(question.metric, None, None, [], {}, {})
+    spread = noise(outcomes, yardstick, question.tolerance, question.floor)
     groups = [_answer(question, outcomes, group, yardstick, spread) for group in question.groups]
     laws: dict[str, PowerLaw | str] = {}
     breaks: dict[tuple[str, str], int | None] = {}
@@ -84,7 +87,7 @@ def answer(question: Question, outcomes: Sequence[Outcome]) -> Answer:
         for rule in question.rules:
             failed = [found.group.batch_size for found in mine if found.rules[rule][1] is Verdict.FAILS]
             breaks[technique, rule] = min(failed, default=None)
-    return Answer(yardstick, spread, groups, laws, breaks)
+    return Answer(question.metric, yardstick, spread, groups, laws, breaks)
 
 
 def _answer(
@@ -111,14 +114,14 @@ def _answer(
     )
 
 
-def _row(found: GroupAnswer) -> dict[str, object]:
+def _row(found: GroupAnswer, metric: Metric) -> dict[str, object]:
     row: dict[str, object] = {
         "technique": found.group.technique,
         "batch_size": found.group.batch_size,
         **dict(found.setting),
-        "runs": sum(len(point.accuracies) for point in found.known),
+        "runs": sum(len(point.scores) for point in found.known),
         "best_learning_rate": found.best.learning_rate if found.best else None,
-        "best_accuracy": found.best.accuracy if found.best else None,
+        f"best_{metric.name}": metric.value(found.best.score) if found.best else None,
     }
     for name, interval in (("competitive", found.competitive), ("scalable", found.scalable)):
         row |= {

@@ -11,7 +11,7 @@ where the runs of a group leave it:
 
 with h the probability that the margin at x_i is above zero given its n runs there alone (Student's t), e the chance of
 a spot that behaves against its surroundings, and l that n runs come out well above the edge by luck. An edge is either
-one where accuracy falls, and luck ends at once, or one where runs begin to diverge, now and then at first; both are
+one where the score falls, and luck ends at once, or one where runs begin to diverge, now and then at first; both are
 averaged over, as are the place of the lower edge and the error of A0. No law across batch sizes enters, so that a law
 can be fitted to what comes out.
 """
@@ -31,9 +31,9 @@ ODD_SPOT = 0.002
 ABOVE_BEST, ABOVE_BEST_SCALE = 1.0, 1.0
 """Octaves from a group's best rate up to where its edge is expected, and the scale of a Cauchy distribution there."""
 LUCK_OCTAVES = 0.05
-"""How far above an edge of falling accuracy a run may still come out well."""
+"""How far above an edge of falling scores a run may still come out well."""
 LOTTERY = 0.3
-"""Chance that an edge is one of divergence: the expected accuracy is lost where one run in fifty diverges."""
+"""Chance that an edge is one of divergence: the expected score is lost where one run in fifty diverges."""
 LOTTERY_WIDTHS = (0.05, 0.085, 0.12)
 """Octaves, of the logistic by which the share of runs that diverge rises above such an edge; all are possible."""
 LOTTERY_FOOT = 4.4
@@ -52,7 +52,7 @@ class Belief(NamedTuple):
     Attributes:
         starts: log2 learning rate where each cell begins, (cells,).
         mass: probability of each cell, and last that the edge lies above the range, (cells + 1,).
-        falling: the same if the edge is one where accuracy falls.
+        falling: the same if the edge is one where the score falls.
     """
 
     starts: np.ndarray
@@ -165,7 +165,7 @@ def _share_diverged(known: Sequence[Point], holds: np.ndarray) -> float:
 
 
 def _fall(point: Point, hold: np.ndarray, distance: np.ndarray, diverges: float) -> np.ndarray:
-    """Above an edge where accuracy falls, or where every run diverges: runs come out well hardly beyond it."""
+    """Above an edge where the score falls, or where every run diverges: runs come out well hardly beyond it."""
     luck = np.maximum(ODD_SPOT, 0.5 * np.exp(-distance / LUCK_OCTAVES))
     if point.diverged:
         return luck ** (len(point.seeds) - point.diverged) * (1 - luck) * diverges + 0 * hold

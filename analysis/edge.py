@@ -109,14 +109,14 @@ def scalable(question: Question, known: Sequence[Point], reference: Reference, n
 
 
 def competitive(question: Question, known: Sequence[Point], noise: Noise) -> Judged | None:
-    """The maximum competitive learning rate: against the group's own best accuracy; the best itself holds.
+    """The maximum competitive learning rate: against the group's own best score; the best itself holds.
 
     None where no rate's runs all ran to their end.
     """
     top = best(unbroken(known))
     if top is None:
         return None
-    reference = Reference(top.accuracy, len(top.accuracies))
+    reference = Reference(top.score, len(top.scores))
     found = verdicts(known, reference, question.tolerance, noise)
     return _judge(question, known, reference, noise, {**found, top.learning_rate: Verdict.HOLDS})
 

@@ -1,20 +1,21 @@
 """What holds: verdicts on learning rates.
 
-Defined once, here, for the search and for the report. A learning rate is scalable at a batch size when its expected
-accuracy over seeds is at least A0 - tolerance, where A0 is the baseline's accuracy. The verdict on one learning rate
-rests on the bounds of its margin, accuracy - (A0 - tolerance):
+Defined once, here, for the search and for the report. A run's score is what its task's metric makes of it: accuracy, or
+minus the loss where perplexity counts; more is better. A learning rate is scalable at a batch size when its expected
+score over seeds is at least A0 - tolerance, where A0 is the baseline's score. The verdict on one learning rate
+rests on the bounds of its margin, score - (A0 - tolerance):
 
     margin -+ max(t * s, z * floor) * sqrt(1/n + 1/n0)
 
 with n runs here, n0 runs behind A0, s the deviation of one run between seeds and t Student's 95 % point for the runs it
 was estimated from, floor the deviation that the evaluation set's size alone causes and z the normal 95 % point. Each
 bound is missed once in twenty. A learning rate at which a run diverged fails: one divergence in n runs says that about
-one in n diverges, and where one in fifty does, the expected accuracy has already lost more than a usual tolerance.
+one in n diverges, and where one in fifty does, the expected score has already lost more than a usual tolerance.
 """
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
@@ -52,7 +53,7 @@ class Outcome(NamedTuple):
         learning_rate: the peak, after scaling.
         seed: 0 where it looked for the best, from 1 where it measured.
         status: one of metrics.STATUSES.
-        accuracy, train_accuracy: of the last epoch, 0 to 1.
+        score, train_score: of the last epoch.
         setting: of the study's further dimensions.
     """
 
@@ -60,8 +61,8 @@ class Outcome(NamedTuple):
     learning_rate: float
     seed: int
     status: str
-    accuracy: float
-    train_accuracy: float
+    score: float
+    train_score: float
     setting: Setting = ()
 
     @property
@@ -79,19 +80,19 @@ class Outcome(NamedTuple):
 
 
 class Reference(NamedTuple):
-    """The accuracy others are held against, and the number of runs it is the mean of."""
+    """The score others are held against, and the number of runs it is the mean of."""
 
-    accuracy: float
+    score: float
     runs: int
 
 
 class Noise(NamedTuple):
-    """What one run's accuracy varies by.
+    """What one run's score varies by.
 
     Attributes:
         squares, freedom: sum of squared deviations from the mean of each learning rate that reaches A0 - tolerance, and
             its degrees of freedom.
-        floor: standard deviation that sampling so few validation samples causes, sqrt(p(1 - p)/N).
+        floor: standard deviation that sampling so few validation samples causes.
     """
 
     squares: float
@@ -111,10 +112,10 @@ class Noise(NamedTuple):
         """
         squares, freedom = self.squares, self.freedom
         if shortfall > 0:
-            squares += _squares(point.accuracies)
-            freedom += len(point.accuracies) - 1
+            squares += _squares(point.scores)
+            freedom += len(point.scores) - 1
         deviation = math.sqrt(squares / freedom) if freedom else 0.0
-        if len(point.accuracies) == 1:
+        if len(point.scores) == 1:
             deviation = max(deviation, UNSETTLED * shortfall)
         return (deviation, freedom or math.inf) if deviation > self.floor else (self.floor, math.inf)
 
@@ -129,22 +130,22 @@ class Point(NamedTuple):
     """All runs at one learning rate of a group.
 
     Attributes:
-        accuracies: of the runs that count, 0 to 1.
+        scores: of the runs that count.
         seeds: of the same.
         diverged, futile: how many of them diverged, and were given up as hopeless.
-        train_accuracy: their mean.
+        train_score: their mean.
     """
 
     learning_rate: float
-    accuracies: tuple[float, ...]
+    scores: tuple[float, ...]
     seeds: tuple[int, ...]
     diverged: int
     futile: int
-    train_accuracy: float
+    train_score: float
 
     @property
-    def accuracy(self) -> float:
-        return sum(self.accuracies) / len(self.accuracies)
+    def score(self) -> float:
+        return sum(self.scores) / len(self.scores)
 
     @property
     def broken(self) -> bool:
@@ -156,7 +157,7 @@ class Margin(NamedTuple):
     """How far a point lies above what it must reach.
 
     Attributes:
-        value: accuracy - (reference - tolerance).
+        value: score - (reference - tolerance).
         lower, upper: its one-sided 95 % bounds.
         error: standard error of the point's mean alone.
         freedom: degrees of freedom of that error.
@@ -190,30 +191,30 @@ class Baseline:
 
     Attributes:
         learning_rate, setting: of the best of the tuning runs, those of seed 0, where no run diverged.
-        accuracies, train_accuracies: of the other seeds there, which took no part in the tuning.
+        scores, train_scores: of the other seeds there, which took no part in the tuning.
         diverged: whether runs diverged at every rate tried, so that nothing can be judged against it.
     """
 
     learning_rate: float
-    accuracies: tuple[float, ...]
-    train_accuracies: tuple[float, ...]
+    scores: tuple[float, ...]
+    train_scores: tuple[float, ...]
     diverged: bool
     setting: Setting = ()
 
     @property
     def reference(self) -> Reference:
         """A0. Raises ZeroDivisionError before a seed has finished."""
-        return Reference(sum(self.accuracies) / len(self.accuracies), len(self.accuracies))
+        return Reference(sum(self.scores) / len(self.scores), len(self.scores))
 
     @property
-    def train_accuracy(self) -> float:
-        return sum(self.train_accuracies) / len(self.train_accuracies)
+    def train_score(self) -> float:
+        return sum(self.train_scores) / len(self.train_scores)
 
 
 def chosen_setting(outcomes: Iterable[Outcome], group: Group) -> Setting:
     """The setting a group is measured with: that of the best of its runs of seed 0."""
     tried = [run for run in outcomes if run.group == group and run.seed == 0 and run.counts]
-    return max(tried, key=lambda run: run.accuracy).setting if tried else ()
+    return max(tried, key=lambda run: run.score).setting if tried else ()
 
 
 def points(outcomes: Iterable[Outcome], group: Group) -> list[Point]:
@@ -230,21 +231,21 @@ def points(outcomes: Iterable[Outcome], group: Group) -> list[Point]:
 def _point(learning_rate: float, runs: Sequence[Outcome]) -> Point:
     return Point(
         learning_rate,
-        tuple(run.accuracy for run in runs),
+        tuple(run.score for run in runs),
         tuple(run.seed for run in runs),
         sum(run.status == DIVERGED for run in runs),
         sum(run.futile for run in runs),
-        sum(run.train_accuracy for run in runs) / len(runs),
+        sum(run.train_score for run in runs) / len(runs),
     )
 
 
-def with_run(known: Sequence[Point], learning_rate: float, accuracy: float, diverged: bool) -> list[Point]:
+def with_run(known: Sequence[Point], learning_rate: float, score: float, diverged: bool) -> list[Point]:
     """The points with one more run."""
     others = [point for point in known if point.learning_rate != learning_rate]
     there = next((point for point in known if point.learning_rate == learning_rate), None)
-    old = there or Point(learning_rate, (), (), 0, 0, accuracy)
+    old = there or Point(learning_rate, (), (), 0, 0, score)
     new = old._replace(
-        accuracies=(*old.accuracies, accuracy),
+        scores=(*old.scores, score),
         seeds=(*old.seeds, max(old.seeds, default=0) + 1),
         diverged=old.diverged + diverged,
     )
@@ -252,8 +253,8 @@ def with_run(known: Sequence[Point], learning_rate: float, accuracy: float, dive
 
 
 def best(candidates: Sequence[Point]) -> Point | None:
-    """The point of the highest mean accuracy; the lowest learning rate among equals."""
-    return max(candidates, key=lambda point: point.accuracy, default=None)
+    """The point of the highest mean score; the lowest learning rate among equals."""
+    return max(candidates, key=lambda point: point.score, default=None)
 
 
 def unbroken(known: Sequence[Point]) -> list[Point]:
@@ -274,42 +275,45 @@ def baseline(outcomes: Iterable[Outcome], group: Group) -> Baseline | None:
     fresh = [run for run in there if run.seed != 0]
     return Baseline(
         tuned.learning_rate,
-        tuple(run.accuracy for run in fresh),
-        tuple(run.train_accuracy for run in fresh),
+        tuple(run.score for run in fresh),
+        tuple(run.train_score for run in fresh),
         any(run.status == DIVERGED for run in there),
         setting,
     )
 
 
-def noise(outcomes: Iterable[Outcome], yardstick: Baseline, tolerance: float, validation_samples: int) -> Noise:
-    """What one run's accuracy varies by, from every learning rate that ran with more than one seed."""
-    accuracy = yardstick.reference.accuracy
+def noise(outcomes: Iterable[Outcome], yardstick: Baseline, tolerance: float, floor: Callable[[float], float]) -> Noise:
+    """What one run's score varies by, from every learning rate that ran with more than one seed.
+
+    Args:
+        floor: of a score, the deviation that judging on so few samples causes alone.
+    """
+    score = yardstick.reference.score
     runs: dict[tuple[Group, float, Setting], list[float]] = defaultdict(list)
     for run in outcomes:
         if run.status == DONE:
-            runs[run.group, run.learning_rate, run.setting].append(run.accuracy)
-    settled = [each for each in runs.values() if sum(each) / len(each) >= accuracy - tolerance]
-    likely = min(max(accuracy, 1 / validation_samples), 1 - 1 / validation_samples)
+            runs[run.group, run.learning_rate, run.setting].append(run.score)
+    settled = [each for each in runs.values() if sum(each) / len(each) >= score - tolerance]
     return Noise(
         squares=sum(map(_squares, settled)),
         freedom=sum(len(each) - 1 for each in settled),
-        floor=math.sqrt(likely * (1 - likely) / validation_samples),
+        floor=floor(score),
     )
 
 
-def _squares(accuracies: Sequence[float]) -> float:
-    mean = sum(accuracies) / len(accuracies)
-    return sum((accuracy - mean) ** 2 for accuracy in accuracies)
+def _squares(scores: Sequence[float]) -> float:
+    mean = sum(scores) / len(scores)
+    return sum((score - mean) ** 2 for score in scores)
 
 
 def margin(point: Point, reference: Reference, tolerance: float, noise: Noise) -> Margin:
-    """accuracy - (reference - tolerance) and what is known of it; tolerance in accuracy, 0.01 for one point."""
-    value = point.accuracy - (reference.accuracy - tolerance)
+    """score - (reference - tolerance) and what is known of it; tolerance in the score's unit."""
+    value = point.score - (reference.score - tolerance)
     deviation, freedom = noise.at(point, -value)
     student = special.stdtrit(freedom, CONFIDENCE) if math.isfinite(freedom) else special.ndtri(CONFIDENCE)
     floor = float(special.ndtri(CONFIDENCE)) * noise.floor
-    reach = max(float(student) * deviation, floor) * math.sqrt(1 / len(point.accuracies) + 1 / reference.runs)
-    error = deviation / math.sqrt(len(point.accuracies))
+    reach = max(float(student) * deviation, floor) * math.sqrt(1 / len(point.scores) + 1 / reference.runs)
+    error = deviation / math.sqrt(len(point.scores))
     return Margin(value, value - reach, value + reach, error, freedom, point.broken)
 
 
@@ -324,7 +328,7 @@ def why_it_stopped(
     """Why a batch size does not scale, judged at its own best learning rate; empty where it does or may.
 
     Returns:
-        "diverged", "optimisation gap" (training accuracy falls short too), "generalisation gap" (only validation
+        "diverged", "optimisation gap" (training falls short too), "generalisation gap" (only validation
         does), "out of memory", or "".
     """
     runs = [run for run in outcomes if run.group == group]
@@ -338,7 +342,7 @@ def why_it_stopped(
         return ""
     if top.diverged:
         return "diverged"
-    short = top.train_accuracy < yardstick.train_accuracy - tolerance
+    short = top.train_score < yardstick.train_score - tolerance
     return "optimisation gap" if short else "generalisation gap"
 
 

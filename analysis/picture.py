@@ -50,7 +50,7 @@ def _panel(axes: Axes, question: Question, answer: Answer, technique: str, group
     for found in groups:
         for point in found.known:
             verdict = found.found[point.learning_rate]
-            diverged = point.diverged == len(point.accuracies)
+            diverged = point.diverged == len(point.scores)
             mark, colour = DIVERGED_MARK if diverged else MARKS[verdict]
             label = "diverged" if diverged else verdict.value
             axes.plot(

@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict, dataclass
 
 from analysis.frontier import Group
+from trainables.metric import METRICS, Accuracy, Metric
 
 
 @dataclass(frozen=True)
@@ -14,11 +15,13 @@ class Question:
         groups: every technique and batch size, in the order they are searched.
         baseline: the group that sets A0.
         learning_rates: lowest and highest to try.
-        tolerance: how far below A0 still holds, in accuracy.
+        tolerance: how far below A0 still holds, in the score's unit.
         resolution: the widest interval to be content with, as a factor.
         validation_samples: that runs are judged on.
         dimensions: names of what is searched besides the learning rate.
         rules: by name, for each group the multiple of the baseline's best learning rate that the rule prescribes.
+        metric: what runs are judged by.
+        chance: the score of a guess.
     """
 
     groups: tuple[Group, ...]
@@ -29,6 +32,12 @@ class Question:
     validation_samples: int
     dimensions: tuple[str, ...]
     rules: dict[str, tuple[float, ...]]
+    metric: Metric = Accuracy()
+    chance: float = 0.0
+
+    def floor(self, score: float) -> float:
+        """Standard deviation of a score that judging on so few samples causes alone."""
+        return self.metric.floor(score, self.validation_samples)
 
     def inside(self, learning_rate: float) -> float:
         """The learning rate to 6 digits, since rates that agree in them are one, moved into the searched range."""
@@ -43,7 +52,7 @@ class Question:
         return self.inside(wanted) if inside else None
 
     def to_json(self) -> str:
-        return json.dumps(asdict(self))
+        return json.dumps({**asdict(self), "metric": self.metric.name})
 
     @staticmethod
     def from_json(text: str) -> "Question":
@@ -57,4 +66,6 @@ class Question:
             validation_samples=value["validation_samples"],
             dimensions=tuple(value["dimensions"]),
             rules={name: tuple(ratios) for name, ratios in value["rules"].items()},
+            metric=METRICS[value["metric"]],
+            chance=value["chance"],
         )

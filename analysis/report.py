@@ -20,6 +20,7 @@ from analysis.picture import draw
 from analysis.question import Question
 from analysis.runs import StudyRuns, load_runs, tracking_uri
 from analysis.scaling_law import PowerLaw
+from analysis.tables_report import report_tables
 from trainables.errors import UserError
 
 
@@ -31,9 +32,11 @@ class Files(NamedTuple):
 
 
 def report(runs: StudyRuns, folder: Path, console: Console) -> Files:
-    """Print the answer, and write frontier.csv and frontier.png into the folder."""
-    found = answer(runs.question, runs.outcomes())
+    """Print the answer, and write frontier.csv and frontier.png into the folder, or what the tables' report writes."""
     make_writable(folder)
+    if runs.tables:
+        return Files(*report_tables(runs, folder, console))
+    found = answer(runs.question, runs.outcomes())
     table = folder / "frontier.csv"
     found.frame().to_csv(table, index=False)
     _print(runs, found, console)
@@ -61,8 +64,11 @@ def make_writable(folder: Path) -> None:
 
 def title(runs: StudyRuns) -> str:
     """One line: the study, its budget, its tolerance."""
-    tolerance = runs.question.tolerance * 100
-    return f"{runs.name} ({runs.params.get('budget', '?')}): accuracy within {tolerance:g} points of the baseline's"
+    metric, tolerance = runs.question.metric, runs.question.tolerance * 100
+    what = metric.name.replace("_", " ")
+    return (
+        f"{runs.name} ({runs.params.get('budget', '?')}): {what} within {tolerance:g} {metric.unit} of the baseline's"
+    )
 
 
 def _print(runs: StudyRuns, found: Answer, console: Console) -> None:
@@ -71,14 +77,14 @@ def _print(runs: StudyRuns, found: Answer, console: Console) -> None:
         _say(console, f"\n{runs.name}: the baseline's seeds have not run, so there is nothing to judge against yet.")
         return
     yardstick, spread = found.yardstick, found.noise
-    accuracies = ", ".join(f"{accuracy:.2%}" for accuracy in yardstick.accuracies)
-    reference = yardstick.reference.accuracy
+    metric, reference = question.metric, yardstick.reference.score
+    scores = ", ".join(map(metric.show, yardstick.scores))
     _say(
         console,
         f"\nBaseline: {question.baseline.technique}, batch size {question.baseline.batch_size}, learning rate "
         f"{yardstick.learning_rate:g}.\n"
-        f"A0 = {reference:.2%}, the mean of {accuracies}; one run varies by {spread.deviation:.2%}.\n"
-        f"Scalable: at least {reference - question.tolerance:.2%}. "
+        f"A0 = {metric.show(reference)}, the mean of {scores}; one run varies by {spread.deviation:.2%}.\n"
+        f"Scalable: {metric.show(reference - question.tolerance)} or better. "
         "Competitive: the same with the batch size's own best in place of A0.\n"
         "Intervals are where the maximum lies with 90 % probability.",
     )
@@ -104,8 +110,8 @@ def _table(question: Question, found: Answer, technique: str) -> Table:
         top = each.best
         cells = [
             str(each.group.batch_size),
-            str(sum(len(point.accuracies) for point in each.known)),
-            f"{top.learning_rate:.3g}\n{top.accuracy:.2%}" if top else "-",
+            str(sum(len(point.scores) for point in each.known)),
+            f"{top.learning_rate:.3g}\n{question.metric.show(top.score)}" if top else "-",
             interval(each.competitive),
             interval(each.scalable),
             *(_prescription(*each.rules[rule]) for rule in question.rules),

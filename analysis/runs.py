@@ -1,6 +1,7 @@
 """Runs read back from MLflow; the only place that reads it."""
 
 import os
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import mlflow
@@ -9,6 +10,7 @@ from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
 from analysis.frontier import Group, Outcome
+from analysis.paper_table import PaperTable
 from analysis.question import Question
 from trainables.errors import UserError
 from trainables.metrics import METRIC_NAMES, STATUSES
@@ -19,6 +21,10 @@ QUESTION_TAG = "question"
 STATUS_TAG = "status"
 STUDY_TAG = "study"
 """The study's name, on its parent run only."""
+TABLE_TAG = "table."
+"""Begins the tags of a parent run that hold the tables it ran, numbered in order."""
+
+CURVE_METRICS = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "train_seconds")
 
 
 _PARAMS = ("technique", "batch_size", "learning_rate", "seed")
@@ -34,7 +40,9 @@ class StudyRuns(NamedTuple):
         params: of the parent run, as text.
         frame: one row per run that has ended: run_id, technique, batch_size (at the start), learning_rate (the peak),
             seed, status, setting (of the question's dimensions), and every other metric of trainables.metrics by its
-            name, NaN where it has no value.
+            name, NaN where it has no value; then what the task measured besides.
+        tables: the paper's tables that were run; empty where the study was searched.
+        curves: of those, by run_id, a row for each epoch with the metrics of CURVE_METRICS.
     """
 
     name: str
@@ -42,17 +50,20 @@ class StudyRuns(NamedTuple):
     question: Question
     params: dict[str, str]
     frame: pd.DataFrame
+    tables: tuple[PaperTable, ...] = ()
+    curves: Mapping[str, pd.DataFrame] = {}
 
     def outcomes(self) -> list[Outcome]:
         """The same rows as the verdicts take them."""
+        score = self.question.metric.score
         return [
             Outcome(
                 Group(row.technique, row.batch_size),
                 row.learning_rate,
                 row.seed,
                 row.status,
-                row.validation_accuracy,
-                row.train_accuracy,
+                score(row.validation_loss, row.validation_accuracy),
+                score(row.train_loss, row.train_accuracy),
                 row.setting,
             )
             for row in self.frame.itertuples()
@@ -104,14 +115,27 @@ def load_runs(name: str, uri: str) -> StudyRuns:
     question = Question.from_json(parent.data.tags[QUESTION_TAG])
     rows = [_row(run, question) for run in reversed(children) if run.data.tags.get(STATUS_TAG) in STATUSES]
     columns = ["run_id", *_PARAMS, "status", "setting", *(name for name in METRIC_NAMES if name not in _PARAMS)]
-    frame = pd.DataFrame(rows, columns=columns)
-    return StudyRuns(name, parent.info.run_id, question, parent.data.params, frame)
+    further = sorted({name for row in rows for name in row} - set(columns))
+    frame = pd.DataFrame(rows, columns=[*columns, *further])
+    tables = tuple(
+        PaperTable.from_json(value) for tag, value in sorted(parent.data.tags.items()) if tag.startswith(TABLE_TAG)
+    )
+    curves = {run_id: _curve(client, run_id) for run_id in frame["run_id"]} if tables else {}
+    return StudyRuns(name, parent.info.run_id, question, parent.data.params, frame, tables, curves)
+
+
+def _curve(client: mlflow.MlflowClient, run_id: str) -> pd.DataFrame:
+    """A run's metrics after each epoch, in order."""
+    histories = {name: client.get_metric_history(run_id, name) for name in CURVE_METRICS}
+    columns = {name: {each.step: each.value for each in history} for name, history in histories.items()}
+    return pd.DataFrame(columns, columns=list(CURVE_METRICS)).sort_index()
 
 
 def _row(run: Run, question: Question) -> dict[str, object]:
     params, metrics = run.data.params, run.data.metrics
     return {
-        **{name: metrics.get(name, float("nan")) for name in METRIC_NAMES},
+        **{name: float("nan") for name in METRIC_NAMES},
+        **metrics,
         "run_id": run.info.run_id,
         "technique": params["technique"],
         "batch_size": int(params["batch_size"]),

@@ -77,7 +77,7 @@ def _run(search: str, folder: Path, quick: bool) -> None:
     command = [sys.executable, "-m", "search_spaces.digits_cnn", "--name", search, "--search", search]
     command += ["--tolerance", TOLERANCE, "--resolution", "4" if quick else "1.25"]
     command += ["--max-runs", "20" if quick else RUNS]
-    command += ["--batch-sizes", "16,32,64"] if quick else []
+    command += ["--batch-sizes", "16,32,64" if quick else "16,32,64,128,256"]
     command += ["--tracking-uri", f"sqlite:///{folder / 'mlflow.db'}", "--results-dir", str(folder / "results")]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with (folder / f"{search}.log").open("w") as log:

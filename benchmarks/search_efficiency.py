@@ -271,9 +271,9 @@ def _score(the_world: World, the_plan: Plan, spent: Spent) -> Score:
 def _edges(question: Question, outcomes: Sequence[Outcome]) -> dict[Group, Edge]:
     """What the report would say; nothing before the baseline's seeds have run."""
     yardstick = baseline(outcomes, question.baseline)
-    if yardstick is None or not yardstick.accuracies:
+    if yardstick is None or not yardstick.scores:
         return {}
-    spread = noise(outcomes, yardstick, question.tolerance, question.validation_samples)
+    spread = noise(outcomes, yardstick, question.tolerance, question.floor)
     return {
         group: scalable(question, points(outcomes, group), yardstick.reference, spread).edge
         for group in question.groups

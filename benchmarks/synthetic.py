@@ -1,13 +1,13 @@
-"""A synthetic trainer whose edge is known: learning curves whose expected final accuracy is a formula.
+"""A synthetic trainer whose edge is known: learning curves whose expected final score is a formula.
 
-For a group of batch size B, with x = log2 eta and everything in accuracy (1 = all right):
+For a group of batch size B, with x = log2 eta and everything in score (1 = all right):
 
     expected(x) = (1 - q(x)) * a(x) + q(x) * chance
     a(x) = top(B) - low * max(0, best - x)^2 - high * max(0, x - best)^2
                   - (top(B) - chance) * sigmoid((x - cliff) / width)
     q(x) = sigmoid((x - breakdown) / breakdown_width),    the chance of diverging; 1 in an odd spot
 
-The true edge is the highest x where expected(x) falls through A0 - tolerance, with A0 the highest expected accuracy at
+The true edge is the highest x where expected(x) falls through A0 - tolerance, with A0 the highest expected score at
 the smallest batch size; it is found on a fine grid.
 """
 
@@ -44,7 +44,7 @@ FINE = 1 / 512
 
 
 class Ended(NamedTuple):
-    """How a run ended: its status and its accuracy after each epoch it trained."""
+    """How a run ended: its status and its score after each epoch it trained."""
 
     status: str
     curve: tuple[float, ...]
@@ -52,7 +52,7 @@ class Ended(NamedTuple):
 
 @dataclass(frozen=True)
 class Shape:
-    """A group's accuracy over log2 learning rate; see the module's formula."""
+    """A group's score over log2 learning rate; see the module's formula."""
 
     top: float
     best: float
@@ -68,7 +68,7 @@ class Shape:
         return _sigmoid((x - self.cliff) / self.width)
 
     def finishing(self, x: np.ndarray) -> np.ndarray:
-        """Expected accuracy of runs that do not diverge."""
+        """Expected score of runs that do not diverge."""
         fall = self.low * np.maximum(0, self.best - x) ** 2 + self.high * np.maximum(0, x - self.best) ** 2
         return np.maximum(CHANCE, self.top - fall - (self.top - CHANCE) * self.cliff_share(x))
 
@@ -87,7 +87,7 @@ class World:
     """One synthetic study.
 
     Attributes:
-        deviation: of one run's accuracy between seeds, tripled on the cliff.
+        deviation: of one run's score between seeds, tripled on the cliff.
         late: whether divergence may come in any epoch, rather than in the first two.
         slow: whether high learning rates stand still for up to 40 % of the run before they recover.
         rate: epochs in which a learning curve covers 63 % of its way.
@@ -102,7 +102,7 @@ class World:
     rate: float
 
     def a0(self) -> float:
-        """The baseline's expected accuracy at its own best learning rate."""
+        """The baseline's expected score at its own best learning rate."""
         return float(self.shapes[min(self.shapes)].expected(_axis()).max())
 
     def edge(self, group: Group) -> float | None:
@@ -110,7 +110,7 @@ class World:
         return self._crossing(group, self.a0())
 
     def competitive_edge(self, group: Group) -> float | None:
-        """The same against the group's own highest expected accuracy."""
+        """The same against the group's own highest expected score."""
         return self._crossing(group, float(self.shapes[group].expected(_axis()).max()))
 
     def _crossing(self, group: Group, reference: float) -> float | None:

@@ -26,6 +26,7 @@ import torch
 from benchmarks.result import show
 from trainables import Recipe, Task
 from trainables.data.images import Images, Split
+from trainables.data.source import Data
 from trainables.gradient import SAM
 from trainables.models import ResNet8, ResNet18
 from trainables.optimizers import SGD
@@ -37,7 +38,7 @@ BATCHES = 10
 
 
 @dataclass(frozen=True)
-class RandomImages:
+class RandomImages(Data):
     """Noise of CIFAR's shape, with random labels."""
 
     train_samples: int

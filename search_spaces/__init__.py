@@ -12,6 +12,6 @@ def _stop(_number: int, _frame: FrameType | None) -> None:
 
 
 if sys.argv[:1] == ["-m"]:
-    # `python -m search_spaces.X` is importing. Native code that is being imported aborts when Ctrl-C raises an exception
-    # in it, so until the command line takes over the process ends instead.
+    # `python -m search_spaces.X` is importing. Native code that is being imported aborts when Ctrl-C raises an
+    # exception in it, so until the command line takes over the process ends instead.
     signal.signal(signal.SIGINT, _stop)

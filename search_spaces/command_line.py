@@ -8,7 +8,9 @@ import sys
 import time
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
+from statistics import mean
 from types import FrameType
 
 import optuna
@@ -21,12 +23,14 @@ from search_spaces import cluster
 from search_spaces.cluster import Allotment, Capacity, allot, find_capacity
 from search_spaces.display import Display, clock
 from search_spaces.estimate import seconds_per_run
-from search_spaces.proposer import SEARCHES, proposer, runs_at_most
+from search_spaces.proposer import SEARCHES, proposer, runs_at_most, table_proposer
 from search_spaces.study import Study, rule_name
+from search_spaces.tables import table_plan, table_runs
 from search_spaces.tracking import Tracker, open_store
 from search_spaces.tuning import Search, run
 from trainables.errors import UserError, require
 from trainables.metrics import DONE
+from trainables.recipe import EPOCHS
 
 START_SECONDS = 40.0
 """About what starting a cluster and its worker groups takes, once."""
@@ -58,6 +62,7 @@ def _parse(budgets: Mapping[str, Study]) -> argparse.Namespace:
     parser = Parser(prog=f"python -m search_spaces.{name}", description=next(iter(budgets.values())).question)
     add = parser.add_argument
     add("--budget", choices=list(budgets), help="size of the study (default: quick without a GPU, else standard)")
+    add("--tables", action="store_true", help="run the papers' tables as they are written, instead of a search")
     add("--search", choices=SEARCHES, default="frontier", help="how to search (default: frontier)")
     add("--batch-sizes", type=_integers, metavar="B,B,...", help="global batch sizes")
     add("--learning-rates", type=_numbers, metavar="LOW,HIGH", help="range of peak learning rates")
@@ -70,6 +75,7 @@ def _parse(budgets: Mapping[str, Study]) -> argparse.Namespace:
     add(
         "--gpus-per-worker", type=float, help="GPUs of each worker, fractions allowed (default: 1 where there are GPUs)"
     )
+    add("--data", type=Path, metavar="DIR", help="train on what lies there: a text corpus, or folders of images")
     add("--data-dir", default="~/.cache/batchscale", help="where data sets are kept (default: %(default)s)")
     add("--tracking-uri", help="MLflow store (default: MLFLOW_TRACKING_URI, else sqlite:///mlflow.db)")
     add("--results-dir", default="results", help="where tables and pictures go (default: %(default)s)")
@@ -82,24 +88,31 @@ def run_command(budgets: Mapping[str, Study], options: argparse.Namespace, conso
     """Check, print the plan, run, report."""
     begun = time.monotonic()
     capacity = find_capacity()
-    budget = options.budget or ("standard" if capacity.gpus and "standard" in budgets else next(iter(budgets)))
+    budget = options.budget or _default_budget(budgets, capacity, options.tables)
     study = _choose(budgets[budget], options)
     require(
         options.search == "frontier" or not study.dimensions,
         f"search {options.search}: cannot search {', '.join(study.dimensions)} too; --search frontier does",
     )
-    most_runs = runs_at_most(options.search, study.plan())
+    data_dir = Path(options.data_dir).expanduser().absolute()
+    tags: dict[str, str] = {}
+    if study.substitute and not options.dry_run:
+        study, tags = _with_data(study, data_dir, options.workers, console)
+    runs = table_runs(study) if options.tables else []
+    plan = table_plan(study) if options.tables else study.plan()
+    most_runs = len(runs) if options.tables else runs_at_most(options.search, plan)
     allotment = allot(capacity, options.workers, options.concurrent_trials, options.gpus_per_worker, most_runs)
     uri = tracking_uri(options.tracking_uri)
     results = Path(options.results_dir) / study.name
     seconds = None if capacity.address else seconds_per_run(study, allotment.size)
+    if seconds and runs:
+        seconds *= mean(dict(run.setting or ())[EPOCHS] for run in runs) / study.task.epochs
     _print_plan(study, budget, options, capacity, allotment, most_runs, seconds, uri, results, console)
     if options.dry_run:
         return
 
     make_writable(results)
     client = open_store(uri)
-    data_dir = Path(options.data_dir).expanduser().absolute()
     study.task.data.load(data_dir)
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -109,17 +122,20 @@ def run_command(budgets: Mapping[str, Study], options: argparse.Namespace, conso
         raise UserError(f"{results / 'optuna.db'}: cannot be opened ({str(error).splitlines()[0]})") from error
     artifacts = None if uri.startswith("http") else results.absolute() / "artifacts"
     params = _params(study, budget, options, allotment)
-    tracker = Tracker(client, study.name, study.plan().question.to_json(), params, artifacts)
+    tables = [table.to_json() for table in study.tables] if options.tables else []
+    tracker = Tracker(client, study.name, plan.question.to_json(), params, artifacts, tags, tables)
     status = "stopped"
     try:
-        with Display(console, study.task.epochs, most_runs, allotment.concurrent_trials, seconds) as display:
+        display = Display(console, most_runs, allotment.concurrent_trials, seconds, study.task.metric)
+        with display:
             cluster.start(capacity, allotment)
-            search = Search(
-                study,
-                proposer(options.search, study.plan(), storage, tracker.parent_id),
-                tracker,
-                display,
+            name = tracker.parent_id
+            asks = (
+                table_proposer(runs, plan, storage, name)
+                if options.tables
+                else proposer(options.search, plan, storage, name)
             )
+            search = Search(study, asks, tracker, display)
             run(search, allotment, str(data_dir))
         objection = search.proposer.objection()
         if objection:
@@ -142,8 +158,33 @@ def run_command(budgets: Mapping[str, Study], options: argparse.Namespace, conso
     console.print(f"  {where}   then {host}/#/experiments/{tracker.experiment_id}", highlight=False, soft_wrap=True)
 
 
+def _default_budget(budgets: Mapping[str, Study], capacity: Capacity, tables: bool) -> str:
+    """The first that has tables where they are asked for, else standard with a GPU and the first without."""
+    if tables:
+        return next((name for name, study in budgets.items() if study.tables), next(iter(budgets)))
+    return "standard" if capacity.gpus and "standard" in budgets else next(iter(budgets))
+
+
+def _with_data(study: Study, data_dir: Path, workers: int, console: Console) -> tuple[Study, dict[str, str]]:
+    """The study, or the one on its substitute's data where its own cannot be had; and how its runs are tagged then."""
+    assert study.substitute is not None
+    try:
+        study.task.data.load(data_dir)
+    except UserError as error:
+        own, other = study.task.data, study.substitute.data
+        console.print(f"{error}\nTraining on a substitute instead: {other!r}", highlight=False, soft_wrap=True)
+        return replace(study, task=study.substitute, substitute=None).check(workers), {
+            "substitute": f"{other!r} for {own!r}"
+        }
+    return study, {}
+
+
 def _choose(study: Study, options: argparse.Namespace) -> Study:
     """The study with the options' choices, checked."""
+    if options.data:
+        study = study.on(options.data)
+    if options.tables:
+        return study.check_tables(options.workers).with_choices(name=options.name or f"{study.name}_tables")
     return study.with_choices(
         name=options.name,
         batch_sizes=options.batch_sizes,
@@ -185,14 +226,23 @@ def _print_plan(
         **(
             {"Also searched": ", ".join(_range(*each) for each in study.dimensions.items())} if study.dimensions else {}
         ),
-        "Runs": f"at most {most_runs} of {study.task.epochs} epochs, search {options.search}, tolerance "
-        f"{study.tolerance * 100:g} points, resolution a factor {study.resolution:g}",
+        "Data": _data_words(study),
+        **({"Left out": study.left_out} if study.left_out else {}),
+        "Runs": f"the {most_runs} of {', '.join(table.name for table in study.tables)}"
+        if options.tables
+        else f"at most {most_runs} of {study.task.epochs} epochs, search {options.search}, tolerance "
+        f"{study.tolerance * 100:g} {study.task.metric.unit}, resolution a factor {study.resolution:g}",
         "At a time": f"{allotment.concurrent_trials} trials x {size.workers} workers{gpus}",
         "Time": duration,
         "Results": f"{results}, MLflow {uri}",
     }
     for label, text in lines.items():
         console.print(f"{label + ':':<16}{text}", highlight=False, soft_wrap=True)
+
+
+def _data_words(study: Study) -> str:
+    own, other = study.task.data, study.substitute
+    return f"{own!r}, or {other.data!r} where that cannot be had" if other else repr(own)
 
 
 def _range(name: str, values: FloatDistribution | IntDistribution) -> str:
@@ -205,7 +255,7 @@ def _params(study: Study, budget: str, options: argparse.Namespace, allotment: A
     return {
         "study": study.name,
         "budget": budget,
-        "search": options.search,
+        "search": "tables" if options.tables else options.search,
         "task": repr(study.task),
         "held_equal": "epochs",
         "batch_sizes": study.batch_sizes,

@@ -1,45 +1,117 @@
 """How far does the learning rate of a small CNN on scikit-learn's digits scale with the batch size?
 
     python -m search_spaces.digits_cnn
+    python -m search_spaces.digits_cnn --budget momentum         # every technique that takes SGD's rates
+    python -m search_spaces.digits_cnn --budget adaptive         # Adam and its kin, against Adam's own baseline
+    python -m search_spaces.digits_cnn --budget layerwise        # LARS and LAMB
+    python -m search_spaces.digits_cnn --tables                  # what a table looks like, in a minute
 
-Nothing to download. Cost of the quick budget: about two minutes on 2 cores, half of it starting the worker groups.
+Everything the other studies do, at toy cost and with nothing to download.
+
+Budgets:
+    quick      one technique, four batch sizes: about two minutes on 2 cores, half of it starting the worker groups.
+    momentum   nine techniques, three batch sizes: about 8 minutes.
+    adaptive   five techniques, three batch sizes: about 5 minutes.
+    layerwise  two techniques, three batch sizes: about 3 minutes.
+
 Expect the edge to grow with the batch size and the largest batch sizes to run out of steps.
 """
 
+from dataclasses import replace
+
+from analysis.paper_table import PaperTable, TableRun
+from analysis.sharpness import Sharpness
 from search_spaces.command_line import main
 from search_spaces.study import Study
 from trainables import Recipe, Task
 from trainables.data import Digits
-from trainables.decay import CosineDecay
+from trainables.decay import CosineDecay, ExponentialDecay, NoDecay, PolynomialDecay
+from trainables.gradient import ASAM, SAM
+from trainables.growth import AdaptiveGrowth, StepGrowth
 from trainables.models import SmallCNN
-from trainables.optimizers import SGD
-from trainables.scaling import LinearScaling
-from trainables.warmup import LinearWarmup
+from trainables.optimizers import LAMB, LARS, SGD, Adagrad, Adam, AdamW, RMSprop
+from trainables.scaling import AdaptiveSquareRootScaling, LinearScaling, SquareRootScaling
+from trainables.warmup import ExponentialWarmup, LEGWarmup, LinearWarmup
 
+WARMUP = Recipe(
+    base_batch_size=16,
+    optimizer=SGD(momentum=0.9),
+    scaling=LinearScaling(),
+    warmup=LinearWarmup(epochs=1, start="zero"),
+    decay=CosineDecay(),
+    norm_batch_size=8,
+)
+LEGW = replace(WARMUP, scaling=SquareRootScaling(), warmup=LEGWarmup(base_epochs=0.1))
+MOMENTUM = {
+    "warmup": WARMUP,
+    "whole_batch_norm": replace(WARMUP, norm_batch_size=None),
+    "exponential_warmup": replace(WARMUP, warmup=ExponentialWarmup(fraction=0.1)),
+    "legw_poly": replace(LEGW, decay=PolynomialDecay(power=2)),
+    "legw_halved": replace(LEGW, decay=ExponentialDecay(constant_epochs=6, factor=0.5)),
+    "adabatch": replace(WARMUP, decay=NoDecay(), growth=StepGrowth(every_epochs=5)),
+    "noise_growth": replace(WARMUP, growth=AdaptiveGrowth(max_batch_size=1024)),
+    "sam": replace(WARMUP, gradient=SAM(rho=0.05)),
+    "asam": replace(WARMUP, gradient=ASAM(rho=0.5)),
+}
+ADAM = replace(WARMUP, optimizer=Adam(), scaling=SquareRootScaling())
+ADAPTIVE = {
+    "adam": ADAM,
+    "adam_root_rule": replace(ADAM, scaling=AdaptiveSquareRootScaling()),
+    "adamw": replace(ADAM, optimizer=AdamW(weight_decay=0.01)),
+    "rmsprop": replace(ADAM, optimizer=RMSprop(momentum=0.9)),
+    "adagrad": replace(ADAM, optimizer=Adagrad()),
+}
+LAYERWISE = {
+    "lars": replace(LEGW, optimizer=LARS(momentum=0.9, weight_decay=1e-4)),
+    "lamb": replace(LEGW, optimizer=LAMB()),
+}
+
+QUICK = Study(
+    name="digits_cnn",
+    question="how far does the learning rate of a small CNN on digits scale?",
+    task=Task(model=SmallCNN(width=8), data=Digits(), epochs=10),
+    techniques={"warmup": WARMUP},
+    batch_sizes=(16, 64, 128, 256),
+    learning_rates=(0.003, 12.8),
+    first_learning_rate=0.1,
+    seeds=3,
+    seeds_near_margin=3,
+    tolerance=0.02,
+    resolution=1.5,
+    max_runs=60,
+    left_out="all techniques but one, which the budgets momentum, adaptive and layerwise have",
+    tables=(
+        PaperTable(
+            "Toy table",
+            "linear scaling with and without normalisation batches of 8",
+            tuple(
+                TableRun(name, size, 0.1 * size / 16, 10)
+                for name in ("warmup", "whole_batch_norm")
+                for size in (16, 128, 512)
+            ),
+            columns=("test_accuracy", "plateau_epoch", "loss_jumps", "fluctuation_scale", "speed_up"),
+            seeds=2,
+        ),
+    ),
+    table_techniques={"whole_batch_norm": MOMENTUM["whole_batch_norm"]},
+)
+THREE_SIZES = replace(
+    QUICK, batch_sizes=(16, 64, 256), seeds_near_margin=2, left_out="", tables=(), table_techniques={}
+)
 BUDGETS = {
-    "quick": Study(
-        name="digits_cnn",
-        question="how far does the learning rate of a small CNN on digits scale?",
-        task=Task(model=SmallCNN(width=8), data=Digits(), epochs=10),
-        techniques={
-            "warmup": Recipe(
-                base_batch_size=16,
-                optimizer=SGD(momentum=0.9),
-                scaling=LinearScaling(),
-                warmup=LinearWarmup(epochs=1, start="zero"),
-                decay=CosineDecay(),
-                norm_batch_size=8,
-            )
-        },
-        batch_sizes=(16, 32, 64, 128, 256),
-        learning_rates=(0.003, 12.8),
-        first_learning_rate=0.1,
-        seeds=3,
-        seeds_near_margin=3,
-        tolerance=0.02,
-        resolution=1.5,
-        max_runs=60,
-    )
+    "quick": QUICK,
+    "momentum": replace(THREE_SIZES, techniques=MOMENTUM, max_runs=240),
+    "adaptive": replace(
+        THREE_SIZES, techniques=ADAPTIVE, learning_rates=(0.0001, 3.2), first_learning_rate=0.01, max_runs=140
+    ),
+    "layerwise": replace(
+        THREE_SIZES,
+        task=replace(QUICK.task, measures=(Sharpness(),)),
+        techniques=LAYERWISE,
+        learning_rates=(0.001, 256.0),
+        first_learning_rate=1.0,
+        max_runs=70,
+    ),
 }
 
 if __name__ == "__main__":

@@ -10,6 +10,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from trainables.metric import Metric
+
 PLAIN_SECONDS = 30.0
 """At most one plain line per running trial in this time."""
 
@@ -17,6 +19,7 @@ PLAIN_SECONDS = 30.0
 @dataclass
 class _Running:
     name: str
+    epochs: int
     started: float
     metrics: Mapping[str, float] = field(default_factory=dict)
     printed: float = 0.0
@@ -32,16 +35,22 @@ class Display:
 
     Args:
         console: where to.
-        epochs: of each run.
         most_runs: the search makes at most so many.
         concurrent: trials at a time.
         seconds_per_run: estimate until the first has ended; None where there is none.
+        metric: what runs are judged by.
     """
 
     def __init__(
-        self, console: Console, epochs: int, most_runs: int, concurrent: int, seconds_per_run: float | None
+        self,
+        console: Console,
+        most_runs: int,
+        concurrent: int,
+        seconds_per_run: float | None,
+        metric: Metric,
     ) -> None:
-        self._console, self._epochs, self._most_runs, self._concurrent = console, epochs, most_runs, concurrent
+        self._metric = metric
+        self._console, self._most_runs, self._concurrent = console, most_runs, concurrent
         self._estimate = seconds_per_run
         self._begun = time.monotonic()
         self._running: dict[str, _Running] = {}
@@ -59,9 +68,9 @@ class Display:
     ) -> None:
         self._live.stop()
 
-    def start(self, trial_id: str, name: str) -> None:
-        """A trial has begun."""
-        self._running.setdefault(trial_id, _Running(name, time.monotonic()))
+    def start(self, trial_id: str, name: str, epochs: int) -> None:
+        """A trial of so many epochs has begun."""
+        self._running.setdefault(trial_id, _Running(name, epochs, time.monotonic()))
 
     def progress(self, trial_id: str, metrics: Mapping[str, float]) -> None:
         """A trial has finished an epoch."""
@@ -78,8 +87,8 @@ class Display:
         if running.seconds:
             self._seconds.append(running.seconds)
         count = f"[{self._ended}/{self._most_runs}]"
-        accuracy = f"{running.metrics['validation_accuracy']:7.2%}" if running.metrics else " " * 7
-        text = Text(f"{count:>8} {running.name:<40} {accuracy}  {status}  {error}".rstrip())
+        score = self._score(running.metrics) if running.metrics else ""
+        text = Text(f"{count:>8} {running.name:<40} {score:>7}  {status}  {error}".rstrip())
         text.append(f"   {self._eta()}", style="dim")
         self._console.print(text, highlight=False, soft_wrap=True)
 
@@ -89,9 +98,12 @@ class Display:
             return "starting"
         rate = metrics["samples"] / metrics["train_seconds"] if metrics.get("train_seconds") else 0.0
         return (
-            f"epoch {metrics['epoch']:.0f}/{self._epochs}  loss {metrics['train_loss']:.3f}  "
-            f"validation {metrics['validation_accuracy']:6.2%}  {rate:,.0f} samples/s"
+            f"epoch {metrics['epoch']:.0f}/{running.epochs}  loss {metrics['train_loss']:.3f}  "
+            f"validation {self._score(metrics):>6}  {rate:,.0f} samples/s"
         )
+
+    def _score(self, metrics: Mapping[str, float]) -> str:
+        return self._metric.show(self._metric.score(metrics["validation_loss"], metrics["validation_accuracy"]))
 
     def _eta(self) -> str:
         """At most how long the rest takes, from the runs that have ended."""

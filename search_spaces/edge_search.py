@@ -42,7 +42,7 @@ SNAP = 0.25
 
 @dataclass(frozen=True)
 class Scene:
-    """Everything the questions of a group depend on, once the baseline's accuracy is known."""
+    """Everything the questions of a group depend on, once the baseline's score is known."""
 
     plan: Plan
     finished: Sequence[Outcome]
@@ -93,7 +93,7 @@ def search(scene: Scene, group: Group) -> Iterator[Proposal]:
     if surrounded(known, question.learning_rates):
         own, own_best = competitive(question, known, scene.spread), best(unbroken(known))
         if own is not None and own_best is not None and not narrow(own.view, question.resolution):
-            yield from _split(scene, group, Reference(own_best.accuracy, len(own_best.accuracies)), own, None)
+            yield from _split(scene, group, Reference(own_best.score, len(own_best.scores)), own, None)
 
 
 def _split(
@@ -114,7 +114,7 @@ def _split(
     def then(runs: list[Point], learning_rate: float, well: bool) -> list[Point]:
         """The points after a run that comes out well, or as those that fail do."""
         short = 0.0 if well else 5 * question.tolerance
-        return with_run(runs, learning_rate, reference.accuracy - short, diverged=breaks and not well)
+        return with_run(runs, learning_rate, reference.score - short, diverged=breaks and not well)
 
     for run in scene.flying(group):
         known = then(known, run.learning_rate, holds(run.learning_rate) > 0.5)

@@ -43,13 +43,15 @@ def _run(task: Task, recipe: Recipe, device: torch.device) -> float:
     samples = PROBE_SAMPLES // size * size
     recipe = replace(recipe, norm_batch_size=size, max_micro_batch=None)
     model = prepared(task.model(), device, torch.float32)
-    inputs = torch.randn(samples, *task.data.input_shape, device=device).contiguous(memory_format=torch.channels_last)
-    zeros = torch.zeros(samples, dtype=torch.int64, device=device)
-    gradient = BatchGradient(model, recipe, Workers(), parts=0)
+    inputs, labels = (each.to(device) for each in task.data.example(samples))
+    if inputs.ndim == 4:
+        inputs = inputs.contiguous(memory_format=torch.channels_last)
+    keys = torch.zeros(samples, dtype=torch.int32, device=device)
+    gradient = BatchGradient(model, recipe, Workers(), task.metric, parts=0)
     usual = replace(recipe.start(samples), steps=1)  # where SAM perturbs some steps only, this is none of them
 
     def train() -> None:
-        gradient.load(Batch(inputs, zeros, zeros.int()))
+        gradient.load(Batch(inputs, labels, keys))
         recipe.gradient(model, gradient, usual)
         gradient.settle()
 

@@ -96,11 +96,11 @@ def _questions(
     if any(run.group == question.baseline and run.seed == 0 for run in running) or objection(plan, finished):
         return  # what the rules prescribe depends on the best that tuning finds
     turns = list(_in_turn(plan, running, asked))
-    if not yardstick.accuracies:
+    if not yardstick.scores:
         for group in turns:
             yield from _start(plan, group, finished, running, yardstick, asked)
         return
-    spread = noise(finished, yardstick, question.tolerance, question.validation_samples)
+    spread = noise(finished, yardstick, question.tolerance, question.floor)
     judged = {
         group: scalable(question, points(finished, group), yardstick.reference, spread) for group in question.groups
     }

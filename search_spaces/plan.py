@@ -23,10 +23,10 @@ class Proposal(NamedTuple):
     seed: int
     setting: Setting | None = ()
 
-    def ended(self, status: str, accuracy: float, train_accuracy: float) -> Outcome:
+    def ended(self, status: str, score: float, train_score: float) -> Outcome:
         """The run's outcome."""
         assert self.setting is not None, "a run that ended has had its setting drawn"
-        return Outcome(self.group, self.learning_rate, self.seed, status, accuracy, train_accuracy, self.setting)
+        return Outcome(self.group, self.learning_rate, self.seed, status, score, train_score, self.setting)
 
 
 class Answer(Enum):

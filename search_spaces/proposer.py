@@ -1,11 +1,12 @@
 """Optuna as the store and the engine: searches that ask it for the next run and tell it how runs ended.
 
 Every run is an Optuna trial with the parameters technique, batch_size, learning_rate and seed, its value the validation
-accuracy and its status a user attribute, in a storage that commits at once.
+score and its status a user attribute, in a storage that commits at once.
 """
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol
 
 import optuna
@@ -16,7 +17,7 @@ from optuna.storages import BaseStorage
 from optuna.trial import FrozenTrial, TrialState, create_trial
 
 from analysis.frontier import Group, Outcome, baseline
-from search_spaces import frontier, grid
+from search_spaces import frontier, grid, tables
 from search_spaces.plan import Answer, Plan, Proposal, asked_so_far
 from search_spaces.stopping import curves_behind, futile
 from trainables.metrics import DONE, STOPPED_EARLY
@@ -32,8 +33,8 @@ class Proposer(Protocol):
 
     def ask(self) -> tuple[optuna.Trial, Proposal] | Answer: ...
 
-    def report(self, trial: optuna.Trial, epoch: int, accuracy: float) -> bool:
-        """Note a run's accuracy after an epoch; whether to stop it."""
+    def report(self, trial: optuna.Trial, epoch: int, score: float) -> bool:
+        """Note a run's score after an epoch; whether to stop it."""
         ...
 
     def tell(self, trial: optuna.Trial, outcome: Outcome) -> None: ...
@@ -53,6 +54,11 @@ def proposer(search: str, plan: Plan, storage: BaseStorage, name: str) -> Propos
         case "optuna":
             return SamplerProposer(plan, storage, name, tpe)
     raise AssertionError(f"search {search!r} is not one of {SEARCHES}")
+
+
+def table_proposer(runs: Sequence[Proposal], plan: Plan, storage: BaseStorage, name: str) -> Proposer:
+    """What makes exactly those runs."""
+    return PolicyProposer(plan, partial(tables.propose, runs), storage, name, adaptive=False)
 
 
 def runs_at_most(search: str, plan: Plan) -> int:
@@ -146,8 +152,8 @@ class PolicyProposer:
         assert asked[:3] == proposal[:3], f"Optuna made {trial.params} of {proposal}"
         return trial, asked
 
-    def report(self, trial: optuna.Trial, epoch: int, accuracy: float) -> bool:
-        trial.report(accuracy, epoch)
+    def report(self, trial: optuna.Trial, epoch: int, score: float) -> bool:
+        trial.report(score, epoch)
         proposal = proposal_of(trial.params)
         if not self._adaptive or proposal.seed == 0:
             return False
@@ -159,7 +165,7 @@ class PolicyProposer:
 
     def tell(self, trial: optuna.Trial, outcome: Outcome) -> None:
         if outcome.status == DONE:  # a run's last epoch comes with its end, not as a report
-            trial.report(outcome.accuracy, self._plan.epochs)
+            trial.report(outcome.score, self._plan.epochs)
         _tell(self._study, trial, outcome)
 
     def objection(self) -> str | None:
@@ -207,8 +213,8 @@ class SamplerProposer:
         trial.suggest_int("seed", 0, MOST_SEEDS)
         return trial, proposal_of(trial.params)
 
-    def report(self, trial: optuna.Trial, epoch: int, accuracy: float) -> bool:
-        trial.report(accuracy, epoch)
+    def report(self, trial: optuna.Trial, epoch: int, score: float) -> bool:
+        trial.report(score, epoch)
         return proposal_of(trial.params).seed == 0 and epoch < self._plan.epochs and trial.should_prune()
 
     def tell(self, trial: optuna.Trial, outcome: Outcome) -> None:
@@ -293,16 +299,16 @@ def _finished(trials: Sequence[FrozenTrial]) -> list[Outcome]:
 
 
 def curve_of(trial: FrozenTrial) -> list[float]:
-    """Its accuracy after each epoch."""
+    """Its score after each epoch."""
     return [trial.intermediate_values[epoch] for epoch in sorted(trial.intermediate_values)]
 
 
 def _tell(study: optuna.Study, trial: optuna.Trial, outcome: Outcome) -> None:
     """Complete a run that counts, prune one stopped early, fail the others; only finite scores are told."""
-    trial.set_user_attr(OUTCOME, [outcome.status, outcome.accuracy, outcome.train_accuracy])
+    trial.set_user_attr(OUTCOME, [outcome.status, outcome.score, outcome.train_score])
     if outcome.status == STOPPED_EARLY:
         study.tell(trial, state=TrialState.PRUNED)
-    elif outcome.counts and math.isfinite(outcome.accuracy):
-        study.tell(trial, outcome.accuracy)
+    elif outcome.counts and math.isfinite(outcome.score):
+        study.tell(trial, outcome.score)
     else:
         study.tell(trial, state=TrialState.FAIL)

@@ -1,7 +1,7 @@
 """Futility: giving up a run that cannot reach the baseline any more.
 
 A run is judged against the baseline's own learning curve at equal samples, never against other runs, since large
-batches, long warm-ups and the highest learning rates look bad early. With A(t) the baseline's mean accuracy after t of
+batches, long warm-ups and the highest learning rates look bad early. With A(t) the baseline's mean score after t of
 T epochs, and t' the time at which it was as accurate as this run is now,
 
     hopeless   if   A(t' + PACE * (T - t)) < A0 - tolerance
@@ -22,7 +22,7 @@ PACE = 3.0
 """How many times as fast as the baseline a run may still have to learn."""
 
 Curve = Sequence[float]
-"""Validation accuracy after each epoch."""
+"""Validation score after each epoch."""
 
 
 def futile(plan: Plan, finished: Sequence[Outcome], base: Sequence[Curve], run: Proposal, curve: Curve) -> bool:
@@ -31,31 +31,33 @@ def futile(plan: Plan, finished: Sequence[Outcome], base: Sequence[Curve], run: 
     Args:
         finished: every run so far.
         base: curves of the runs behind A0.
-        run, curve: the run, and its accuracy after each epoch so far.
+        run, curve: the run, and its score after each epoch so far.
     """
     if run.seed == 0 or not base or not plan.grace_epochs[run.group] < len(curve) < plan.epochs:
         return False
     yardstick = baseline(finished, plan.question.baseline)
-    if yardstick is None or not yardstick.accuracies or yardstick.diverged:
+    if yardstick is None or not yardstick.scores or yardstick.diverged:
         return False
     if run.group == plan.question.baseline and run.learning_rate == yardstick.learning_rate:
         return False
-    spread = noise(finished, yardstick, plan.question.tolerance, plan.question.validation_samples)
+    spread = noise(finished, yardstick, plan.question.tolerance, plan.question.floor)
     known = points(finished, run.group)
     if Verdict.HOLDS not in verdicts(known, yardstick.reference, plan.question.tolerance, spread).values():
         return False
-    return hopeless(curve, base, yardstick.reference.accuracy - plan.question.tolerance, 2 * spread.deviation)
+    target = yardstick.reference.score - plan.question.tolerance
+    return hopeless(curve, base, plan.question.chance, target, 2 * spread.deviation)
 
 
-def hopeless(curve: Curve, base: Sequence[Curve], target: float, allowance: float) -> bool:
+def hopeless(curve: Curve, base: Sequence[Curve], chance: float, target: float, allowance: float) -> bool:
     """Whether a run cannot reach the target at PACE times the baseline's pace.
 
     Args:
         base: curves of as many epochs as the run will have; their mean is the baseline's.
-        target: accuracy to reach, A0 - tolerance.
-        allowance: added to the run's accuracy, for noise.
+        chance: the score of a guess, where curves begin.
+        target: score to reach, A0 - tolerance.
+        allowance: added to what the run has reached, for noise.
     """
-    typical = np.maximum.accumulate(np.concatenate(([0.0], np.mean(base, axis=0))))  # (epochs + 1,), never falling
+    typical = np.maximum.accumulate(np.concatenate(([chance], np.mean(base, axis=0))))  # (epochs + 1,), never falling
     epochs = np.arange(len(typical))
     reached = curve[-1] + allowance
     if reached >= typical[-1]:

@@ -4,16 +4,20 @@ import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from optuna.distributions import FloatDistribution, IntDistribution
 
 from analysis.frontier import Group, Setting
+from analysis.paper_table import PaperTable
 from analysis.question import Question
 from search_spaces.plan import Plan
 from trainables import Recipe, Task
-from trainables.checks import check_fit, check_learning_rate, check_model
-from trainables.errors import require
+from trainables.checks import check_fit, check_learning_rate, check_model, check_run
+from trainables.data import ImageFolder, TextCorpus
+from trainables.errors import UserError, require
+from trainables.metrics import chance_loss
 from trainables.recipe import value_in, with_values
 from trainables.scaling import LinearScaling, Scaling, SquareRootScaling
 
@@ -35,12 +39,16 @@ class Study:
         rules: whose prescriptions are tried at every batch size.
         seeds: baseline runs behind A0, besides the tuning run.
         seeds_near_margin: most runs at one learning rate elsewhere.
-        tolerance: how far below A0 still holds, in accuracy: 0.01 for one percentage point.
+        tolerance: how far below A0 still holds; 0.01 is a percentage point of accuracy, or one per cent of perplexity.
         resolution: the widest interval to be content with, as a factor.
         max_runs: all runs together, baseline included.
         dimensions: what to search besides the learning rate, by name: numeric fields of the recipes' slots, such as
             "optimizer.momentum", each with an Optuna distribution. Every technique's own value must lie inside.
         draws: settings of them to try at each technique and batch size, besides the technique's own.
+        left_out: what of its papers' setting this budget leaves out, in words.
+        substitute: what is trained instead where the task's data cannot be had; None to refuse.
+        tables: the papers' tables that can be run instead of a search.
+        table_techniques: recipes that only tables use, by name.
     """
 
     name: str
@@ -58,6 +66,10 @@ class Study:
     max_runs: int = 100
     dimensions: Mapping[str, FloatDistribution | IntDistribution] = field(default_factory=dict)
     draws: int = 6
+    left_out: str = ""
+    substitute: Task | None = None
+    tables: tuple[PaperTable, ...] = ()
+    table_techniques: Mapping[str, Recipe] = field(default_factory=dict)
 
     def check(self, workers: int) -> "Study":
         """The study itself, if every run it can ask for can be trained on so many workers.
@@ -85,11 +97,30 @@ class Study:
         self._check_prescriptions()
         return self
 
+    def check_tables(self, workers: int) -> "Study":
+        """The study itself, if it has tables and every run of them can be trained on so many workers.
+
+        Raises:
+            UserError: naming what cannot be, its value, and what is accepted.
+        """
+        require(bool(self.tables), f"--tables: this budget of {self.name} lists none; see --help")
+        check_model(self.task)
+        for run in (run for table in self.tables for run in table.runs):
+            task = replace(self.task, epochs=run.epochs)
+            check_run(task, self.all_techniques[run.technique], run.batch_size, run.learning_rate, workers)
+        return self
+
+    @property
+    def all_techniques(self) -> dict[str, Recipe]:
+        """Those that are searched and those that only tables use."""
+        return {**self.techniques, **self.table_techniques}
+
     def plan(self) -> Plan:
         """The study as the search sees it."""
         batch_sizes = sorted(set(self.batch_sizes))
         groups = tuple(Group(technique, size) for size in batch_sizes for technique in self.techniques)
         low, high = self.learning_rates
+        classes = self.task.data.classes
         question = Question(
             groups=groups,
             baseline=groups[0],
@@ -99,6 +130,8 @@ class Study:
             validation_samples=self.task.data.validation_samples,
             dimensions=tuple(sorted(self.dimensions)),
             rules={rule_name(rule): tuple(self._ratio(rule, group) for group in groups) for rule in self.rules},
+            metric=self.task.metric,
+            chance=self.task.metric.score(chance_loss(classes), self.task.metric.chance(classes)),
         )
         return Plan(
             question,
@@ -174,6 +207,20 @@ class Study:
         """The multiple of the baseline's learning rate that a rule prescribes."""
         recipe = replace(self.techniques[group.technique], scaling=rule)
         return recipe.scale(group.batch_size) / recipe.scale(min(self.batch_sizes))
+
+    def on(self, folder: Path) -> "Study":
+        """The study on the data in a folder of the user's own.
+
+        Raises:
+            UserError: the study's data is no text and no folder of images, or nothing of that kind lies there.
+        """
+        data = self.task.data
+        if not isinstance(data, (TextCorpus, ImageFolder)):
+            raise UserError(
+                f"--data {folder}: {self.name} trains on {type(data).__name__}; only texts and folders of images can "
+                "be replaced"
+            )
+        return replace(self, task=replace(self.task, data=data.at(folder.absolute())), substitute=None)
 
     def with_choices(self, **choices: object) -> "Study":
         """The study with the fields that were chosen (not None) replaced."""

@@ -7,7 +7,7 @@ write.
 import os
 import subprocess
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ import mlflow
 from mlflow.entities import Metric, Param
 from mlflow.exceptions import MlflowException
 
-from analysis.runs import PARENT_TAG, QUESTION_TAG, STATUS_TAG, STUDY_TAG
+from analysis.runs import PARENT_TAG, QUESTION_TAG, STATUS_TAG, STUDY_TAG, TABLE_TAG
 from trainables.errors import UserError
 from trainables.metrics import DONE, FAILED, RUNNING, STATUSES
 
@@ -60,13 +60,23 @@ class Tracker:
         study: its name, which its MLflow experiment takes too.
         question: as JSON, for the report.
         params: of the study, shown on the parent run.
+        tags: put on the parent and on every trial's run.
+        tables: the paper's tables it runs, as JSON, for the report.
         artifacts: where artifacts go for a store without a server; absolute.
     """
 
     def __init__(
-        self, client: mlflow.MlflowClient, study: str, question: str, params: Mapping[str, Any], artifacts: Path | None
+        self,
+        client: mlflow.MlflowClient,
+        study: str,
+        question: str,
+        params: Mapping[str, Any],
+        artifacts: Path | None,
+        tags: Mapping[str, str] | None = None,
+        tables: Sequence[str] = (),
     ) -> None:
         self._client = client
+        self._tags = dict(tags or {})
         self._pending: list[Callable[[], object]] = []
         self._started: set[str] = set()
         self._runs: dict[str, str] = {}
@@ -78,8 +88,10 @@ class Tracker:
             self.experiment_id = (
                 experiment.experiment_id if experiment else client.create_experiment(study, artifact_location=location)
             )
-            tags = {STUDY_TAG: study, QUESTION_TAG: question, "git_commit": _commit()}
-            self.parent_id = client.create_run(self.experiment_id, run_name=study, tags=tags).info.run_id
+            own = {STUDY_TAG: study, QUESTION_TAG: question, "git_commit": _commit()}
+            own |= {f"{TABLE_TAG}{number:02}": table for number, table in enumerate(tables)}
+            parent = client.create_run(self.experiment_id, run_name=study, tags={**self._tags, **own})
+            self.parent_id = parent.info.run_id
             client.log_batch(self.parent_id, params=[Param(name, str(value)) for name, value in params.items()])
         except MlflowException as error:
             raise UserError(f"study {study!r}: cannot be recorded in MLflow ({str(error).splitlines()[0]})") from error
@@ -90,10 +102,10 @@ class Tracker:
             return
         self._started.add(trial_id)
         entries = [Param(key, repr(value) if isinstance(value, float) else str(value)) for key, value in params.items()]
-        tags = {PARENT_TAG: self.parent_id, STATUS_TAG: RUNNING, "technique": str(params["technique"])}
+        own = {PARENT_TAG: self.parent_id, STATUS_TAG: RUNNING, "technique": str(params["technique"])}
 
         def create() -> None:
-            run = self._client.create_run(self.experiment_id, run_name=name, tags=tags)
+            run = self._client.create_run(self.experiment_id, run_name=name, tags={**self._tags, **own})
             self._runs[trial_id] = run.info.run_id
 
         self._write(create)

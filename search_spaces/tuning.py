@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,10 +19,13 @@ from search_spaces.plan import Answer, Proposal
 from search_spaces.proposer import Proposer, params_of, proposal_of
 from search_spaces.study import Study
 from search_spaces.tracking import Tracker
+from trainables.metric import Metric
 from trainables.metrics import FAILED, METRIC_NAMES, RUNNING, STOPPED_EARLY
+from trainables.recipe import EPOCHS
 from trainables.trial import Trial
 
-METRIC = "validation_accuracy"
+METRIC = "validation_loss"
+"""Tune wants a name; what decides is the proposer."""
 
 
 @dataclass(frozen=True)
@@ -44,11 +48,11 @@ def run(search: Search, allotment: Allotment, data_dir: str) -> None:
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
     study = search.study
-    shared = {"task": study.task, "techniques": dict(study.techniques), "data_dir": data_dir, "size": allotment.size}
+    shared = {"task": study.task, "techniques": study.all_techniques, "data_dir": data_dir, "size": allotment.size}
     trainable = tune.with_resources(
         tune.with_parameters(Trial, shared=shared), tune.PlacementGroupFactory([trial_resources()])
     )
-    searcher = ProposerSearch(search.proposer)
+    searcher = ProposerSearch(search.proposer, study.task.metric)
     with tempfile.TemporaryDirectory(prefix="batchscale-") as scratch:
         tune.Tuner(
             trainable,
@@ -56,7 +60,7 @@ def run(search: Search, allotment: Allotment, data_dir: str) -> None:
                 search_alg=searcher,
                 scheduler=EarlyStopping(searcher),
                 metric=METRIC,
-                mode="max",
+                mode="min",
                 num_samples=-1,
                 max_concurrent_trials=allotment.concurrent_trials,
                 reuse_actors=True,
@@ -81,9 +85,9 @@ class _LivesInTheDriver:
 class ProposerSearch(_LivesInTheDriver, Searcher):
     """A proposer as Tune sees it."""
 
-    def __init__(self, proposer: Proposer) -> None:
-        super().__init__(metric=METRIC, mode="max")
-        self._proposer = proposer
+    def __init__(self, proposer: Proposer, metric: Metric) -> None:
+        super().__init__(metric=METRIC, mode="min")
+        self._proposer, self._judged_by = proposer, metric
         self._asked: dict[str, tuple[optuna.Trial, Proposal]] = {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
@@ -97,14 +101,14 @@ class ProposerSearch(_LivesInTheDriver, Searcher):
         if trial_id not in self._asked:  # told already: Tune reports a run that ended and then failed to save twice
             return
         trial, proposal = self._asked.pop(trial_id)
-        self._proposer.tell(trial, outcome_of(proposal, result or {}, error))
+        self._proposer.tell(trial, outcome_of(proposal, self._judged_by, result or {}, error))
 
     def report(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Note an epoch; whether the run is to be stopped. A run that has ended of itself is not."""
         if result.get("status") != RUNNING:
             return False
         trial, _ = self._asked[trial_id]
-        return self._proposer.report(trial, int(result["epoch"]), result["validation_accuracy"])
+        return self._proposer.report(trial, int(result["epoch"]), score_of(self._judged_by, result))
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: Optuna's storage has committed everything."""
@@ -113,14 +117,19 @@ class ProposerSearch(_LivesInTheDriver, Searcher):
         """Nothing: Optuna's storage has it."""
 
 
-def outcome_of(proposal: Proposal, result: dict[str, Any], error: bool) -> Outcome:
+def outcome_of(proposal: Proposal, metric: Metric, result: dict[str, Any], error: bool) -> Outcome:
     """How a trial ended, from the last result Tune has of it."""
     status = result.get("status", FAILED)
     if error:
         status = FAILED
     elif status == RUNNING:
         status = STOPPED_EARLY
-    return proposal.ended(status, result.get("validation_accuracy", 0.0), result.get("train_accuracy", 0.0))
+    return proposal.ended(status, score_of(metric, result), score_of(metric, result, "train"))
+
+
+def score_of(metric: Metric, result: Mapping[str, Any], split: str = "validation") -> float:
+    """What an epoch's result is worth; a run that failed before its first has none, which never counts."""
+    return metric.score(result.get(f"{split}_loss", 0.0), result.get(f"{split}_accuracy", 0.0))
 
 
 class Recorder(_LivesInTheDriver, tune.Callback):
@@ -131,16 +140,17 @@ class Recorder(_LivesInTheDriver, tune.Callback):
 
     def on_trial_start(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
         config = trial.config
-        technique = self._search.study.techniques[config["technique"]]
+        technique = self._search.study.all_techniques[config["technique"]]
         recipe = {f"recipe.{name}": repr(value) for name, value in vars(technique).items()}
         name = f"{config['technique']} B={config['batch_size']} lr={config['learning_rate']:g} seed={config['seed']}"
         self._search.tracker.start(trial.trial_id, name, {**config, **recipe})
-        self._search.display.start(trial.trial_id, name)
+        self._search.display.start(trial.trial_id, name, config.get(EPOCHS, self._search.study.task.epochs))
 
     def on_trial_result(
         self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, result: dict[str, Any], **info: Any
     ) -> None:
-        metrics = {name: result[name] for name in METRIC_NAMES if name in result}
+        names = (*METRIC_NAMES, *(measure.name for measure in self._search.study.task.measures))
+        metrics = {name: result[name] for name in names if name in result}
         self._search.tracker.log(trial.trial_id, metrics, int(result.get("epoch", 0)))
         self._search.display.progress(trial.trial_id, metrics)
 
@@ -151,7 +161,8 @@ class Recorder(_LivesInTheDriver, tune.Callback):
         self._end(trial, error=True)
 
     def _end(self, trial: TuneTrial, error: bool) -> None:
-        ended = outcome_of(proposal_of(trial.config), trial.last_result or {}, error)
+        metric = self._search.study.task.metric
+        ended = outcome_of(proposal_of(trial.config), metric, trial.last_result or {}, error)
         self._search.tracker.end(trial.trial_id, ended.status)
         self._search.display.end(trial.trial_id, ended.status, (trial.last_result or {}).get("error", ""))
 

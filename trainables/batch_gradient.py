@@ -14,9 +14,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from trainables.dropout import dropouts
+from trainables.metric import Metric
 from trainables.noise import GradientNoise, measured
 from trainables.normalization import ghosts
 from trainables.recipe import Recipe
+from trainables.recurrence import streams
 from trainables.workers import Workers
 
 
@@ -25,7 +27,7 @@ class Batch(NamedTuple):
 
     Attributes:
         inputs: (samples, ...) on the training device.
-        labels: (samples,) int64.
+        labels: (samples,) or (samples, steps) int64.
         keys: (samples,) int32, what dropout draws from.
     """
 
@@ -45,12 +47,13 @@ class BatchGradient:
         model: with GhostBatchNorm and SampleDropout layers in the place of PyTorch's.
         recipe: its norm_batch_size, max_micro_batch and mixed_precision count here.
         workers: this process among the data-parallel ones.
+        metric: counts right answers.
         parts: of the global batch whose gradients are compared to measure noise; 0 measures none.
     """
 
-    def __init__(self, model: nn.Module, recipe: Recipe, workers: Workers, parts: int) -> None:
-        self._model, self._recipe, self._workers, self._parts = model, recipe, workers, parts
-        self._layers, self._dropouts = ghosts(model), dropouts(model)
+    def __init__(self, model: nn.Module, recipe: Recipe, workers: Workers, metric: Metric, parts: int) -> None:
+        self._model, self._recipe, self._workers, self._metric, self._parts = model, recipe, workers, metric, parts
+        self._layers, self._dropouts, self._streams = ghosts(model), dropouts(model), streams(model)
         self._whole = recipe.norm_batch_size is None and bool(self._layers)
         self._micro_batch = recipe.max_micro_batch
         self._parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -68,13 +71,21 @@ class BatchGradient:
             parameter.grad = None
         for layer in self._layers:
             layer.forget()
+        for stream in self._streams:
+            stream.forget()
 
     def settle(self) -> tuple[Tensor, GradientNoise | None]:
-        """End the batch: move running statistics; correct answers of the first pass, and the noise of the last."""
+        """End the batch: move running statistics and carried states.
+
+        Returns:
+            Correct answers of the first pass, and the noise of the last.
+        """
         size = self._recipe.norm_batch_size
         total = 1 if size is None else len(self._batch.labels) * self._workers.count // size
         for layer in self._layers:
             layer.settle(total)
+        for stream in self._streams:
+            stream.settle()
         assert self._correct is not None
         return self._correct, self._noise
 
@@ -128,10 +139,13 @@ class BatchGradient:
         loss, correct = inputs.new_zeros(()), labels.new_zeros(())
         part, micro = self._sizes()
         sums: list[Tensor | None] = [None for _ in self._parameters]
+        first = 0
         for part_of in zip(inputs.split(part), labels.split(part), keys.split(part), strict=True):
             for x, y, k in zip(*(each.split(micro) for each in part_of), strict=True):
+                for stream in self._streams:
+                    stream.pass_over(first, move_statistics)
                 mean, right = self._pass(x, y, k, len(y) / len(labels), move_statistics)
-                loss, correct = loss + mean, correct + right
+                loss, correct, first = loss + mean, correct + right, first + len(y)
             if squares is not None:
                 squares += _square(self._gradients()) * (len(labels) / part)  # mean |g_i|^2 over n parts, g_i = n .grad
                 sums = self._add_up(sums)
@@ -148,12 +162,12 @@ class BatchGradient:
         for dropout in self._dropouts:
             dropout.pass_over(keys)
         with self._precision(x.device):
-            logits = self._model(x)  # (samples, classes)
-            loss = F.cross_entropy(logits, y) * weight
+            logits = self._model(x)  # (samples, classes) or (samples, steps, classes)
+            loss = F.cross_entropy(logits.flatten(0, -2), y.flatten()) * weight
         for dropout in self._dropouts:
             dropout.pass_over(None)
         loss.backward()
-        return loss.detach(), (logits.detach().argmax(1) == y).sum()
+        return loss.detach(), self._metric.right(logits.detach(), y)
 
     def _precision(self, device: torch.device) -> AbstractContextManager[object]:
         return torch.autocast(device.type, torch.bfloat16, enabled=self._recipe.mixed_precision)

@@ -5,6 +5,7 @@ import math
 import torch
 
 from trainables.errors import require
+from trainables.growth import FixedBatch
 from trainables.normalization import batch_norms, with_ghost_batches
 from trainables.recipe import Recipe, Task
 
@@ -51,6 +52,11 @@ def check_fit(task: Task, recipe: Recipe, batch_size: int, workers: int) -> None
     require(
         ceiling is None or ceiling >= batch_size,
         f"growth {recipe.growth!r}: max_batch_size {ceiling} is below the batch size it starts at, {batch_size}",
+    )
+    require(
+        not task.data.streams or recipe.growth == FixedBatch(),
+        f"growth {recipe.growth!r}: cannot be used with {type(task.data).__name__}, whose batches are streams that go "
+        "on from one to the next; use FixedBatch()",
     )
     length = recipe.warmup.length(progress)
     require(

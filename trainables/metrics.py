@@ -1,7 +1,8 @@
 """Names and units of everything a run reports, in one place."""
 
 import math
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 RUNNING = "running"
@@ -26,14 +27,16 @@ class EpochMetrics:
         learning_rate: of the last step.
         batch_size: global, of the last step.
         train_loss: mean cross-entropy over the epoch's samples as they were trained on, nats.
-        train_accuracy: over the same, 0 to 1.
+        train_accuracy: share of right answers among the same, as the task's metric counts them, 0 to 1.
         validation_loss, validation_accuracy: on the split the search may look at, after the epoch.
         test_loss, test_accuracy: on the test split, after the last epoch only, otherwise None.
+        validation_perplexity, test_perplexity: exp(loss) of the same; None where the task's metric is another.
         train_seconds: since the start of the run, evaluation excluded.
         evaluation_seconds: since the start of the run.
         noise_scale: tr(Sigma) / |G|^2 averaged over the latest steps, samples; None where no slot asks for it.
         diverged: 1 or 0.
         status: "running", or how the run ended.
+        measures: the task's further measures by name, after the last epoch of a run that ended well.
     """
 
     epoch: int
@@ -47,24 +50,22 @@ class EpochMetrics:
     validation_accuracy: float
     test_loss: float | None
     test_accuracy: float | None
+    validation_perplexity: float | None
+    test_perplexity: float | None
     train_seconds: float
     evaluation_seconds: float
     noise_scale: float | None
     diverged: int
     status: str
+    measures: Mapping[str, float] = field(default_factory=dict)
 
     def numbers(self) -> dict[str, float]:
         """The metrics that have a value now, by name."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {name: float(value) for name, value in values.items() if name != "status" and value is not None}
+        values = {**{name: getattr(self, name) for name in METRIC_NAMES}, **self.measures}
+        return {name: float(value) for name, value in values.items() if value is not None}
 
 
-METRIC_NAMES = tuple(field.name for field in fields(EpochMetrics) if field.name != "status")
-
-
-def chance_accuracy(classes: int) -> float:
-    """Accuracy of a uniform guess: what a diverged run scores."""
-    return 1.0 / classes
+METRIC_NAMES = tuple(each.name for each in fields(EpochMetrics) if each.name not in ("status", "measures"))
 
 
 def chance_loss(classes: int) -> float:

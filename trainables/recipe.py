@@ -11,15 +11,20 @@ from dataclasses import dataclass, fields, is_dataclass, replace
 
 from torch import nn
 
-from trainables.data.images import ImageData
+from trainables.data.source import Data
 from trainables.decay import Decay, NoDecay
 from trainables.errors import require
 from trainables.gradient import Gradient, Plain
 from trainables.growth import FixedBatch, Growth
+from trainables.measure import Measure
+from trainables.metric import Accuracy, Metric
 from trainables.optimizers import SGD, Optimizer
 from trainables.progress import Progress
 from trainables.scaling import NoScaling, Scaling
 from trainables.warmup import NoWarmup, Warmup
+
+EPOCHS = "task.epochs"
+"""The name under which a run carries how long it is, where that is not as long as its task says."""
 
 
 @dataclass(frozen=True)
@@ -28,16 +33,20 @@ class Task:
 
     Attributes:
         model: called without arguments, returns a freshly initialised module that maps inputs to logits.
-        data: what it is trained and judged on; its metric is classification accuracy.
+        data: what it is trained and judged on.
         epochs: passes over the training set.
+        metric: what its runs are judged by.
+        measures: what is measured besides on the final model of a run that ended well.
 
     Raises:
         UserError: epochs below 1.
     """
 
     model: Callable[[], nn.Module]
-    data: ImageData
+    data: Data
     epochs: int
+    metric: Metric = Accuracy()
+    measures: tuple[Measure, ...] = ()
 
     def __post_init__(self) -> None:
         require(self.epochs >= 1, f"Task epochs {self.epochs}: must be at least 1")

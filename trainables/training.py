@@ -4,7 +4,7 @@ import io
 import math
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import astuple, replace
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,15 @@ from torch import Tensor, nn
 from trainables import metrics
 from trainables.batch_gradient import Batch, BatchGradient, PassOutOfMemory
 from trainables.checks import check_run
-from trainables.data.images import Augmented, Draws, Images, Split, normalise
+from trainables.data.source import Draws, Loaded, SplitName
 from trainables.dropout import with_sample_dropout
+from trainables.metric import Perplexity
 from trainables.metrics import EpochMetrics, History
 from trainables.noise import GradientNoise, averaged
 from trainables.normalization import average_running_statistics, ghosts, with_ghost_batches
 from trainables.progress import Progress
 from trainables.recipe import Recipe, Task
+from trainables.recurrence import streams
 from trainables.workers import Workers
 
 DIVERGED_LOSS_RATIO = 3.0
@@ -31,7 +33,8 @@ DIVERGED_LOSS_RATIO = 3.0
 STEPS_BETWEEN_CHECKS = 20
 """How often the loss is looked at inside an epoch; each look waits for the device."""
 
-EVALUATION_BATCH_SIZE = 250
+MOST_NATS = 700.0
+"""The mean loss above which a perplexity is no longer a finite number."""
 
 MOST_NOISE = 1e12
 """The noise scale reported, in samples, where no signal is left in the gradient."""
@@ -45,7 +48,7 @@ class Run:
 
     Args:
         task, recipe: what is trained, and how.
-        images: the task's data, loaded, on the device to train on.
+        data: the task's, loaded, on the device to train on.
         batch_size: global, at the start of the run, samples.
         learning_rate: the peak, after scaling.
         seed: of every random draw.
@@ -60,7 +63,7 @@ class Run:
         self,
         task: Task,
         recipe: Recipe,
-        images: Images,
+        data: Loaded,
         batch_size: int,
         learning_rate: float,
         seed: int,
@@ -69,16 +72,15 @@ class Run:
     ) -> None:
         check_run(task, recipe, batch_size, learning_rate, workers.count)
         self.status = metrics.RUNNING
-        self._task, self._recipe, self._images = task, recipe, images
+        self._task, self._recipe, self._data = task, recipe, data
         self._batch_size, self._seed, self._workers, self._dtype = batch_size, seed, workers, dtype
         self._base_lr = learning_rate / recipe.scale(batch_size)
         self._stretch = recipe.scaling.stretch(recipe.start(batch_size))
-        self._device = images.train.images.device
-        self._train = Augmented(images, dtype)
+        self._device = data.device
         torch.manual_seed(seed)
         self._model = prepared(task.model(), self._device, dtype, 1 if recipe.norm_batch_size else workers.count)
         workers.agree(self._model.state_dict().values())
-        self._gradient = BatchGradient(self._model, recipe, workers, recipe.noise_parts(batch_size))
+        self._gradient = BatchGradient(self._model, recipe, workers, task.metric, recipe.noise_parts(batch_size))
         self._optimizer = recipe.optimizer_at(batch_size)(self._model.parameters())
         self._epoch = self._samples = self._steps = 0
         self._uncounted = 0.0  # epochs of samples that the scaling did not count
@@ -91,11 +93,13 @@ class Run:
         """Train one epoch, judge it, and say how the run stands; it ends by itself when status is not running."""
         start = time.perf_counter()
         torch.manual_seed(_draw(self._seed, self._epoch, f"worker {self._workers.rank}"))
-        draws = self._train.draws(torch.Generator().manual_seed(_draw(self._seed, self._epoch, "samples")))
-        tally = torch.zeros(3, device=self._device, dtype=torch.float64)  # loss sum, correct, samples
+        generator = torch.Generator().manual_seed(_draw(self._seed, self._epoch, "samples"))
+        draws = self._data.draws(generator, self._batch_size)
+        tally = torch.zeros(3, device=self._device, dtype=torch.float64)  # loss sum, correct, labels
         position, learning_rate = 0, 0.0
         warm = False
         self._model.train()
+        self._restart_streams()
         while (progress := self._progress(position)).fraction < 1:
             batch_size = self._recipe.growth(progress)
             if position + batch_size > len(draws.order):
@@ -108,14 +112,15 @@ class Run:
             self._steps += 1
             self._grown = batch_size
             if math.isnan(self._initial_loss):
-                self._initial_loss = self._workers.total(tally)[0] / batch_size
+                total, _, labels = self._workers.total(tally)
+                self._initial_loss = total / labels
             if self._steps % STEPS_BETWEEN_CHECKS == 0 and not math.isfinite(self._workers.total(tally)[0]):
                 break
-        loss, correct, samples = self._workers.total(tally)
+        loss, correct, labels = self._workers.total(tally)
         self._epoch += 1
         self._train_seconds += time.perf_counter() - start
-        self._judge_divergence(loss / samples, warm)
-        return self._measure(loss / samples, correct / samples, learning_rate)
+        self._judge_divergence(loss / labels, warm)
+        return self._measure(loss / labels, correct / labels, learning_rate)
 
     def state_dict(self) -> dict[str, Any]:
         """Everything a run needs to go on as if it had not stopped; the same on every worker."""
@@ -156,7 +161,7 @@ class Run:
 
     def _progress(self, position: int) -> Progress:
         return Progress(
-            epoch=self._epoch + position / len(self._images.train.labels) - self._uncounted,
+            epoch=self._epoch + position / self._data.train_samples - self._uncounted,
             epochs=self._task.epochs,
             batch_size=self._batch_size,
             base_batch_size=self._recipe.base_batch_size,
@@ -167,9 +172,9 @@ class Run:
         )
 
     def _step(self, samples: Tensor, draws: Draws, progress: Progress) -> tuple[Tensor, float]:
-        """One optimizer step; sums over this worker's samples of loss, correct answers and one, and the rate it had."""
+        """One optimizer step; sums over this worker's labels of loss, correct answers and one, and the rate it had."""
         share = self._workers.share(samples)
-        inputs, labels = self._train.batch(share, draws)
+        inputs, labels = self._data.batch(share, draws, self._dtype)
         self._gradient.load(Batch(inputs, labels, draws.keys[share]))
         while True:
             try:
@@ -186,8 +191,10 @@ class Run:
             group["lr"] = learning_rate
         self._optimizer.step()
         uncounted = 1 - self._recipe.scaling.counts(progress)
-        self._uncounted += uncounted * len(samples) / len(self._images.train.labels)
-        return torch.stack([loss * len(labels), correct, torch.full_like(loss, len(labels))]).double(), learning_rate
+        self._uncounted += uncounted * len(samples) / self._data.train_samples
+        return torch.stack(
+            [loss * labels.numel(), correct, torch.full_like(loss, labels.numel())]
+        ).double(), learning_rate
 
     def _judge_divergence(self, loss: float, warm: bool) -> None:
         finite = torch.stack([parameter.isfinite().all() for parameter in self._model.parameters()]).all().item()
@@ -202,11 +209,16 @@ class Run:
         start = time.perf_counter()
         diverged = self.status == metrics.DIVERGED
         average_running_statistics(ghosts(self._model), self._workers.count)
-        chance = (metrics.chance_loss(self._task.data.classes), metrics.chance_accuracy(self._task.data.classes))
-        validation = chance if diverged else self._evaluate(self._images.validation)
+        classes, metric = self._task.data.classes, self._task.metric
+        chance = (metrics.chance_loss(classes), metric.chance(classes))
+        validation = chance if diverged else self._evaluate("validation")
         test: tuple[float, float] | tuple[None, None] = (None, None)
         if self.status != metrics.RUNNING:
-            test = chance if diverged else self._evaluate(self._images.test)
+            test = chance if diverged else self._evaluate("test")
+        measures = {}
+        if self.status == metrics.DONE:
+            self._model.eval()
+            measures = {measure.name: measure(self._model, self._training_split) for measure in self._task.measures}
         self._evaluation_seconds += time.perf_counter() - start
         if diverged:
             cap = DIVERGED_LOSS_RATIO * (self._initial_loss if math.isfinite(self._initial_loss) else chance[0])
@@ -223,29 +235,42 @@ class Run:
             validation_accuracy=validation[1],
             test_loss=test[0],
             test_accuracy=test[1],
+            validation_perplexity=self._perplexity(validation[0]),
+            test_perplexity=self._perplexity(test[0]),
             train_seconds=self._train_seconds,
             evaluation_seconds=self._evaluation_seconds,
             noise_scale=None if self._noise is None else min(self._noise.scale, MOST_NOISE),
             diverged=int(diverged),
             status=self.status,
+            measures=measures,
         )
 
+    def _perplexity(self, loss: float | None) -> float | None:
+        return math.exp(min(loss, MOST_NATS)) if loss is not None and self._task.metric == Perplexity() else None
+
+    def _training_split(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """All of it, as it is judged; every worker measures the same."""
+        self._restart_streams()
+        return self._data.evaluation("train", self._dtype, 0, 1)
+
+    def _restart_streams(self) -> None:
+        for stream in streams(self._model):
+            stream.restart()
+
     @torch.no_grad()
-    def _evaluate(self, split: Split) -> tuple[float, float]:
-        """Mean loss and accuracy on a split, each worker taking every so-many-th batch."""
+    def _evaluate(self, split: SplitName) -> tuple[float, float]:
+        """Mean loss and accuracy on a split, of which each worker takes its part."""
         self._model.eval()
+        self._restart_streams()
         tally = torch.zeros(3, device=self._device, dtype=torch.float64)
-        batches = list(
-            zip(split.images.split(EVALUATION_BATCH_SIZE), split.labels.split(EVALUATION_BATCH_SIZE), strict=True)
-        )
-        for images, labels in batches[self._workers.rank :: self._workers.count]:
-            logits = self._model(normalise(images, self._images, self._dtype))  # (batch, classes)
-            tally[0] += F.cross_entropy(logits, labels, reduction="sum")
-            tally[1] += (logits.argmax(1) == labels).sum()
-            tally[2] += len(labels)
-        loss, correct, samples = self._workers.total(tally)
+        for inputs, answers in self._data.evaluation(split, self._dtype, self._workers.rank, self._workers.count):
+            logits = self._model(inputs)  # (batch, classes) or (batch, steps, classes)
+            tally[0] += F.cross_entropy(logits.flatten(0, -2), answers.flatten(), reduction="sum")
+            tally[1] += self._task.metric.right(logits, answers)
+            tally[2] += answers.numel()
+        loss, correct, labels = self._workers.total(tally)
         ceiling = torch.finfo(torch.float32).max
-        return min(loss / samples, ceiling) if loss == loss else ceiling, correct / samples
+        return min(loss / labels, ceiling) if loss == loss else ceiling, correct / labels
 
 
 def prepared(model: nn.Module, device: torch.device, dtype: torch.dtype, workers: int = 1) -> nn.Module:
@@ -288,8 +313,8 @@ def train(
     """
     check_run(task, recipe, batch_size, learning_rate)
     chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-    images = task.data.load(Path(data_dir).expanduser()).to(chosen)
-    run = Run(task, recipe, images, batch_size, learning_rate, seed, dtype=dtype)
+    data = task.data.load(Path(data_dir).expanduser()).to(chosen)
+    run = Run(task, recipe, data, batch_size, learning_rate, seed, dtype=dtype)
     epochs = []
     while run.status == metrics.RUNNING:
         epochs.append(run.train_epoch())

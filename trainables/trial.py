@@ -1,5 +1,6 @@
 """The Tune Trainable: one trial is one run, one step is one epoch, and the workers stay warm between trials."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ from ray import tune
 
 from trainables import metrics
 from trainables.metrics import EpochMetrics
-from trainables.recipe import with_values
+from trainables.recipe import EPOCHS, Task, with_values
 from trainables.worker_group import GroupSize, Load, RunFailed, Save, Start, TrainEpoch, WorkerGroup
 
 STATE_FILE = "run.pt"
@@ -16,9 +17,9 @@ STATE_FILE = "run.pt"
 class Trial(tune.Trainable):
     """Trains the run its config describes on a worker group that it keeps for the next one.
 
-    Use with `reuse_actors=True`. The config holds `technique`, `batch_size`, `learning_rate` and `seed`, and values for
-    fields of the technique's slots, each named as slot.field; what is the same for all trials comes through
-    `tune.with_parameters` in `shared`.
+    Use with `reuse_actors=True`. The config holds `technique`, `batch_size`, `learning_rate` and `seed`, values for
+    fields of the technique's slots, each named as slot.field, and `task.epochs` where a run has epochs of its own; what
+    is the same for all trials comes through `tune.with_parameters` in `shared`.
     """
 
     def setup(self, config: dict[str, Any], shared: dict[str, Any] | None = None) -> None:
@@ -42,8 +43,13 @@ class Trial(tune.Trainable):
             self._over = True
             kind = error.failure.kind
             status = metrics.OUT_OF_MEMORY if kind == "OutOfMemoryError" else metrics.FAILED
-            chance = metrics.chance_accuracy(self._start.task.data.classes)
-            nothing = {"epoch": 0.0, "validation_accuracy": chance, "train_accuracy": chance}
+            classes = self._start.task.data.classes
+            chance, loss = self._start.task.metric.chance(classes), metrics.chance_loss(classes)
+            nothing = {
+                "epoch": 0.0,
+                **{"validation_accuracy": chance, "train_accuracy": chance},
+                **{"validation_loss": loss, "train_loss": loss},
+            }
             before = self._last.numbers() if self._last else nothing
             return {**before, "status": status, "error": f"{kind}: {error.failure.message}", tune.result.DONE: True}
 
@@ -63,12 +69,11 @@ class Trial(tune.Trainable):
 
     def _begin(self, config: dict[str, Any]) -> None:
         """Note the run; its workers start it with its first order, so that a failure there is its own."""
+        values = {name: value for name, value in config.items() if "." in name}
+        task: Task = self._shared["task"]
         self._start = Start(
-            task=self._shared["task"],
-            recipe=with_values(
-                self._shared["techniques"][config["technique"]],
-                {name: value for name, value in config.items() if "." in name},
-            ),
+            task=replace(task, epochs=int(values.pop(EPOCHS, task.epochs))),
+            recipe=with_values(self._shared["techniques"][config["technique"]], values),
             batch_size=config["batch_size"],
             learning_rate=config["learning_rate"],
             seed=config["seed"],

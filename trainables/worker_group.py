@@ -21,7 +21,7 @@ import torch
 from ray.actor import ActorHandle
 from ray.train.torch import TorchConfig, TorchTrainer
 
-from trainables.data.images import ImageData, Images
+from trainables.data.source import Data, Loaded
 from trainables.recipe import Recipe, Task
 from trainables.training import Run
 from trainables.workers import Workers
@@ -263,16 +263,16 @@ class _Bench:
     def __init__(self, workers: Workers, device: torch.device) -> None:
         self._workers, self._device = workers, device
         self._run: Run | None = None
-        self._loaded: tuple[ImageData, str, Images] | None = None
+        self._loaded: tuple[Data, str, Loaded] | None = None
 
     def carry_out(self, order: Order) -> Any:
         if isinstance(order, Start):
             self.clear()
-            images = self._images(order.task.data, order.data_dir)
+            data = self._data(order.task.data, order.data_dir)
             self._run = Run(
                 order.task,
                 order.recipe,
-                images,
+                data,
                 order.batch_size,
                 order.learning_rate,
                 order.seed,
@@ -295,7 +295,7 @@ class _Bench:
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
 
-    def _images(self, data: ImageData, data_dir: str) -> Images:
+    def _data(self, data: Data, data_dir: str) -> Loaded:
         if self._loaded is None or self._loaded[:2] != (data, data_dir):
             self._loaded = None
             self._loaded = (data, data_dir, data.load(Path(data_dir)).to(self._device))

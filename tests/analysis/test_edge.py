@@ -21,8 +21,8 @@ def question(resolution: float = 1.25) -> Question:
     return Question((GROUP,), GROUP, LIMITS, 0.01, resolution, 10**6, (), {})
 
 
-def run(octaves: float, accuracy: float, seed: int = 1, status: str = "done") -> Outcome:
-    return Outcome(GROUP, 2.0**octaves, seed, status, accuracy, accuracy)
+def run(octaves: float, score: float, seed: int = 1, status: str = "done") -> Outcome:
+    return Outcome(GROUP, 2.0**octaves, seed, status, score, score)
 
 
 def look(*runs: Outcome, noise: Noise = QUIET, resolution: float = 1.25):
@@ -43,9 +43,9 @@ def test_an_edge_lies_between_a_rate_that_holds_and_one_that_falls_short() -> No
 def test_every_run_between_narrows_the_interval() -> None:
     runs = [run(-3, 0.90), run(-2, 0.90), run(-1, 0.5)]
     widths = []
-    for octaves, accuracy in ((-1.5, 0.90), (-1.25, 0.5), (-1.5, 0.90), (-1.5, 0.90)):
+    for octaves, score in ((-1.5, 0.90), (-1.25, 0.5), (-1.5, 0.90), (-1.5, 0.90)):
         widths.append(width(look(*runs).view))
-        runs.append(run(octaves, accuracy, seed=len(runs)))
+        runs.append(run(octaves, score, seed=len(runs)))
     widths.append(width(look(*runs).view))
     assert widths == sorted(widths, reverse=True)
 
@@ -62,7 +62,7 @@ def test_a_noisier_study_has_wider_intervals() -> None:
 
 
 def test_where_divergence_is_the_limit_a_single_success_below_it_may_be_luck() -> None:
-    """One in fifty may not diverge; accuracy that falls does so for every run."""
+    """One in fifty may not diverge; score that falls does so for every run."""
     below = [run(-3, 0.90), run(-2, 0.90)]
     diverging = interval(look(*below, run(-1.8, 0.1, status="diverged"), run(-1, 0.1, status="diverged")).view)
     falling = interval(look(*below, run(-1.8, 0.5), run(-1, 0.5)).view)

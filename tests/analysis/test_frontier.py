@@ -1,6 +1,7 @@
 """Verdicts on constructed outcomes."""
 
 import math
+from collections.abc import Callable
 
 import pytest
 
@@ -19,12 +20,17 @@ from analysis.frontier import (
     why_it_stopped,
     with_run,
 )
+from trainables.metric import Accuracy
 
 SMALL, LARGE = Group("t", 32), Group("t", 1024)
 
 
-def done(group: Group, rate: float, accuracy: float, seed: int = 1, train: float | None = None) -> Outcome:
-    return Outcome(group, rate, seed, "done", accuracy, accuracy if train is None else train)
+def floored(samples: int) -> Callable[[float], float]:
+    return lambda score: Accuracy().floor(score, samples)
+
+
+def done(group: Group, rate: float, score: float, seed: int = 1, train: float | None = None) -> Outcome:
+    return Outcome(group, rate, seed, "done", score, score if train is None else train)
 
 
 def diverged(group: Group, rate: float, seed: int = 1) -> Outcome:
@@ -46,7 +52,7 @@ def spread(deviation: float, freedom: int) -> Noise:
 
 def test_noise_pools_seeds_of_rates_that_reach_the_baseline() -> None:
     scattered = [done(LARGE, 3.0, 0.90, seed=1), done(LARGE, 3.0, 0.30, seed=2)]
-    found = noise([*BASELINE, *scattered], baseline(BASELINE, SMALL), 0.01, 10**9)
+    found = noise([*BASELINE, *scattered], baseline(BASELINE, SMALL), 0.01, floored(10**9))
     # deviations from 0.915: .015 -.015 -.005 .005 -> squares 5e-4 over 3 degrees of freedom
     assert (found.squares, found.freedom) == (pytest.approx(5e-4), 3)
     assert found.deviation == pytest.approx(math.sqrt(5e-4 / 3))
@@ -66,11 +72,13 @@ def test_a_single_run_may_vary_by_a_share_of_what_it_falls_short_by() -> None:
 
 
 def test_noise_has_the_floor_of_the_evaluation_set() -> None:
-    found = noise(BASELINE, baseline(BASELINE, SMALL), 0.01, 100)
+    found = noise(BASELINE, baseline(BASELINE, SMALL), 0.01, floored(100))
     floor = math.sqrt(0.91 * 0.09 / 100)
     assert found.floor == found.deviation == pytest.approx(floor)
     perfect = [done(SMALL, 0.1, 1.0, seed) for seed in range(4)]
-    assert noise(perfect, baseline(perfect, SMALL), 0.01, 100).floor > 0, "three perfect runs are not certainty"
+    assert noise(perfect, baseline(perfect, SMALL), 0.01, floored(100)).floor > 0, (
+        "three perfect runs are not certainty"
+    )
     assert Noise(0.0, 0, floor).at(points(BASELINE, SMALL)[0], -0.01) == (floor, math.inf)
 
 
@@ -83,10 +91,10 @@ def test_a_margin_has_students_bounds() -> None:
 
 
 @pytest.mark.parametrize(
-    ("accuracy", "expected"), [(0.95, Verdict.HOLDS), (0.905, Verdict.UNDECIDED), (0.85, Verdict.FAILS)]
+    ("score", "expected"), [(0.95, Verdict.HOLDS), (0.905, Verdict.UNDECIDED), (0.85, Verdict.FAILS)]
 )
-def test_verdicts(accuracy: float, expected: Verdict) -> None:
-    found = verdicts(points([done(LARGE, 0.5, accuracy)], LARGE), Reference(0.91, 3), 0.01, spread(0.01, 10))
+def test_verdicts(score: float, expected: Verdict) -> None:
+    found = verdicts(points([done(LARGE, 0.5, score)], LARGE), Reference(0.91, 3), 0.01, spread(0.01, 10))
     assert found == {0.5: expected}
 
 
@@ -99,7 +107,7 @@ def test_another_seed_narrows_a_margin() -> None:
 
 def test_a_diverged_run_fails_with_the_score_of_chance() -> None:
     (point,) = points([diverged(LARGE, 3.0)], LARGE)
-    assert (point.accuracy, point.diverged) == (0.1, 1)
+    assert (point.score, point.diverged) == (0.1, 1)
     assert verdicts([point], Reference(0.91, 3), 0.01, spread(0.01, 5)) == {3.0: Verdict.FAILS}
 
 
@@ -130,16 +138,16 @@ def test_the_probability_of_holding_is_students() -> None:
 
 def test_a_group_is_measured_with_the_best_setting_of_seed_0() -> None:
     low, high = (("m", 0.5),), (("m", 0.9),)
-    tried = [Outcome(LARGE, 1.0, 0, "done", accuracy, 0.0, setting) for accuracy, setting in ((0.8, low), (0.9, high))]
+    tried = [Outcome(LARGE, 1.0, 0, "done", score, 0.0, setting) for score, setting in ((0.8, low), (0.9, high))]
     measured = [Outcome(LARGE, 2.0, 1, "done", 0.7, 0.0, setting) for setting in (low, high)]
     assert chosen_setting([*tried, *measured], LARGE) == high
     known = points([*tried, *measured], LARGE)
-    assert [(point.learning_rate, point.accuracies) for point in known] == [(1.0, (0.9,)), (2.0, (0.7,))]
+    assert [(point.learning_rate, point.scores) for point in known] == [(1.0, (0.9,)), (2.0, (0.7,))]
 
 
 def test_with_run_adds_to_a_point_or_makes_one() -> None:
     known = points([done(LARGE, 1.0, 0.9), done(LARGE, 4.0, 0.2)], LARGE)
-    assert [point.accuracies for point in with_run(known, 1.0, 0.8, False)] == [(0.9, 0.8), (0.2,)]
+    assert [point.scores for point in with_run(known, 1.0, 0.8, False)] == [(0.9, 0.8), (0.2,)]
     assert [point.learning_rate for point in with_run(known, 2.0, 0.8, True)] == [1.0, 2.0, 4.0]
 
 

@@ -1,4 +1,4 @@
-"""The synthetic trainer is what its formula says, and its true edges are where its expected accuracy crosses."""
+"""The synthetic trainer is what its formula says, and its true edges are where its expected score crosses."""
 
 import math
 

@@ -65,10 +65,10 @@ def search(
             assert proposal is Answer.OVER
             return finished
         run = running.pop(draw.randrange(len(running)))
-        accuracy = trainer(run.group, run.learning_rate)
-        status = "diverged" if accuracy <= 0.1 else "done"
-        accuracy += draw.gauss(0, noise) if status == "done" else 0.0
-        finished.append(run.ended(status, accuracy, accuracy))
+        score = trainer(run.group, run.learning_rate)
+        status = "diverged" if score <= 0.1 else "done"
+        score += draw.gauss(0, noise) if status == "done" else 0.0
+        finished.append(run.ended(status, score, score))
 
 
 @pytest.mark.parametrize("concurrent", [1, 2, 8])
@@ -153,7 +153,7 @@ def test_the_grid_covers_every_group_at_the_resolution() -> None:
 
 
 def test_near_the_margin_a_rate_runs_again_rather_than_being_guessed_at() -> None:
-    """A slow fall: one point of accuracy an octave, half a point of noise."""
+    """A slow fall: one point of score an octave, half a point of noise."""
 
     def trainer(group: Group, rate: float) -> float:
         return 0.9 - 0.02 * max(0.0, math.log2(rate / (edge_at(group) / 2)))
@@ -199,8 +199,8 @@ def test_more_in_flight_take_fewer_rounds() -> None:
             if not running:
                 return count
             for run in running:
-                accuracy = sharp(run.group, run.learning_rate)
-                finished.append(run.ended("diverged" if accuracy <= 0.1 else "done", accuracy, accuracy))
+                score = sharp(run.group, run.learning_rate)
+                finished.append(run.ended("diverged" if score <= 0.1 else "done", score, score))
         raise AssertionError("never over")
 
     assert rounds(8) <= rounds(2) / 2
@@ -241,8 +241,8 @@ def test_settings_are_tried_with_seed_0_and_measured_with_the_best() -> None:
             assert proposal.seed == 0
             proposal = proposal._replace(setting=(("optimizer.momentum", draw.uniform(0.0, 0.95)),))
         momentum = dict(proposal.setting)["optimizer.momentum"]
-        accuracy = sharp(proposal.group, proposal.learning_rate) - 0.01 * abs(momentum - 0.8)
-        finished.append(proposal.ended("diverged" if accuracy < 0.2 else "done", accuracy, accuracy))
+        score = sharp(proposal.group, proposal.learning_rate) - 0.01 * abs(momentum - 0.8)
+        finished.append(proposal.ended("diverged" if score < 0.2 else "done", score, score))
     for size in SIZES:
         mine = [outcome for outcome in finished if outcome.group.batch_size == size]
         drawn = {outcome.setting for outcome in mine if outcome.seed == 0} - {the_plan.own["t"]}
@@ -276,9 +276,9 @@ def test_a_batch_size_that_runs_out_of_memory_does_not_hold_up_the_others(draws:
         if proposal.setting is None:
             proposal = proposal._replace(setting=((name, len(finished) / 200),))
         assert not draws or proposal.setting, "every run has a setting"
-        accuracy = sharp(proposal.group, proposal.learning_rate)
-        status = "out_of_memory" if proposal.group.batch_size == 256 else "diverged" if accuracy == 0.1 else "done"
-        finished.append(proposal.ended(status, accuracy, accuracy))
+        score = sharp(proposal.group, proposal.learning_rate)
+        status = "out_of_memory" if proposal.group.batch_size == 256 else "diverged" if score == 0.1 else "done"
+        finished.append(proposal.ended(status, score, score))
     found = answer(the_plan.question, finished)
     assert found.groups[-1].why == "out of memory"
     assert all(each.scalable.finite for each in found.groups[:-1])
@@ -288,9 +288,9 @@ def test_a_batch_size_that_runs_out_of_memory_does_not_hold_up_the_others(draws:
 def test_a_run_that_failed_is_tried_once_more_with_another_seed() -> None:
     finished: list[Outcome] = []
     while isinstance(proposal := frontier.propose(plan(), finished, []), Proposal):
-        accuracy = sharp(proposal.group, proposal.learning_rate)
-        status = "failed" if proposal.seed == 1 else "diverged" if accuracy == 0.1 else "done"
-        finished.append(proposal.ended(status, accuracy, accuracy))
+        score = sharp(proposal.group, proposal.learning_rate)
+        status = "failed" if proposal.seed == 1 else "diverged" if score == 0.1 else "done"
+        finished.append(proposal.ended(status, score, score))
     runs = [outcome[:3] for outcome in finished]
     assert len(set(runs)) == len(runs)
     assert {outcome.seed for outcome in finished if outcome.status != "failed"} >= {0, 2, 101}
@@ -299,7 +299,7 @@ def test_a_run_that_failed_is_tried_once_more_with_another_seed() -> None:
 
 def test_a_baseline_rate_at_which_a_seed_diverges_gives_way_to_the_next_best() -> None:
     tuned = search(plan(max_runs=9), sharp)
-    best_rate = max((outcome for outcome in tuned if outcome.seed == 0), key=lambda outcome: outcome.accuracy)
+    best_rate = max((outcome for outcome in tuned if outcome.seed == 0), key=lambda outcome: outcome.score)
     broken = Outcome(best_rate.group, best_rate.learning_rate, 9, "diverged", 0.1, 0.1)
     found = answer(plan().question, search(plan(max_runs=80), sharp, before=[*tuned, broken]))
     assert found.yardstick.learning_rate != best_rate.learning_rate

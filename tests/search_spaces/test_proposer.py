@@ -26,8 +26,8 @@ def run(search: str, storage: RDBStorage, max_runs: int) -> list[Outcome]:
             assert asked is Answer.OVER
             return outcomes
         trial, proposal = asked
-        accuracy = sharp(proposal.group, proposal.learning_rate)
-        outcomes.append(proposal.ended("diverged" if accuracy == 0.1 else "done", accuracy, accuracy))
+        score = sharp(proposal.group, proposal.learning_rate)
+        outcomes.append(proposal.ended("diverged" if score == 0.1 else "done", score, score))
         engine.tell(trial, outcomes[-1])
 
 
@@ -43,7 +43,7 @@ def test_a_search_ends_within_its_budget_and_judges_its_baseline(search: str, st
     outcomes = run(search, storage, max_runs=30)
     assert len(outcomes) <= runs_at_most(search, the_plan)
     found = answer(the_plan.question, outcomes)
-    assert len(found.yardstick.accuracies) >= 3
+    assert len(found.yardstick.scores) >= 3
     assert {outcome.group for outcome in outcomes} == set(the_plan.question.groups)
 
 
@@ -102,10 +102,10 @@ def test_futility_goes_on_from_what_the_storage_holds(storage: RDBStorage) -> No
         hopeless = proposal.group.batch_size == 32 and sharp(*proposal[:2]) == 0.1
         if hopeless:
             break
-        accuracy = sharp(*proposal[:2])
-        if accuracy > 0.1:
+        score = sharp(*proposal[:2])
+        if score > 0.1:
             assert not any(engine.report(trial, epoch, value) for epoch, value in enumerate(rising[:-1], start=1))
-        engine.tell(trial, proposal.ended("diverged" if accuracy == 0.1 else "done", accuracy, accuracy))
+        engine.tell(trial, proposal.ended("diverged" if score == 0.1 else "done", score, score))
     assert hopeless, "no run above the edge was asked for"
     assert not any(engine.report(trial, epoch, 0.15) for epoch in range(1, 6))
     restored = make("frontier", storage, the_plan)
@@ -140,8 +140,8 @@ def test_tpe_draws_the_settings_and_the_policy_the_rates(storage: RDBStorage) ->
         momentum = dict(proposal.setting)[name]
         if proposal.group == the_plan.question.baseline and proposal.seed == 0 and momentum != 0.5:
             drawn.append(momentum)
-        accuracy = sharp(*proposal[:2]) - 0.05 * abs(momentum - 0.8)
-        engine.tell(trial, proposal.ended("diverged" if accuracy < 0.2 else "done", accuracy, accuracy))
+        score = sharp(*proposal[:2]) - 0.05 * abs(momentum - 0.8)
+        engine.tell(trial, proposal.ended("diverged" if score < 0.2 else "done", score, score))
         if proposal.group != the_plan.question.baseline:
             break
     assert len(set(drawn)) >= 10

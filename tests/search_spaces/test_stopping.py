@@ -17,13 +17,13 @@ LARGE = Group("t", 64)
 
 def test_a_run_that_stands_still_is_given_up_when_three_times_the_pace_would_not_do() -> None:
     stuck = [0.1] * 10
-    stopped = next(epoch for epoch in range(1, 10) if hopeless(stuck[:epoch], BASE, 0.89, 0.0))
+    stopped = next(epoch for epoch in range(1, 10) if hopeless(stuck[:epoch], BASE, 0.0, 0.89, 0.0))
     # 0.1 was reached at epoch 0.5; 0.5 + 3 * (10 - 7) = 9.5 still makes 0.895, 0.5 + 3 * 2 = 6.5 only 0.8
     assert stopped == 8
 
 
 def test_a_run_as_good_as_the_baseline_is_never_given_up() -> None:
-    assert not any(hopeless(BASE[0][:epoch], BASE, 0.89, 0.0) for epoch in range(1, 10))
+    assert not any(hopeless(BASE[0][:epoch], BASE, 0.0, 0.89, 0.0) for epoch in range(1, 10))
 
 
 @pytest.mark.parametrize("lag", [0.1, 0.3, 0.5, 0.6])
@@ -31,13 +31,13 @@ def test_a_slow_start_that_recovers_is_not_given_up(lag: float) -> None:
     """The baseline's own curve, after a share of the run in which nothing happens."""
     epochs = np.maximum(0, np.arange(1, 11) - 10 * lag) / (1 - lag)
     late = np.interp(epochs, range(11), (0.1, *BASE[0]))
-    assert not any(hopeless(late[:epoch], BASE, 0.89, 0.0) for epoch in range(1, 10))
+    assert not any(hopeless(late[:epoch], BASE, 0.0, 0.89, 0.0) for epoch in range(1, 10))
 
 
 def test_noise_is_allowed_for() -> None:
     close = [0.1, 0.3, 0.5, 0.6, 0.65, 0.7, 0.74, 0.76, 0.77]
-    assert hopeless(close, BASE, 0.89, 0.0)
-    assert not hopeless(close, BASE, 0.89, 0.13)
+    assert hopeless(close, BASE, 0.0, 0.89, 0.0)
+    assert not hopeless(close, BASE, 0.0, 0.89, 0.13)
 
 
 def outcomes(holding: bool) -> list[Outcome]:
@@ -62,6 +62,6 @@ def test_only_where_something_holds_only_what_measures_and_only_after_the_warmup
 
 
 def test_the_curves_behind_a0_are_those_of_its_seeds() -> None:
-    curves = [(outcome, [outcome.accuracy] * 10) for outcome in outcomes(True)]
+    curves = [(outcome, [outcome.score] * 10) for outcome in outcomes(True)]
     assert curves_behind(curves, plan()) == [[0.90 + 0.001 * seed] * 10 for seed in (1, 2, 3)]
     assert curves_behind([], plan()) == []

@@ -8,16 +8,26 @@ import torch
 from optuna.distributions import FloatDistribution, IntDistribution
 from torch import nn
 
+from analysis.paper_table import PaperTable
 from search_spaces.study import Study
 from trainables import Recipe, Task, UserError
-from trainables.data import Digits
-from trainables.data.images import Images, Split
+from trainables.data import Data, Digits, Images, Loaded, Split, TextCorpus
+from trainables.data.streams import Streams
 from trainables.growth import StepGrowth
 from trainables.scaling import AdaptiveSquareRootScaling, AdaScale
 from trainables.training import Run
 from trainables.warmup import LinearWarmup
 
-STUDIES = ("cifar_resnet", "digits_cnn")
+STUDIES = (
+    "cifar_adabatch",
+    "cifar_cnn",
+    "cifar_resnet",
+    "cifar_sam",
+    "digits_cnn",
+    "imagenet_resnet",
+    "mnist_lstm",
+    "ptb_lstm",
+)
 BUDGETS = [
     pytest.param(study, id=f"{name}-{budget}")
     for name in STUDIES
@@ -25,26 +35,45 @@ BUDGETS = [
 ]
 
 
-def random_images(study: Study, samples: int) -> Images:
-    """Random pixels in the shape of the study's data: one batch of it."""
-    data = study.task.data
-    split = Split(
-        torch.randint(0, 256, (samples, *data.input_shape), dtype=torch.uint8), torch.arange(samples) % data.classes
-    )
+def random_data(data: Data, samples: int) -> Loaded:
+    """Noise in the shape of a study's data, one batch of it; large images are cut to 32 pixels a side."""
+    if isinstance(data, TextCorpus):
+        text = torch.randint(0, data.classes, (samples * data.steps + 1,))
+        return Streams(text, text, text, data.steps)
+    channels, height, width = data.input_shape
+    shape = (samples, channels, min(height, 32), min(width, 32))
+    split = Split(torch.randint(0, 256, shape, dtype=torch.uint8), torch.arange(samples) % data.classes)
     few = Split(split.images[:10], split.labels[:10])
-    channels = data.input_shape[0]
     return Images(split, few, few, (0.5,) * channels, (0.25,) * channels)
 
 
 @pytest.mark.parametrize("study", BUDGETS)
 def test_every_technique_trains_a_step(study: Study) -> None:
+    """At the batch size of two normalisation batches: what larger ones do is the same, and takes a GPU."""
     study.check(workers=1)
-    size = min(study.batch_sizes)
-    for recipe in study.techniques.values():
-        run = Run(study.task, recipe, random_images(study, size), size, study.first_learning_rate, seed=0)
+    if study.tables:
+        study.check_tables(workers=1)
+    for recipe in study.all_techniques.values():
+        size = 2 * (recipe.norm_batch_size or 4)
+        run = Run(study.task, recipe, random_data(study.task.data, size), size, study.first_learning_rate, seed=0)
         metrics = run.train_epoch()
         assert metrics.steps == 1
         assert metrics.status == "running"
+
+
+@pytest.mark.parametrize("study", [each for each in BUDGETS if each.values[0].substitute])
+def test_a_substitute_fits_the_study(study: Study) -> None:
+    assert study.substitute is not None
+    replace(study, task=study.substitute).check(workers=1)
+    assert study.substitute.epochs == study.task.epochs
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_quick_is_small_and_says_what_it_leaves_out(name: str) -> None:
+    quick = importlib.import_module(f"search_spaces.{name}").BUDGETS["quick"]
+    assert len(quick.techniques) <= 2
+    assert len(quick.batch_sizes) <= 4
+    assert quick.left_out
 
 
 @pytest.mark.parametrize("study", BUDGETS)
@@ -63,6 +92,40 @@ def test_the_paper_budget_is_the_papers_setting() -> None:
     recipe = paper.techniques["warmup_norm32"]
     assert recipe.peak_learning_rate(0.025, 1024) == pytest.approx(0.8)
     assert repr(recipe.optimizer) == "SGD(momentum=0.9, weight_decay=0.0005, nesterov=False)"
+
+
+def test_the_papers_tables_have_the_papers_rates() -> None:
+    """A table's rates are what its technique's own rule makes of the paper's base rate."""
+    resnet = importlib.import_module("search_spaces.cifar_resnet").BUDGETS["paper"]
+    tables = {table.name: table for table in resnet.tables}
+    assert [run.batch_size for run in tables["Table II"].runs] == [32, 64, 128, 256, 512, 1024, 2048]
+    for name, technique, base in (("Table III", "warmup_norm32", 0.025), ("Table VII", "rmsprop", 0.001)):
+        for run in tables[name].runs:
+            recipe = resnet.all_techniques[technique]
+            assert run.learning_rate == pytest.approx(recipe.peak_learning_rate(base, run.batch_size))
+    cnn = importlib.import_module("search_spaces.cifar_cnn").BUDGETS["paper"]
+    for run in cnn.tables[1].runs:
+        assert run.learning_rate == pytest.approx(
+            cnn.techniques[run.technique].peak_learning_rate(0.001, run.batch_size)
+        )
+    imagenet = importlib.import_module("search_spaces.imagenet_resnet").BUDGETS["paper"]
+    recipe = imagenet.techniques["lars_legw_poly"]
+    for run in imagenet.tables[0].runs:
+        assert run.learning_rate == pytest.approx(recipe.peak_learning_rate(2**2.5, run.batch_size))
+    assert recipe.warmup.length(recipe.start(32768)) == 10.0
+
+
+def test_growth_on_imagenet_reaches_half_a_million() -> None:
+    study = importlib.import_module("search_spaces.imagenet_resnet").BUDGETS["paper_adabatch"]
+    start = study.techniques["growth_8"].start(8192, study.task.epochs)
+    assert study.techniques["growth_8"].growth.largest(start) == 524_288
+
+
+def test_tables_survive_json() -> None:
+    for study in (each.values[0] for each in BUDGETS):
+        for table in study.tables:
+            assert PaperTable.from_json(table.to_json()) == table
+            assert len(table.to_json()) < 5000  # what MLflow takes in a tag
 
 
 def test_a_study_file_says_its_question_command_and_cost() -> None:

@@ -9,6 +9,15 @@ from search_spaces.plan import Answer
 from search_spaces.proposer import params_of, proposal_of, proposer
 from search_spaces.tuning import EarlyStopping, ProposerSearch
 from tests.search_spaces.test_frontier import plan, sharp
+from trainables.metric import Accuracy
+
+
+def reported(score: float) -> dict[str, float]:
+    return {f"{split}_{name}": value for split in ("train", "validation") for name, value in _both(score)}
+
+
+def _both(accuracy: float) -> list[tuple[str, float]]:
+    return [("accuracy", accuracy), ("loss", 1 - accuracy)]
 
 
 class _Trial:
@@ -20,7 +29,7 @@ def test_hopeless_runs_are_stopped_on_the_way_tune_reports_them(tmp_path: Path) 
     """Tune shows a scheduler every epoch but a run's last, and tells the searcher how it ended."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage = RDBStorage(f"sqlite:///{tmp_path / 'optuna.db'}")
-    searcher = ProposerSearch(proposer("frontier", plan(max_runs=70), storage, "s"))
+    searcher = ProposerSearch(proposer("frontier", plan(max_runs=70), storage, "s"), Accuracy())
     scheduler, stopped = EarlyStopping(searcher), {}
     for number in range(70):
         name = f"trial-{number}"
@@ -31,13 +40,13 @@ def test_hopeless_runs_are_stopped_on_the_way_tune_reports_them(tmp_path: Path) 
         works = sharp(*run[:2]) > 0.1
         final = sharp(*run[:2]) if works else 0.15
         for epoch in range(1, 10):
-            accuracy = final * (1 - 0.6**epoch) if works else 0.15
-            result = {"status": "running", "epoch": epoch, "validation_accuracy": accuracy, "train_accuracy": accuracy}
+            score = final * (1 - 0.6**epoch) if works else 0.15
+            result = {"status": "running", "epoch": epoch, **reported(score)}
             if scheduler.on_trial_result(None, _Trial(name), result) == EarlyStopping.STOP:
                 stopped[run] = epoch
                 break
         else:
-            result = {"status": "done", "epoch": 10, "validation_accuracy": final, "train_accuracy": final}
+            result = {"status": "done", "epoch": 10, **reported(final)}
         searcher.on_trial_complete(name, result)
     assert len(stopped) >= 5
     assert all(sharp(*run[:2]) == 0.1 for run in stopped), "none that works"

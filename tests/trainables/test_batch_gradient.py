@@ -17,6 +17,7 @@ from trainables import Recipe, Task, UserError, train
 from trainables.checks import check_run
 from trainables.data import Digits
 from trainables.data.images import Images, Split
+from trainables.data.source import Data
 from trainables.gradient import SAM
 from trainables.growth import StepGrowth
 from trainables.models import SmallCNN
@@ -165,7 +166,7 @@ def test_mixed_precision_is_near_and_not_the_same() -> None:
 
 
 @dataclass(frozen=True)
-class Dots:
+class Dots(Data):
     """Images of one random pixel, labelled by whether it is bright."""
 
     train_samples: int = 2**20

@@ -16,7 +16,7 @@ import torch
 from PIL import Image
 
 from trainables.data import CIFAR10, Digits, cifar10, download
-from trainables.data.images import Augmented, Images, Split, normalise
+from trainables.data.images import Images, Split, normalise
 from trainables.errors import UserError
 
 
@@ -184,7 +184,7 @@ def test_an_unwritable_data_directory_says_so(tmp_path: Path) -> None:
 def test_digits_split_into_disjoint_parts() -> None:
     images = Digits(train_samples=1000, validation_samples=500).load(Path())
     assert [len(split.labels) for split in (images.train, images.validation, images.test)] == [1000, 500, 297]
-    inputs = normalise(images.train.images, images, torch.float64)
+    inputs = normalise(images.train.images, images.mean, images.std, torch.float64)
     assert inputs.mean().item() == pytest.approx(0, abs=0.02)
     assert inputs.std().item() == pytest.approx(1, abs=0.02)
 
@@ -192,10 +192,9 @@ def test_digits_split_into_disjoint_parts() -> None:
 def test_augmentation_belongs_to_the_sample_not_to_the_batch() -> None:
     split = Split(torch.randint(0, 256, (6, 3, 8, 8), dtype=torch.uint8), torch.arange(6))
     images = Images(split, split, split, (0.0,) * 3, (1 / 255,) * 3, crop_padding=2, flip=True)
-    loader = Augmented(images, torch.float64)
-    draws = loader.draws(torch.Generator().manual_seed(0))
-    whole, labels = loader.batch(torch.arange(6), draws)
-    halves = torch.cat([loader.batch(part, draws)[0] for part in torch.arange(6).split(3)])
+    draws = images.draws(torch.Generator().manual_seed(0), batch_size=3)
+    whole, labels = images.batch(torch.arange(6), draws, torch.float64)
+    halves = torch.cat([images.batch(part, draws, torch.float64)[0] for part in torch.arange(6).split(3)])
     assert torch.equal(whole, halves)
     assert labels.tolist() == [0, 1, 2, 3, 4, 5]
     padded = torch.nn.functional.pad(split.images, (2, 2, 2, 2))

@@ -1,7 +1,28 @@
-"""Data sets: frozen dataclasses that know how to load themselves. To add one, satisfy images.ImageData."""
+"""Data sets: frozen dataclasses that know how to load themselves. To add one, subclass source.Data."""
 
+from trainables.data.bible import KingJamesBible
 from trainables.data.cifar10 import CIFAR10
+from trainables.data.cifar10_jpeg import CIFAR10JPEG
+from trainables.data.cifar100 import CIFAR100
 from trainables.data.digits import Digits
-from trainables.data.images import ImageData, Images, Split
+from trainables.data.folder import ImageFolder
+from trainables.data.images import Images, Split
+from trainables.data.mnist import MNIST, FashionMNIST
+from trainables.data.source import Data, Loaded
+from trainables.data.text import TextCorpus
 
-__all__ = ["CIFAR10", "Digits", "ImageData", "Images", "Split"]
+__all__ = [
+    "CIFAR10",
+    "CIFAR10JPEG",
+    "CIFAR100",
+    "MNIST",
+    "Data",
+    "Digits",
+    "FashionMNIST",
+    "ImageFolder",
+    "Images",
+    "KingJamesBible",
+    "Loaded",
+    "Split",
+    "TextCorpus",
+]

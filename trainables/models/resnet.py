@@ -1,4 +1,4 @@
-"""Residual networks for 32 by 32 images."""
+"""Residual networks for CIFAR and ImageNet."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -25,19 +25,26 @@ class ResNet8:
     classes: int = 10
 
     def __call__(self) -> nn.Module:
-        width = self.width
-        model = nn.Sequential(
-            nn.Conv2d(3, width, 3, padding=1, bias=False),
-            nn.BatchNorm2d(width),
-            nn.ReLU(),
-            BasicBlock(width, width, stride=1),
-            BasicBlock(width, 2 * width, stride=2),
-            BasicBlock(2 * width, 4 * width, stride=2),
-            nn.AdaptiveAvgPool2d(1),
-            nn.Flatten(),
-            nn.Linear(4 * width, self.classes),
-        )
-        return he_initialised(model)
+        return _of_cifar(1, self.width, self.classes)
+
+
+@dataclass(frozen=True)
+class ResNet20:
+    """The CIFAR residual network of He et al. with n = 3, three basic blocks in each stage, otherwise as ResNet8: its
+    shortcuts are projections (option B) where the paper's pad with zeros. 272,474 parameters at width 16.
+
+    Attributes:
+        width: channels of the first stage; the paper's is 16.
+        classes: number of logits.
+
+    Source: He et al. 2016, "Deep Residual Learning", section 4.2, with projection shortcuts (option B).
+    """
+
+    width: int = 16
+    classes: int = 10
+
+    def __call__(self) -> nn.Module:
+        return _of_cifar(3, self.width, self.classes)
 
 
 @dataclass(frozen=True)
@@ -71,6 +78,25 @@ class ResNet18:
         return he_initialised(model)
 
 
+@dataclass(frozen=True)
+class ResNet50:
+    """torchvision's ResNet-50 for ImageNet, drawn as ResNet18 is; every BatchNorm begins with weight 1, the last of a
+    block too. 25,557,032 parameters with 1,000 classes.
+
+    Attributes:
+        classes: number of logits.
+
+    Source: He et al. 2016, "Deep Residual Learning", table 1.
+    """
+
+    classes: int = 1000
+
+    def __call__(self) -> nn.Module:
+        from torchvision.models import resnet50
+
+        return he_initialised(resnet50(num_classes=self.classes))
+
+
 class BasicBlock(nn.Module):
     """Two 3x3 convolutions with BatchNorm and a shortcut around them."""
 
@@ -99,3 +125,22 @@ def he_initialised(model: nn.Module) -> nn.Module:
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
     return model
+
+
+def _of_cifar(blocks: int, width: int, classes: int) -> nn.Module:
+    """The residual network of 6 * blocks + 2 layers: a stem, so many blocks in each of three stages, a dense layer."""
+    stages = ((width, width, 1), (width, 2 * width, 2), (2 * width, 4 * width, 2))
+    model = nn.Sequential(
+        nn.Conv2d(3, width, 3, padding=1, bias=False),
+        nn.BatchNorm2d(width),
+        nn.ReLU(),
+        *(
+            BasicBlock(channels_out if number else channels_in, channels_out, 1 if number else stride)
+            for channels_in, channels_out, stride in stages
+            for number in range(blocks)
+        ),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(4 * width, classes),
+    )
+    return he_initialised(model)

@@ -1,0 +1,115 @@
+"""A paper's tables beside our own runs of them."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from analysis.curves import loss_jumps, plateau
+from analysis.frontier import Group
+from analysis.noise_scale import fluctuation_scale
+from analysis.paper_table import PaperTable, TableRun
+from trainables.metric import Metric
+from trainables.recipe import EPOCHS
+
+
+class Column(NamedTuple):
+    """How a column is shown: its heading, and how its numbers are written."""
+
+    heading: str
+    form: str
+
+
+COLUMNS = {
+    "test_accuracy": Column("test accuracy", ".2%"),
+    "train_accuracy": Column("train accuracy", ".2%"),
+    "validation_accuracy": Column("validation accuracy", ".2%"),
+    "test_perplexity": Column("test perplexity", ".2f"),
+    "plateau_epoch": Column("epoch at plateau", ".0f"),
+    "epoch_seconds": Column("seconds per epoch", ".2f"),
+    "plateau_seconds": Column("seconds to plateau", ".1f"),
+    "loss_jumps": Column("jumps of the loss", ".0f"),
+    "fluctuation_scale": Column("g = eta (N/B - 1)", ".1f"),
+    "train_seconds": Column("seconds", ".1f"),
+    "speed_up": Column("speed-up", ".2f"),
+    "sharpness": Column("sharpness", ".3g"),
+}
+
+
+def compare(table: PaperTable, metric: Metric, frame: pd.DataFrame, curves: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """One row per row of the table: its setting, how many runs of it ended, and each column as the paper has it and as
+    our runs do, their mean and standard deviation over seeds; NaN where there is none.
+
+    Args:
+        frame: the runs, as analysis.runs gives them.
+        curves: by run_id, its metrics after each epoch, in order.
+    """
+    mine = [_runs(frame, run) for run in table.runs]
+    measured = [
+        pd.DataFrame([_measured(row, metric, curves[row["run_id"]]) for row in each.to_dict("records")])
+        for each in mine
+    ]
+    base = measured[0]["train_seconds"].mean() if len(measured[0]) else float("nan")
+    lines = []
+    for run, found, values in zip(table.runs, mine, measured, strict=True):
+        line: dict[str, object] = {
+            "technique": run.technique,
+            "batch_size": run.batch_size,
+            "learning_rate": run.learning_rate,
+            "epochs": run.epochs,
+            "runs": len(found),
+            "status": " ".join(sorted(set(found["status"]))),
+        }
+        if len(values):
+            values["speed_up"] = base / values["train_seconds"]
+        for column in table.columns:
+            ours = values[column] if column in values else pd.Series(dtype=float)
+            line[f"{column}_paper"] = run.paper.get(column, float("nan"))
+            line[column] = ours.mean()
+            line[f"{column}_deviation"] = ours.std()
+        lines.append(line)
+    return pd.DataFrame(lines)
+
+
+def cell(line: Mapping[str, float], column: str) -> str:
+    """A column of one row in words: the paper's number and ours."""
+    form = COLUMNS[column].form
+    paper, ours, deviation = (line[f"{column}{suffix}"] for suffix in ("_paper", "", "_deviation"))
+    mine = "-" if pd.isna(ours) else format(ours, form) + ("" if pd.isna(deviation) else f" +- {deviation:{form}}")
+    return mine if pd.isna(paper) else f"{paper:{form}} | {mine}"
+
+
+def run_ids(frame: pd.DataFrame, run: TableRun) -> list[str]:
+    """The runs of a row."""
+    return list(_runs(frame, run)["run_id"])
+
+
+def _runs(frame: pd.DataFrame, run: TableRun) -> pd.DataFrame:
+    setting = ((EPOCHS, float(run.epochs)),)
+    return frame[
+        [
+            Group(row.technique, row.batch_size) == run.group
+            and row.learning_rate == run.learning_rate
+            and row.setting == setting
+            for row in frame.itertuples()
+        ]
+    ]
+
+
+def _measured(row: Mapping[str, Any], metric: Metric, curve: pd.DataFrame) -> dict[str, float]:
+    """Everything a column can show of one run."""
+    values = {name: value for name, value in row.items() if isinstance(value, (int, float))}
+    if not len(curve):
+        return values
+    scores = [metric.score(*pair) for pair in zip(curve["validation_loss"], curve["validation_accuracy"], strict=True)]
+    epoch = plateau(scores)
+    return {
+        **values,
+        "epoch_seconds": curve["train_seconds"].iloc[-1] / len(curve),
+        "plateau_epoch": epoch,
+        "plateau_seconds": curve["train_seconds"].iloc[epoch - 1],
+        "loss_jumps": len(loss_jumps(list(curve["train_loss"]))),
+        "fluctuation_scale": fluctuation_scale(
+            values["learning_rate"], round(values["samples"] / len(curve)), int(values["batch_size"])
+        ),
+    }

@@ -1,0 +1,138 @@
+"""How far does a batch that doubles as training goes on carry the learning rate, against one that stays?
+
+    python -m search_spaces.cifar_adabatch                       # quick without a GPU, standard with one
+    python -m search_spaces.cifar_adabatch --tables              # Devarakonda et al.'s Figure 1b: ResNet-20, 5 seeds
+    python -m search_spaces.cifar_adabatch --tables --budget paper_vgg19        # Figure 1a: VGG19 with BatchNorm
+
+Budgets:
+    quick        ResNet-20 of width 8, 4,000 images, 5 epochs, CIFAR-10 where CIFAR-100 cannot be had: about 6 minutes
+                 on 2 cores.
+    standard     ResNet-20 on CIFAR-100, 40,000 training images, 30 epochs: needs a GPU.
+    paper        ResNet-20 on CIFAR-100, all 50,000, 100 epochs, judged on the test set.
+    paper_vgg19  the same with VGG19-BN.
+
+EXPECT
+The paper's answer: from 1,024 to 16,384 in 100 epochs costs less than 2 % test error against a fixed 128, and is 3.54
+(VGG19) and 6.25 (ResNet-20) times as fast on four P100s.
+
+Source: Devarakonda, Naumov and Garland 2017, "AdaBatch: Adaptive Batch Sizes for Training Deep Neural Networks",
+section 3, Figure 1.
+"""
+
+from dataclasses import replace
+
+from analysis.paper_table import PaperTable, TableRun
+from search_spaces.command_line import main
+from search_spaces.study import Study
+from trainables import Recipe, Task
+from trainables.data import CIFAR10, CIFAR100
+from trainables.decay import NoDecay, StepDecay
+from trainables.growth import StepGrowth
+from trainables.models import VGG19BN, ResNet20
+from trainables.optimizers import SGD
+from trainables.scaling import LinearScaling
+from trainables.warmup import LinearWarmup, NoWarmup
+
+QUESTION = "how far does a batch that doubles as training goes on carry the learning rate, against one that stays?"
+
+FIXED = Recipe(
+    base_batch_size=128,
+    optimizer=SGD(momentum=0.9, weight_decay=5e-4),
+    scaling=LinearScaling(),
+    warmup=LinearWarmup(epochs=5),
+    decay=StepDecay(every_epochs=20, factor=0.25),
+)
+GROWTH = StepGrowth(every_epochs=20, factor=2, learning_rate_factor=0.5)
+"""The rate per sample falls by 0.25 every 20 epochs, as with the decay of the fixed ones."""
+ADAPTIVE = replace(FIXED, decay=NoDecay(), growth=GROWTH)
+BASELINE = replace(FIXED, warmup=NoWarmup())
+
+SIZES = (128, 256, 512, 1024)
+
+
+def shortened(epochs: int) -> dict[str, Recipe]:
+    """Both techniques with everything in the proportions of the paper's 100 epochs."""
+    every, warmup = epochs / 5, LinearWarmup(epochs=epochs / 20)
+    return {
+        "fixed": replace(FIXED, warmup=warmup, decay=StepDecay(every_epochs=every, factor=0.25)),
+        "adaptive": replace(ADAPTIVE, warmup=warmup, growth=replace(GROWTH, every_epochs=every)),
+    }
+
+
+def figure(name: str, model: str, speed_up: float) -> PaperTable:
+    """Fixed 128, fixed larger ones with warm-up, and those that double from each on four times."""
+    adaptive = [
+        TableRun("adaptive", size, 0.1 * size / 128, 100, {"speed_up": speed_up} if size == 1024 else {})
+        for size in SIZES
+    ]
+    fixed = [TableRun("fixed", size, 0.1 * size / 128, 100) for size in (*SIZES[1:], 2048, 4096, 8192, 16384)]
+    return PaperTable(
+        name,
+        f"{model}: speed-up against a fixed 128, and accuracy; adaptive from the batch size given to 16 times as much",
+        (TableRun("baseline", 128, 0.1, 100), *fixed, *adaptive),
+        columns=("test_accuracy", "train_seconds", "speed_up"),
+        seeds=5,
+    )
+
+
+PAPER = Study(
+    name="cifar_adabatch",
+    question=QUESTION,
+    task=Task(model=ResNet20(classes=100), data=CIFAR100(train_samples=50_000, judge_on="test"), epochs=100),
+    techniques={"fixed": FIXED, "adaptive": ADAPTIVE},
+    batch_sizes=SIZES,
+    learning_rates=(0.0125, 12.8),
+    first_learning_rate=0.1,
+    max_runs=200,
+    tables=(figure("Figure 1b", "ResNet-20", 6.25),),
+    table_techniques={"baseline": BASELINE},
+)
+BUDGETS = {
+    "quick": Study(
+        name="cifar_adabatch",
+        question=QUESTION,
+        task=Task(
+            model=ResNet20(width=8, classes=100),
+            data=CIFAR100(train_samples=4_000, validation_samples=2_000, augment=False),
+            epochs=5,
+        ),
+        substitute=Task(
+            model=ResNet20(width=8),
+            data=CIFAR10(train_samples=4_000, validation_samples=2_000, augment=False),
+            epochs=5,
+        ),
+        techniques={
+            name: replace(recipe, base_batch_size=16, norm_batch_size=16) for name, recipe in shortened(5).items()
+        },
+        batch_sizes=(16, 32, 128),
+        learning_rates=(0.00625, 6.4),
+        first_learning_rate=0.1,
+        seeds=3,
+        seeds_near_margin=2,
+        tolerance=0.03,
+        resolution=2.0,
+        max_runs=26,
+        left_out="VGG19-BN, half of the channels, 46,000 images, 95 epochs, starting batch sizes above 128",
+    ),
+    "standard": Study(
+        name="cifar_adabatch",
+        question=QUESTION,
+        task=Task(model=ResNet20(classes=100), data=CIFAR100(), epochs=30),
+        techniques=shortened(30),
+        batch_sizes=SIZES,
+        learning_rates=(0.0125, 12.8),
+        first_learning_rate=0.1,
+        resolution=1.5,
+        max_runs=80,
+        left_out="VGG19-BN, 70 epochs, 10,000 images",
+    ),
+    "paper": PAPER,
+    "paper_vgg19": replace(
+        PAPER,
+        task=replace(PAPER.task, model=VGG19BN(classes=100)),
+        tables=(figure("Figure 1a", "VGG19-BN", 3.54),),
+    ),
+}
+
+if __name__ == "__main__":
+    main(BUDGETS)

@@ -1,0 +1,118 @@
+"""Does the linear rule, with or without a warm-up, keep a plain network on CIFAR-10 as good at large batches?
+
+    python -m search_spaces.cifar_cnn                            # quick without a GPU, standard with one
+    python -m search_spaces.cifar_cnn --tables                   # Kaabachi, Odum and Knoepfel's Table I and figures
+
+Budgets:
+    quick     an eighth of the channels, the first 8,000 training images, 5 epochs: about 5 minutes on 2 cores.
+    standard  the paper's network, 40,000 training images, 30 epochs: needs a GPU.
+    paper     all 50,000, 100 epochs, 4 to 2,048, judged on the test set as the paper does.
+
+EXPECT
+The paper's answer: scaled rates are far better than fixed ones at 128 to 512 and jump about from 512 on, where warm-up
+steadies them.
+
+Source: Kaabachi, Odum and Knoepfel, "Effects of batch size scaled learning rates and gradual warm up for training deep
+nets using large mini-batches".
+"""
+
+from dataclasses import replace
+
+from analysis.paper_table import PaperTable, TableRun, rows
+from search_spaces.command_line import main
+from search_spaces.study import Study
+from trainables import Recipe, Task
+from trainables.data import CIFAR10
+from trainables.models import SixLayerCNN
+from trainables.optimizers import SGD
+from trainables.scaling import LinearScaling, NoScaling, SquareRootScaling
+from trainables.warmup import ConstantWarmup, ExponentialWarmup, LinearWarmup
+
+QUESTION = "does the linear rule, with or without a warm-up, keep a plain network on CIFAR-10 as good at large batches?"
+
+PLAIN = Recipe(base_batch_size=1, optimizer=SGD(), scaling=LinearScaling())  # a learning rate is batch size x 0.001
+WARMUP_FRACTION = 0.05
+EXPONENTIAL = replace(PLAIN, warmup=ExponentialWarmup(fraction=WARMUP_FRACTION))
+WARMUPS = {
+    "exponential_warmup": EXPONENTIAL,
+    "linear_warmup": replace(PLAIN, warmup=LinearWarmup(fraction=WARMUP_FRACTION)),
+    "constant_warmup": replace(PLAIN, warmup=ConstantWarmup(fraction=WARMUP_FRACTION)),
+}
+
+LARGE = (128, 256, 512, 1024, 2048)
+ETA = 0.001
+TIMES = ("plateau_epoch", "epoch_seconds", "plateau_seconds")
+TABLES = (
+    PaperTable(
+        "Table I",
+        "learning rate 0.001 at every batch size: epochs and seconds to each one's own plateau",
+        (
+            *rows("plain", 50, TIMES, (4, ETA, 35, 79.49, 2782.15), (8, ETA, 35, 46.41, 1624.35)),
+            *rows("plain", 50, TIMES, (16, ETA, 35, 27.17, 950.95), (32, ETA, 35, 18.02, 630.7)),
+            *rows("plain", 100, TIMES, (128, ETA, 80, 16.96, 1356.8)),
+            *rows("plain", 150, TIMES, (256, ETA, 130, 16.23, 2109.9)),
+            *rows("plain", 200, TIMES, (512, ETA, 200, 15.88, 3176)),
+            *rows("plain", 300, TIMES, (1024, ETA)),
+            *rows("plain", 400, TIMES, (2048, ETA)),
+        ),
+        columns=(*TIMES, "test_accuracy"),
+    ),
+    PaperTable(
+        "Figures 2 to 7",
+        "learning rate 0.001 x batch size, and three warm-ups over 5 % of the run: accuracy, and jumps of the loss",
+        (
+            *(TableRun("plain", size, ETA * size, 100) for size in LARGE),
+            *(TableRun(name, size, ETA * size, 70) for name in WARMUPS for size in LARGE),
+        ),
+        columns=("test_accuracy", "train_accuracy", "loss_jumps"),
+    ),
+)
+
+BUDGETS = {
+    "quick": Study(
+        name="cifar_cnn",
+        question=QUESTION,
+        task=Task(
+            model=SixLayerCNN(width=4, widths=(64, 32)),
+            data=CIFAR10(train_samples=8_000, validation_samples=2_000, augment=False),
+            epochs=5,
+        ),
+        techniques={"plain": PLAIN, "exponential_warmup": EXPONENTIAL},
+        batch_sizes=(16, 32, 128),
+        learning_rates=(0.005, 2.56),
+        first_learning_rate=0.08,
+        seeds=3,
+        seeds_near_margin=2,
+        tolerance=0.05,
+        resolution=2.0,
+        max_runs=32,
+        left_out="7/8 of the channels, 42,000 images, batch sizes 4, 8, 64 and above 128, linear and constant warm-up",
+    ),
+    "standard": Study(
+        name="cifar_cnn",
+        question=QUESTION,
+        task=Task(model=SixLayerCNN(), data=CIFAR10(augment=False), epochs=30),
+        techniques={"plain": PLAIN, "exponential_warmup": EXPONENTIAL},
+        batch_sizes=(32, 128, 512, 2048),
+        learning_rates=(0.001, 4.0),
+        first_learning_rate=0.032,
+        resolution=1.5,
+        max_runs=60,
+        left_out="batch sizes 4, 8, 16, 256 and 1,024, 10,000 images, linear and constant warm-up",
+    ),
+    "paper": Study(
+        name="cifar_cnn",
+        question=QUESTION,
+        task=Task(model=SixLayerCNN(), data=CIFAR10(train_samples=50_000, judge_on="test", augment=False), epochs=100),
+        techniques={"plain": PLAIN, **WARMUPS},
+        batch_sizes=(4, 8, 16, 32, *LARGE),
+        learning_rates=(0.00025, 8.0),
+        first_learning_rate=0.004,
+        rules=(NoScaling(), LinearScaling(), SquareRootScaling()),
+        max_runs=300,
+        tables=TABLES,
+    ),
+}
+
+if __name__ == "__main__":
+    main(BUDGETS)

@@ -1,0 +1,123 @@
+"""Does sharpness-aware minimisation carry a small network on CIFAR-10 to larger batches, and are its minima flatter?
+
+    python -m search_spaces.cifar_sam                            # quick without a GPU, standard with one
+    python -m search_spaces.cifar_sam --tables                   # Surlemont et al.'s Figures 1 to 4 at the quick size
+
+Budgets:
+    quick       half of the filters, 4,000 images, 10 epochs: about 6 minutes on 2 cores; its tables 3 more.
+    standard    the paper's network, 40,000 training images, 30 epochs: needs a GPU.
+    paper       all 50,000, 100 epochs, 32 to 4,096, judged on the test set.
+    paper_adam  the same with Adam, against Adam's own baseline.
+
+Every run that ends well reports the sharpness of its minimum. The paper gives neither data set nor rho, sizes, rates or
+epochs: CIFAR-10, 0.05 (Foret et al.'s) and the rest are our choice.
+
+EXPECT
+The paper's answer: SAM is worse on the test set than without, its minima at large batches are sharper, and a step takes
+twice as long.
+
+Source: Surlemont, Farahzadi and Staehle, "Large batch sizes for Deep Learning", section IV, Figures 1 to 4.
+"""
+
+from dataclasses import replace
+
+from analysis.paper_table import PaperTable, TableRun
+from analysis.sharpness import Sharpness
+from search_spaces.command_line import main
+from search_spaces.study import Study
+from trainables import Recipe, Task
+from trainables.data import CIFAR10
+from trainables.gradient import SAM
+from trainables.models import TwoConvCNN
+from trainables.optimizers import SGD, Adam
+from trainables.scaling import AdaptiveSquareRootScaling, LinearScaling, SquareRootScaling
+
+QUESTION = "does SAM carry a small network on CIFAR-10 to larger batches, and are its minima flatter?"
+
+PLAIN = Recipe(base_batch_size=32, optimizer=SGD(momentum=0.9), scaling=LinearScaling())
+ADAM = Recipe(base_batch_size=32, optimizer=Adam(), scaling=SquareRootScaling())
+SGD_TECHNIQUES = {"sgd": PLAIN, "sgd_sam": replace(PLAIN, gradient=SAM(rho=0.05))}
+ADAM_TECHNIQUES = {"adam": ADAM, "adam_sam": replace(ADAM, gradient=SAM(rho=0.05))}
+MEASURES = (Sharpness(),)
+
+
+def figures(sizes: tuple[int, ...], epochs: int) -> tuple[PaperTable, ...]:
+    """The same rule at every batch size, with and without SAM."""
+    return tuple(
+        PaperTable(
+            f"Figures {number} and {number + 1}",
+            f"{name} at {base:g} x {rule}, with and without SAM: accuracy, and sharpness of the minimum",
+            tuple(
+                TableRun(technique, size, recipe.peak_learning_rate(base, size), epochs)
+                for technique, recipe in techniques.items()
+                for size in sizes
+            ),
+            columns=("test_accuracy", "train_accuracy", "sharpness", "train_seconds"),
+        )
+        for number, name, techniques, base, rule in (
+            (1, "SGD", SGD_TECHNIQUES, 0.01, "batch size / 32"),
+            (3, "Adam", ADAM_TECHNIQUES, 0.001, "the root of batch size / 32"),
+        )
+    )
+
+
+PAPER = Study(
+    name="cifar_sam",
+    question=QUESTION,
+    task=Task(
+        model=TwoConvCNN(),
+        data=CIFAR10(train_samples=50_000, judge_on="test", augment=False),
+        epochs=100,
+        measures=MEASURES,
+    ),
+    techniques=SGD_TECHNIQUES,
+    batch_sizes=(32, 64, 128, 256, 512, 1024, 2048, 4096),
+    learning_rates=(0.00125, 2.56),
+    first_learning_rate=0.01,
+    max_runs=200,
+    tables=figures((32, 64, 128, 256, 512, 1024, 2048, 4096), 100),
+    table_techniques=ADAM_TECHNIQUES,
+)
+BUDGETS = {
+    "quick": replace(
+        PAPER,
+        task=Task(
+            model=TwoConvCNN(width=16),
+            data=CIFAR10(train_samples=4_000, validation_samples=4_000, augment=False),
+            epochs=10,
+            measures=MEASURES,
+        ),
+        batch_sizes=(32, 128, 512),
+        learning_rates=(0.0025, 1.28),
+        first_learning_rate=0.02,
+        seeds=3,
+        seeds_near_margin=2,
+        tolerance=0.03,
+        resolution=2.0,
+        max_runs=26,
+        tables=figures((32, 128, 512), 10),
+        left_out="half of the filters, 46,000 images, 90 epochs, batch sizes 64, 256 and above 512; Adam is in tables",
+    ),
+    "standard": replace(
+        PAPER,
+        task=Task(model=TwoConvCNN(), data=CIFAR10(augment=False), epochs=30, measures=MEASURES),
+        batch_sizes=(32, 128, 512, 2048),
+        resolution=1.5,
+        max_runs=60,
+        tables=figures((32, 128, 512, 2048), 30),
+        left_out="70 epochs, 10,000 images, batch sizes 64, 256, 1,024 and 4,096, Adam",
+    ),
+    "paper": PAPER,
+    "paper_adam": replace(
+        PAPER,
+        techniques=ADAM_TECHNIQUES,
+        learning_rates=(0.000125, 0.064),
+        first_learning_rate=0.001,
+        rules=(LinearScaling(), SquareRootScaling(), AdaptiveSquareRootScaling()),
+        tables=(),
+        table_techniques={},
+    ),
+}
+
+if __name__ == "__main__":
+    main(BUDGETS)

@@ -1,0 +1,183 @@
+"""How far do LARS with LEGW, and batches that grow, carry ResNet-50 on ImageNet?
+
+    python -m search_spaces.imagenet_resnet                      # quick without a GPU, standard with one
+    python -m search_spaces.imagenet_resnet --data my_images     # any folder with train/CLASS/*.jpg and val/CLASS/*.jpg
+    python -m search_spaces.imagenet_resnet --tables             # You et al.'s Table 1
+    python -m search_spaces.imagenet_resnet --tables --budget paper_adabatch    # Devarakonda et al.'s Figures 2 and 3
+
+Budgets:
+    quick           ResNet-8 of width 8 at 32 x 32 pixels, 10,000 JPEG files, 5 epochs, CIFAR-10 written as JPEG files
+                    where ImageNet cannot be had: about 6 minutes on 2 cores.
+    standard        ResNet-18 at 64 x 64 pixels, 100,000 images, 10 epochs: needs a GPU.
+    paper           ResNet-50, 90 epochs, 1,024 to 32,768, LARS and LEGW (You et al.).
+    paper_adabatch  ResNet-50, 90 epochs, batches that grow by 2, 4 and 8 every 30 (Devarakonda et al.), to 524,288.
+
+ImageNet goes into the data directory's folder imagenet. Judged by top-5 accuracy, as You et al. do, on its validation
+images.
+
+EXPECT
+The papers' answers: top-5 accuracy stays between 93.2 and 93.6 % from 1,024 to 32,768; growth by 2 from 256 to 16,384
+keeps the error of small batches; from 16,384 growth by 8 converges poorly, which is to be expected.
+
+Source: You et al. 2019, "Large-Batch Training for LSTM and Beyond", section 6, Table 1, Figure 2; Devarakonda, Naumov
+and Garland 2017, "AdaBatch", section 3, Figures 2 and 3.
+"""
+
+from dataclasses import replace
+
+from analysis.paper_table import PaperTable, TableRun, rows
+from search_spaces.command_line import main
+from search_spaces.study import Study
+from trainables import Recipe, Task
+from trainables.data import CIFAR10JPEG, ImageFolder
+from trainables.decay import MultiStepDecay, NoDecay, PolynomialDecay, StepDecay
+from trainables.growth import StepGrowth
+from trainables.metric import Accuracy
+from trainables.models import ResNet8, ResNet18, ResNet50
+from trainables.optimizers import LARS, SGD
+from trainables.scaling import LinearScaling, SquareRootScaling
+from trainables.warmup import LEGWarmup, LinearWarmup
+
+QUESTION = "how far do LARS with LEGW, and batches that grow, carry ResNet-50 on ImageNet?"
+
+LEGW_POLY = Recipe(
+    base_batch_size=1024,
+    optimizer=LARS(momentum=0.9, weight_decay=1e-4),
+    scaling=SquareRootScaling(),
+    warmup=LEGWarmup(base_epochs=0.3125),
+    decay=PolynomialDecay(power=2),
+    norm_batch_size=128,
+    max_micro_batch=512,
+)
+LEGW_STEPS = replace(LEGW_POLY, decay=MultiStepDecay(at_epochs=(30, 60, 80), factor=0.1))
+
+FIXED = Recipe(
+    base_batch_size=256,
+    optimizer=SGD(momentum=0.9, weight_decay=1e-4),
+    scaling=LinearScaling(),
+    warmup=LinearWarmup(epochs=5),
+    decay=StepDecay(every_epochs=30, factor=0.1),
+    norm_batch_size=128,  # what each of the paper's four GPUs holds of 512
+    max_micro_batch=512,
+)
+GROWTHS = {
+    f"growth_{factor}": replace(
+        FIXED,
+        decay=NoDecay(),
+        growth=StepGrowth(every_epochs=30, factor=factor, learning_rate_factor=factor / 10),
+    )
+    for factor in (2, 4, 8)
+}
+
+TOP5 = ("test_accuracy",)
+TABLES = (
+    PaperTable(
+        "Table 1",
+        "LARS with LEGW, poly decay: top-5 accuracy",
+        rows(
+            "lars_legw_poly", 90, TOP5,
+            (32768, 2**5.0, 0.9318), (16384, 2**4.5, 0.9343), (8192, 2**4.0, 0.9355),
+            (4096, 2**3.5, 0.9334), (2048, 2**3.0, 0.9325), (1024, 2**2.5, 0.9336),
+        ),
+        TOP5,
+    ),
+    PaperTable(
+        "Figure 2",
+        "LARS with LEGW, steps at 30, 60 and 80 epochs: top-5 accuracy",
+        tuple(TableRun("lars_legw_steps", 1024 * 2**k, 2 ** (2.5 + k / 2), 90) for k in range(6)),
+        TOP5,
+    ),
+)  # fmt: skip
+ADABATCH_SIZES = (256, 4096, 8192, 16384)
+ADABATCH_TABLES = (
+    PaperTable(
+        "Figure 2",
+        "fixed batches and such that double every 30 epochs",
+        tuple(
+            TableRun(name, size, 0.1 * size / 256, 90) for name in ("fixed", "growth_2") for size in (256, 4096, 16384)
+        ),
+        TOP5,
+    ),
+    PaperTable(
+        "Figure 3",
+        "growth by 2, 4 and 8 from 8,192 and 16,384",
+        tuple(TableRun(name, size, 0.1 * size / 256, 90) for size in (8192, 16384) for name in GROWTHS),
+        TOP5,
+    ),
+)
+PAPER = Study(
+    name="imagenet_resnet",
+    question=QUESTION,
+    task=Task(model=ResNet50(), data=ImageFolder(), epochs=90, metric=Accuracy(top=5)),
+    techniques={"lars_legw_poly": LEGW_POLY, "lars_legw_steps": LEGW_STEPS},
+    batch_sizes=(1024, 2048, 4096, 8192, 16384, 32768),
+    learning_rates=(0.5, 128.0),
+    first_learning_rate=2**2.5,
+    max_runs=100,
+    tables=TABLES,
+)
+
+
+def shortened(epochs: int, base_batch_size: int, norm_batch_size: int) -> dict[str, Recipe]:
+    """Both techniques with everything in the proportions of the paper's 90 epochs."""
+    steps = MultiStepDecay(at_epochs=tuple(epochs * at / 90 for at in (30, 60, 80)), factor=0.1)
+    poly = replace(
+        LEGW_POLY,
+        base_batch_size=base_batch_size,
+        norm_batch_size=norm_batch_size,
+        max_micro_batch=None,
+        warmup=LEGWarmup(base_epochs=0.3125 * epochs / 90),
+    )
+    return {"lars_legw_poly": poly, "lars_legw_steps": replace(poly, decay=steps)}
+
+
+BUDGETS = {
+    "quick": replace(
+        PAPER,
+        task=Task(
+            model=ResNet8(width=8, classes=1000),
+            data=ImageFolder(size=32, train_samples=10_000, validation_samples=2_000),
+            epochs=5,
+            metric=Accuracy(top=5),
+        ),
+        substitute=Task(model=ResNet8(width=8), data=CIFAR10JPEG(10_000, 2_000), epochs=5),
+        techniques=shortened(5, base_batch_size=16, norm_batch_size=16),
+        batch_sizes=(16, 64, 256),
+        learning_rates=(0.25, 256.0),
+        first_learning_rate=8.0,
+        seeds=3,
+        seeds_near_margin=2,
+        tolerance=0.04,
+        resolution=2.0,
+        max_runs=30,
+        tables=(),
+        left_out="ResNet-50, 224 x 224 pixels, 1.28 million images, 85 epochs, batch sizes above 256, growing batches",
+    ),
+    "standard": replace(
+        PAPER,
+        task=Task(
+            model=ResNet18(stem="imagenet", classes=1000),
+            data=ImageFolder(size=64, train_samples=100_000, validation_samples=10_000),
+            epochs=10,
+            metric=Accuracy(top=5),
+        ),
+        techniques=shortened(10, base_batch_size=256, norm_batch_size=128),
+        batch_sizes=(256, 1024, 4096),
+        resolution=1.5,
+        max_runs=30,
+        tables=(),
+        left_out="ResNet-50, 224 x 224 pixels, 1.18 million images, 80 epochs, larger batches, growing batches",
+    ),
+    "paper": PAPER,
+    "paper_adabatch": replace(
+        PAPER,
+        techniques={"fixed": FIXED, **GROWTHS},
+        batch_sizes=ADABATCH_SIZES,
+        learning_rates=(0.0125, 25.6),
+        first_learning_rate=0.1,
+        tables=ADABATCH_TABLES,
+    ),
+}
+
+if __name__ == "__main__":
+    main(BUDGETS)

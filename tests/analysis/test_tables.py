@@ -1,0 +1,111 @@
+"""Papers' tables beside our runs, on constructed runs."""
+
+import math
+
+import pandas as pd
+import pytest
+
+from analysis.curves import loss_jumps, plateau
+from analysis.noise_scale import fluctuation_scale
+from analysis.paper_table import PaperTable, TableRun, rows
+from analysis.tables import cell, compare
+from trainables.metric import Accuracy, Perplexity
+from trainables.recipe import EPOCHS
+
+TABLE = PaperTable(
+    "Table I",
+    "two rows",
+    rows("plain", 3, ("test_accuracy",), (32, 0.1, 0.88), (64, 0.2)),
+    columns=("test_accuracy", "plateau_epoch", "epoch_seconds", "plateau_seconds", "speed_up", "loss_jumps"),
+    seeds=2,
+)
+
+
+def row(run_id: str, batch_size: int, rate: float, seed: int, test: float, seconds: float, epochs: int = 3) -> dict:
+    return {
+        "run_id": run_id,
+        "technique": "plain",
+        "batch_size": batch_size,
+        "learning_rate": rate,
+        "seed": seed,
+        "status": "done",
+        "setting": ((EPOCHS, float(epochs)),),
+        "samples": 3000.0,
+        "test_accuracy": test,
+        "train_seconds": seconds,
+    }
+
+
+def curve(accuracies: list[float], losses: list[float], seconds: float) -> pd.DataFrame:
+    steps = range(1, 1 + len(accuracies))
+    return pd.DataFrame(
+        {
+            "validation_accuracy": accuracies,
+            "validation_loss": losses,
+            "train_loss": losses,
+            "train_seconds": [seconds * step for step in steps],
+        },
+        index=steps,
+    )
+
+
+FRAME = pd.DataFrame(
+    [
+        row("a", 32, 0.1, 1, 0.80, 30.0),
+        row("b", 32, 0.1, 2, 0.90, 30.0),
+        row("c", 64, 0.2, 1, 0.70, 15.0),
+        row("longer", 64, 0.2, 1, 0.99, 15.0, epochs=4),
+        row("other", 32, 0.2, 1, 0.99, 15.0),
+    ]
+)
+CURVES = {
+    "a": curve([0.5, 0.795, 0.80], [2.0, 1.0, 0.9], 10),
+    "b": curve([0.5, 0.7, 0.9], [2.0, 1.0, 0.9], 10),
+    "c": curve([0.5, 0.6, 0.595], [2.0, 1.0, 1.4], 5),
+    "longer": curve([0.1], [1.0], 1),
+    "other": curve([0.1], [1.0], 1),
+}
+
+
+def test_a_table_is_compared_run_by_run() -> None:
+    first, second = compare(TABLE, Accuracy(), FRAME, CURVES).to_dict("records")
+    assert (first["runs"], second["runs"]) == (2, 1), "runs of other rates and lengths are not its rows"
+    assert first["test_accuracy_paper"] == 0.88
+    assert first["test_accuracy"] == pytest.approx(0.85)
+    assert first["test_accuracy_deviation"] == pytest.approx(math.sqrt(0.005))
+    assert math.isnan(second["test_accuracy_paper"])
+    assert first["plateau_epoch"] == 2.5
+    assert first["plateau_seconds"] == 25.0
+    assert first["epoch_seconds"] == 10.0
+    assert (first["speed_up"], second["speed_up"]) == (1.0, 2.0)
+    assert (first["loss_jumps"], second["loss_jumps"]) == (0, 1)
+    assert cell(first, "test_accuracy") == "88.00% | 85.00% +- 7.07%"
+    assert cell(second, "test_accuracy") == "70.00%"
+
+
+def test_a_row_that_did_not_run_is_empty() -> None:
+    _, second = compare(TABLE, Accuracy(), FRAME.iloc[:2], CURVES).to_dict("records")
+    assert second["runs"] == 0
+    assert cell(second, "test_accuracy") == "-"
+
+
+def test_a_plateau_is_of_the_score_so_perplexities_count_downwards() -> None:
+    losses = [6.0, 5.1, 5.005, 5.0]
+    scores = [Perplexity().score(loss, 0.0) for loss in losses]
+    assert plateau(scores) == 3
+
+
+def test_a_jump_is_a_rise_not_a_level() -> None:
+    assert loss_jumps([1.0, 0.5, 0.54, 0.6, 0.3]) == [4]
+    assert loss_jumps([1.0]) == []
+
+
+def test_the_linear_rule_keeps_the_scale_of_fluctuations_while_batches_are_small() -> None:
+    base = fluctuation_scale(0.025, 50_000, 32)
+    assert fluctuation_scale(0.025 * 32, 50_000, 1024) == pytest.approx(base, rel=0.03)
+    assert fluctuation_scale(0.025 * 1024, 50_000, 32 * 1024) < base / 2
+
+
+def test_tables_survive_json() -> None:
+    assert PaperTable.from_json(TABLE.to_json()) == TABLE
+    assert TABLE.runs[1] == TableRun("plain", 64, 0.2, 3, {})

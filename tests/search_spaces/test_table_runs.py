@@ -1,0 +1,91 @@
+"""Tables run as they are written, and texts of one's own, by the command itself."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from analysis.paper_table import PaperTable, TableRun
+from analysis.runs import load_runs
+from search_spaces.command_line import _with_data
+from search_spaces.digits_cnn import BUDGETS
+from search_spaces.ptb_lstm import BUDGETS as PTB
+from search_spaces.tables import table_plan, table_runs
+from tests.search_spaces.place import Place, one_line
+from trainables import UserError
+from trainables.data import KingJamesBible
+
+
+def test_a_run_that_two_tables_have_is_made_once() -> None:
+    runs = (TableRun("warmup", 16, 0.1, 5), TableRun("warmup", 32, 0.2, 5))
+    tables = (PaperTable("I", "", runs, seeds=2), PaperTable("II", "", runs[:1]))
+    study = BUDGETS["quick"].with_choices(tables=tables)
+    made = table_runs(study)
+    assert [(run.group.batch_size, run.seed) for run in made] == [(16, 1), (16, 2), (32, 1), (32, 2)]
+    assert table_plan(study).max_runs == 4
+
+
+def test_a_table_of_what_cannot_be_trained_is_refused() -> None:
+    large = PaperTable("I", "", (TableRun("warmup", 4096, 0.1, 5),))
+    with pytest.raises(UserError, match="batch size 4096: must be 1 to 1,024"):
+        BUDGETS["quick"].with_choices(tables=(large,)).check_tables(workers=1)
+
+
+def test_tables_end_to_end(place: Place) -> None:
+    """Twelve runs, printed beside the paper's numbers; the report is reproduced from MLflow alone."""
+    done = place.run("--tables")
+    assert done.returncode == 0, done.stdout + done.stderr
+    for words in ("the 12 of Toy table", "paper | ours", "speed-up", "+-"):
+        assert words in done.stdout
+    results = place.folder / "results" / "digits_cnn_tables"
+    table = pd.read_csv(results / "tables.csv")
+    assert table.runs.tolist() == [2] * 6
+    assert (table.status == "done").all()
+    assert table.test_accuracy.between(0.5, 1).all()
+    assert table.speed_up[0] == pytest.approx(1.0, abs=0.5)
+    assert (results / "tables.png").read_bytes().startswith(b"\x89PNG")
+    again = place.run("digits_cnn_tables", "--results-dir", "again", module="analysis.report")
+    assert again.returncode == 0, again.stderr
+    assert (place.folder / "again/digits_cnn_tables/tables.csv").read_text() == (results / "tables.csv").read_text()
+
+
+def test_budgets_without_tables_say_so(place: Place) -> None:
+    assert "--tables: this budget of digits_cnn lists none" in one_line(place.run("--tables", "--budget", "adaptive"))
+
+
+def test_only_texts_and_image_folders_can_be_replaced(place: Place) -> None:
+    assert "digits_cnn trains on Digits; only texts" in one_line(place.run("--data", "."))
+    missing = one_line(place.run("--data", "nowhere", "--dry-run", module="search_spaces.ptb_lstm"))
+    assert "nowhere" in missing
+    assert "train.txt" in missing
+
+
+def test_data_that_cannot_be_had_is_substituted_and_tagged(tmp_path: Path) -> None:
+    quick = PTB["quick"]
+    study, tags = _with_data(quick, tmp_path, 1, Console(quiet=True))
+    assert isinstance(study.task.data, KingJamesBible)
+    assert study.substitute is None
+    assert tags["substitute"].startswith("KingJamesBible")
+    folder = tmp_path / "ptb"
+    folder.mkdir()
+    for part, lines in (("train", 12_000), ("valid", 2_000), ("test", 200)):
+        (folder / f"ptb.{part}.txt").write_text("the cat sat on the mat and <unk> too\n" * lines)
+    assert _with_data(quick, tmp_path, 1, Console(quiet=True)) == (quick, {})
+
+
+@pytest.mark.slow
+def test_a_text_of_ones_own_is_judged_by_perplexity(place: Place) -> None:
+    folder = place.folder / "text"
+    folder.mkdir()
+    for part, lines in (("train", 400), ("valid", 60), ("test", 60)):
+        words = (f"line {number % 7} of {number % 11} says {number % 13}" for number in range(lines))
+        (folder / f"{part}.txt").write_text("\n".join(words))
+    options = ("--data", "text", "--batch-sizes", "5,10", "--max-runs", "12", "--learning-rates", "0.05,12.8")
+    done = place.run(*options, module="search_spaces.ptb_lstm")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "or better" in done.stdout
+    assert "perplexity" in (place.folder / "results/ptb_lstm/frontier.csv").read_text().splitlines()[0]
+    frame = load_runs("ptb_lstm", f"sqlite:///{place.folder / 'mlflow.db'}").frame
+    assert (frame.validation_perplexity < 50).any(), "far below the 5,000 of a guess"
+    assert frame.validation_perplexity.notna().all()

@@ -1,0 +1,259 @@
+"""Models: the layers and parameters they state, and states that go on along a stream."""
+
+import itertools
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import nn
+
+from trainables.dropout import dropouts, with_sample_dropout
+from trainables.errors import UserError
+from trainables.models import (
+    VGG19BN,
+    LSTMClassifier,
+    LSTMLanguageModel,
+    ResNet8,
+    ResNet18,
+    ResNet20,
+    ResNet50,
+    SixLayerCNN,
+    TwoConvCNN,
+)
+from trainables.normalization import batch_norms
+from trainables.recurrence import StreamLSTM, streams
+
+IMAGE = (3, 32, 32)
+
+
+def dense(inputs: int, outputs: int) -> int:
+    return inputs * outputs + outputs
+
+
+def conv(inputs: int, outputs: int, bias: bool = True) -> int:
+    return 9 * inputs * outputs + outputs * bias
+
+
+def lstm(inputs: int, width: int) -> int:
+    return 4 * width * (inputs + width) + 8 * width  # four gates; PyTorch has two biases
+
+
+def cifar_resnet(width: int, blocks: int, classes: int) -> int:
+    def stage(inputs: int, outputs: int) -> int:
+        convolutions = conv(inputs, outputs, bias=False) + (2 * blocks - 1) * conv(outputs, outputs, bias=False)
+        projection = inputs * outputs + 2 * outputs if inputs != outputs else 0
+        return convolutions + 2 * blocks * 2 * outputs + projection
+
+    stem = conv(3, width, bias=False) + 2 * width
+    stages = stage(width, width) + stage(width, 2 * width) + stage(2 * width, 4 * width)
+    return stem + stages + dense(4 * width, classes)
+
+
+def six_layer(width: int, first: int, second: int) -> int:
+    channels = [3, width, 2 * width, 4 * width, 4 * width, 8 * width, 8 * width]
+    convolutions = sum(conv(*pair) for pair in itertools.pairwise(channels))
+    norms = 2 * (width + 4 * width + 8 * width)
+    return convolutions + norms + dense(128 * width, first) + dense(first, second) + dense(second, 10)
+
+
+def vgg(divide: int, classes: int) -> int:
+    channels = [each // divide for each in (64, 64, 128, 128, *[256] * 4, *[512] * 8)]
+    convolutions = sum(conv(*pair) for pair in itertools.pairwise([3, *channels]))
+    return convolutions + 2 * sum(channels) + dense(512 // divide, classes)
+
+
+@pytest.mark.parametrize(
+    ("model", "shape", "classes", "parameters", "by_hand"),
+    [
+        (SixLayerCNN(), IMAGE, 10, 5_852_170, six_layer(32, 1024, 512)),
+        (SixLayerCNN(width=8, widths=(64, 32)), IMAGE, 10, 138_922, six_layer(8, 64, 32)),
+        (TwoConvCNN(), IMAGE, 10, 60_362, conv(3, 32) + conv(32, 64) + dense(64 * 8 * 8, 10)),
+        (TwoConvCNN(8, channels=1, size=28), (1, 28, 28), 10, 9_098, conv(1, 8) + conv(8, 16) + dense(16 * 7 * 7, 10)),
+        (ResNet8(), IMAGE, 10, 78_042, cifar_resnet(16, 1, 10)),
+        (ResNet20(), IMAGE, 10, 272_474, cifar_resnet(16, 3, 10)),
+        (ResNet20(width=8, classes=100), IMAGE, 100, 71_756, cifar_resnet(8, 3, 100)),
+        (VGG19BN(divide=8), IMAGE, 100, 321_548, vgg(8, 100)),
+        (VGG19BN(), IMAGE, 100, 20_086_692, vgg(1, 100)),
+        (LSTMClassifier(), (1, 28, 28), 10, 137_098, dense(28, 128) + lstm(128, 128) + dense(128, 10)),
+        (ResNet50(), (3, 64, 64), 1000, 25_557_032, 25_557_032),  # torchvision's own number
+    ],
+    ids=repr,
+)
+def test_models_have_the_parameters_they_state(
+    model: Callable[[], nn.Module], shape: tuple[int, ...], classes: int, parameters: int, by_hand: int
+) -> None:
+    built = model()
+    assert sum(p.numel() for p in built.parameters()) == parameters == by_hand
+    assert built(torch.zeros(2, *shape)).shape == (2, classes)
+
+
+def test_a_language_model_gives_logits_for_every_step() -> None:
+    model = LSTMLanguageModel()()
+    parameters = sum(p.numel() for p in model.parameters())
+    assert parameters == 4_653_200 == 10_000 * 200 + 2 * lstm(200, 200) + dense(200, 10_000)
+    assert model(torch.zeros(3, 5, dtype=torch.int64)).shape == (3, 5, 10_000)
+    assert all(0.09 < parameter.abs().max() <= 0.1 for parameter in model.parameters())
+
+
+@pytest.mark.parametrize(
+    ("model", "tensors", "fingerprint"),
+    [
+        (ResNet8(), 56, -11.288916),
+        (ResNet8(width=8), 56, -8.338204),
+        (ResNet18(), 122, 22.519143),
+        (ResNet18(stem="imagenet", classes=100), 122, -46.998578),
+    ],
+    ids=repr,
+)
+def test_recorded_runs_began_from_these_weights(
+    model: Callable[[], nn.Module], tensors: int, fingerprint: float
+) -> None:
+    """Every weight of seed 0 in its place, up to what processors round differently."""
+    torch.manual_seed(0)
+    weights = [value.double().flatten() for value in model().state_dict().values()]
+    assert len(weights) == tensors
+    places = torch.arange(sum(map(len, weights)), dtype=torch.float64)
+    assert (torch.cat(weights) * places.cos()).sum().item() == pytest.approx(fingerprint, abs=1e-4)
+
+
+def test_the_six_layer_network_is_built_as_it_says() -> None:
+    kinds = [type(module).__name__ for module in SixLayerCNN()()]
+    block = ["Conv2d", "BatchNorm2d", "ReLU", "Conv2d", "ReLU", "MaxPool2d"]
+    end = ["Flatten", "Dropout", "Linear", "ReLU", "Linear", "ReLU", "Dropout", "Linear"]
+    assert kinds == [*block, *block, "Dropout2d", *block, *end]
+    model = with_sample_dropout(SixLayerCNN()())
+    assert [layer.p for layer in dropouts(model)] == [0.05, 0.1, 0.1]
+    assert [layer.num_features for layer in batch_norms(model)] == [32, 128, 256]
+
+
+def test_the_two_convolution_network_is_built_as_it_says() -> None:
+    kinds = [type(module).__name__ for module in TwoConvCNN()()]
+    assert kinds == 2 * ["Conv2d", "ReLU", "MaxPool2d", "Dropout"] + ["Flatten", "Linear"]
+    assert [layer.p for layer in dropouts(with_sample_dropout(TwoConvCNN()()))] == [0.25, 0.25]
+
+
+@pytest.mark.parametrize(
+    ("model", "layers"),
+    [(ResNet8(width=2), 8 + 2), (ResNet20(width=2), 20 + 2), (ResNet50(), 50 + 4), (VGG19BN(divide=64), 19 - 2)],
+    ids=repr,
+)
+def test_the_number_of_layers_is_that_of_the_name(model: Callable[[], nn.Module], layers: int) -> None:
+    """Convolutions and dense layers: projection shortcuts are more, and two of VGG's three dense layers are gone."""
+    assert sum(isinstance(module, nn.Conv2d | nn.Linear) for module in model().modules()) == layers
+
+
+@pytest.mark.parametrize("model", [ResNet20(), VGG19BN(divide=2), ResNet50(classes=2)], ids=repr)
+def test_convolutions_are_drawn_for_relu(model: Callable[[], nn.Module]) -> None:
+    """Normal with variance 2 / (kernel's places * channels out), and every BatchNorm begins as the identity."""
+    torch.manual_seed(0)
+    built = model()
+    for layer in (each for each in built.modules() if isinstance(each, nn.Conv2d) and each.weight.numel() > 4_000):
+        fan_out = layer.out_channels * math.prod(layer.kernel_size)
+        assert layer.weight.std().item() == pytest.approx(math.sqrt(2 / fan_out), rel=0.06)
+    assert all((layer.weight == 1).all() for layer in batch_norms(built))
+
+
+def test_a_number_that_does_not_divide_the_channels_is_refused() -> None:
+    for divide in (0, 3, 128):
+        with pytest.raises(UserError, match=f"VGG19BN divide {divide}: must be a divisor of 64"):
+            VGG19BN(divide=divide)
+
+
+def test_images_are_read_row_by_row_and_the_last_row_counts() -> None:
+    torch.manual_seed(0)
+    model, images = LSTMClassifier(width=8)(), torch.rand(2, 1, 28, 28)
+    images.requires_grad_()
+    model(images).sum().backward()
+    rows = images.grad.abs().sum((0, 1, 3))
+    assert (rows > 0).all()
+    assert rows[-1] > 10 * rows[0]
+
+
+def stream(steps: int, streams_: int = 4) -> torch.Tensor:
+    return torch.randn(streams_, steps, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+
+
+def layer() -> StreamLSTM:
+    torch.manual_seed(0)
+    return StreamLSTM(3, 5, layers=2).double()
+
+
+def test_training_goes_on_where_the_settled_batch_ended() -> None:
+    x, pieces, whole = stream(10), layer(), layer()
+    expected = whole(x)
+    first = pieces(x[:, :6])
+    pieces.settle()
+    second = pieces(x[:, 6:])
+    assert torch.allclose(torch.cat([first, second], dim=1), expected, rtol=0, atol=1e-12)
+
+
+def test_gradients_end_where_a_piece_begins() -> None:
+    x, pieces = stream(10).requires_grad_(), layer()
+    pieces(x[:, :6])
+    pieces.settle()
+    pieces(x[:, 6:]).sum().backward()
+    assert (x.grad[:, :6] == 0).all()
+    assert (x.grad[:, 6:] != 0).all()
+
+
+def test_evaluation_goes_on_by_itself() -> None:
+    x, pieces = stream(10), layer().eval()
+    expected = layer()(x)
+    assert torch.allclose(torch.cat([pieces(x[:, :6]), pieces(x[:, 6:])], dim=1), expected, rtol=0, atol=1e-12)
+
+
+def test_without_settling_training_stays_where_it_is() -> None:
+    x, pieces = stream(10), layer()
+    assert torch.equal(pieces(x), pieces(x))
+    pieces.forget()
+    pieces.settle()
+    assert torch.equal(pieces(x), layer()(x))
+
+
+@pytest.mark.parametrize("split", [1, 2, 3])
+def test_micro_batches_are_the_whole_batch(split: int) -> None:
+    x, parts, whole = stream(10), layer(), layer()
+    for piece in (x[:, :6], x[:, 6:]):
+        outputs = []
+        for first, micro in ((split, piece[split:]), (0, piece[:split])):  # in whichever order
+            parts.pass_over(first=first, note=True)
+            outputs.insert(0, parts(micro))
+        assert torch.allclose(torch.cat(outputs), whole(piece), rtol=0, atol=1e-12)
+        parts.settle()
+        whole.settle()
+
+
+def test_a_pass_that_does_not_count_does_not_move_the_state() -> None:
+    x, pieces, whole = stream(10), layer(), layer()
+    for piece in (x[:, :6], x[:, 6:]):
+        expected = whole(piece)
+        whole.settle()
+        pieces.pass_over(first=0, note=True)
+        assert torch.equal(pieces(piece), expected)
+        pieces.pass_over(first=0, note=False)
+        assert torch.equal(pieces(piece), expected)
+        pieces(torch.zeros_like(piece))
+        pieces.settle()
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_restarting_begins_all_streams_anew(training: bool) -> None:
+    x, pieces = stream(10), layer().train(training)
+    expected = pieces(x)
+    pieces.settle()
+    assert not torch.equal(pieces(x), expected)
+    pieces.restart()
+    assert torch.equal(pieces(x), expected)
+
+
+def test_a_language_model_carries_its_state() -> None:
+    torch.manual_seed(0)
+    model, text = LSTMLanguageModel(11, 6)().double(), torch.randint(11, (2, 10))
+    whole = model(text)
+    first = model(text[:, :4])
+    (carried,) = streams(model)
+    carried.forget()
+    assert torch.equal(model(text[:, :4]), first)
+    carried.settle()
+    assert torch.allclose(torch.cat([first, model(text[:, 4:])], dim=1), whole, rtol=0, atol=1e-12)

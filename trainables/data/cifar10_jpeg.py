@@ -1,0 +1,74 @@
+"""CIFAR-10 as a folder of JPEG files: small real images that load as ImageNet's do."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from trainables.data.cifar10 import load_arrays
+from trainables.data.folder import ImageFolder
+from trainables.data.folder_images import FolderImages
+from trainables.data.once import once
+from trainables.data.source import Data
+from trainables.errors import require
+
+CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+QUALITY = 95
+
+
+@dataclass(frozen=True)
+class CIFAR10JPEG(Data):
+    """CIFAR-10's training images as JPEG files of 32 by 32 pixels, read by ImageFolder.
+
+    Attributes:
+        train_samples: how many to train on, the first ones.
+        validation_samples: how many to judge on, the last ones.
+
+    Raises:
+        UserError: a number below 1, or more than 50,000 together.
+    """
+
+    train_samples: int = 40_000
+    validation_samples: int = 10_000
+
+    def __post_init__(self) -> None:
+        require(
+            min(self.train_samples, self.validation_samples) >= 1
+            and self.train_samples + self.validation_samples <= 50_000,
+            f"CIFAR10JPEG train_samples {self.train_samples}, validation_samples {self.validation_samples}: each at "
+            "least 1 and together at most 50,000",
+        )
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        return (3, 32, 32)
+
+    @property
+    def classes(self) -> int:
+        return len(CLASSES)
+
+    def load(self, data_dir: Path) -> FolderImages:
+        """The lists of files, which are written to data_dir first if need be.
+
+        Raises:
+            UserError: CIFAR-10 cannot be had.
+        """
+        train, validation = self.train_samples, self.validation_samples
+        name = f"cifar10-jpeg-{train}-{validation}"
+        once(data_dir / name, lambda folder: self._write(folder, data_dir))
+        return ImageFolder(name, 32, len(CLASSES), train, validation).load(data_dir)
+
+    def _write(self, folder: Path, data_dir: Path) -> None:
+        arrays = load_arrays(data_dir)
+        images, labels = arrays.train_images, arrays.train_labels
+        for part, chosen in (("train", slice(self.train_samples)), ("val", slice(-self.validation_samples, None))):
+            write(folder / part, images[chosen], labels[chosen])
+
+
+def write(folder: Path, images: np.ndarray, labels: np.ndarray) -> None:
+    """Images (samples, height, width, 3) uint8 to CLASS/NUMBER.jpg."""
+    for name in CLASSES:
+        (folder / name).mkdir(parents=True)
+    for number, (image, label) in enumerate(zip(images, labels, strict=True)):
+        Image.fromarray(image).save(folder / CLASSES[label] / f"{number:05d}.jpg", quality=QUALITY)
