@@ -4,7 +4,7 @@ import json
 from dataclasses import asdict, dataclass
 
 from analysis.frontier import Group
-from trainables.metric import METRICS, Accuracy, Metric
+from trainables.metric import Accuracy, Metric, named
 
 
 @dataclass(frozen=True)
@@ -22,6 +22,7 @@ class Question:
         rules: by name, for each group the multiple of the baseline's best learning rate that the rule prescribes.
         metric: what runs are judged by.
         chance: the score of a guess.
+        train_samples: trained on in an epoch.
     """
 
     groups: tuple[Group, ...]
@@ -34,6 +35,7 @@ class Question:
     rules: dict[str, tuple[float, ...]]
     metric: Metric = Accuracy()
     chance: float = 0.0
+    train_samples: int = 0
 
     def floor(self, score: float) -> float:
         """Standard deviation of a score that judging on so few samples causes alone."""
@@ -66,6 +68,7 @@ class Question:
             validation_samples=value["validation_samples"],
             dimensions=tuple(value["dimensions"]),
             rules={name: tuple(ratios) for name, ratios in value["rules"].items()},
-            metric=METRICS[value["metric"]],
+            metric=named(value["metric"]),
             chance=value["chance"],
+            train_samples=value["train_samples"],
         )

@@ -9,7 +9,8 @@ from analysis.curves import loss_jumps, plateau
 from analysis.frontier import Group
 from analysis.noise_scale import fluctuation_scale
 from analysis.paper_table import PaperTable, TableRun
-from trainables.metric import Metric
+from analysis.question import Question
+from trainables.metrics import DONE
 from trainables.recipe import EPOCHS
 
 
@@ -36,7 +37,9 @@ COLUMNS = {
 }
 
 
-def compare(table: PaperTable, metric: Metric, frame: pd.DataFrame, curves: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+def compare(
+    table: PaperTable, question: Question, frame: pd.DataFrame, curves: Mapping[str, pd.DataFrame]
+) -> pd.DataFrame:
     """One row per row of the table: its setting, how many runs of it ended, and each column as the paper has it and as
     our runs do, their mean and standard deviation over seeds; NaN where there is none.
 
@@ -46,7 +49,7 @@ def compare(table: PaperTable, metric: Metric, frame: pd.DataFrame, curves: Mapp
     """
     mine = [_runs(frame, run) for run in table.runs]
     measured = [
-        pd.DataFrame([_measured(row, metric, curves[row["run_id"]]) for row in each.to_dict("records")])
+        pd.DataFrame([_measured(row, question, curves[row["run_id"]]) for row in each.to_dict("records")])
         for each in mine
     ]
     base = measured[0]["train_seconds"].mean() if len(measured[0]) else float("nan")
@@ -96,12 +99,16 @@ def _runs(frame: pd.DataFrame, run: TableRun) -> pd.DataFrame:
     ]
 
 
-def _measured(row: Mapping[str, Any], metric: Metric, curve: pd.DataFrame) -> dict[str, float]:
-    """Everything a column can show of one run."""
+def _measured(row: Mapping[str, Any], question: Question, curve: pd.DataFrame) -> dict[str, float]:
+    """Everything a column can show of one run; times only of one that ran to its end."""
     values = {name: value for name, value in row.items() if isinstance(value, (int, float))}
-    if not len(curve):
-        return values
-    scores = [metric.score(*pair) for pair in zip(curve["validation_loss"], curve["validation_accuracy"], strict=True)]
+    values["fluctuation_scale"] = fluctuation_scale(row["learning_rate"], question.train_samples, row["batch_size"])
+    if row["status"] != DONE:
+        return {**values, "train_seconds": float("nan")}
+    scores = [
+        question.metric.score(*pair)
+        for pair in zip(curve["validation_loss"], curve["validation_accuracy"], strict=True)
+    ]
     epoch = plateau(scores)
     return {
         **values,
@@ -109,7 +116,4 @@ def _measured(row: Mapping[str, Any], metric: Metric, curve: pd.DataFrame) -> di
         "plateau_epoch": epoch,
         "plateau_seconds": curve["train_seconds"].iloc[epoch - 1],
         "loss_jumps": len(loss_jumps(list(curve["train_loss"]))),
-        "fluctuation_scale": fluctuation_scale(
-            values["learning_rate"], round(values["samples"] / len(curve)), int(values["batch_size"])
-        ),
     }

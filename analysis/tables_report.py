@@ -25,7 +25,7 @@ def report_tables(runs: StudyRuns, folder: Path, console: Console) -> tuple[Path
     """Print every table, and write tables.csv and tables.png into the folder."""
     frames = []
     for table in runs.tables:
-        found = compare(table, runs.question.metric, runs.frame, runs.curves)
+        found = compare(table, runs.question, runs.frame, runs.curves)
         console.print(_table(table, found))
         frames.append(found.assign(table=table.name))
     csv, picture = folder / "tables.csv", folder / "tables.png"

@@ -47,7 +47,7 @@ def work(rank: int, folder: str, pairs: int, width: int) -> None:
     parallel = DistributedDataParallel(models[1], forward_sync_buffers=False)
 
     def ours() -> None:
-        gradient.load(Batch(inputs, labels, labels.int()))
+        gradient.load(Batch(labels, labels.int(), lambda _: (inputs, labels)))
         gradient()
         gradient.settle()
 

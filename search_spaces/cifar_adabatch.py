@@ -5,7 +5,7 @@
     python -m search_spaces.cifar_adabatch --tables --budget paper_vgg19        # Figure 1a: VGG19 with BatchNorm
 
 Budgets:
-    quick        ResNet-20 of width 8, 4,000 images, 5 epochs, CIFAR-10 where CIFAR-100 cannot be had: about 6 minutes
+    quick        ResNet-8 of width 8, 8,000 images, 5 epochs, CIFAR-10 where CIFAR-100 cannot be had: about 6 minutes
                  on 2 cores.
     standard     ResNet-20 on CIFAR-100, 40,000 training images, 30 epochs: needs a GPU.
     paper        ResNet-20 on CIFAR-100, all 50,000, 100 epochs, judged on the test set.
@@ -28,7 +28,7 @@ from trainables import Recipe, Task
 from trainables.data import CIFAR10, CIFAR100
 from trainables.decay import NoDecay, StepDecay
 from trainables.growth import StepGrowth
-from trainables.models import VGG19BN, ResNet20
+from trainables.models import VGG19BN, ResNet8, ResNet20
 from trainables.optimizers import SGD
 from trainables.scaling import LinearScaling
 from trainables.warmup import LinearWarmup, NoWarmup
@@ -92,27 +92,27 @@ BUDGETS = {
         name="cifar_adabatch",
         question=QUESTION,
         task=Task(
-            model=ResNet20(width=8, classes=100),
-            data=CIFAR100(train_samples=4_000, validation_samples=2_000, augment=False),
+            model=ResNet8(width=8, classes=100),
+            data=CIFAR100(train_samples=8_000, validation_samples=2_000, augment=False),
             epochs=5,
         ),
         substitute=Task(
-            model=ResNet20(width=8),
-            data=CIFAR10(train_samples=4_000, validation_samples=2_000, augment=False),
+            model=ResNet8(width=8),
+            data=CIFAR10(train_samples=8_000, validation_samples=2_000, augment=False),
             epochs=5,
         ),
         techniques={
-            name: replace(recipe, base_batch_size=16, norm_batch_size=16) for name, recipe in shortened(5).items()
+            name: replace(recipe, base_batch_size=32, norm_batch_size=32) for name, recipe in shortened(5).items()
         },
-        batch_sizes=(16, 32, 128),
-        learning_rates=(0.00625, 6.4),
-        first_learning_rate=0.1,
+        batch_sizes=(32, 64, 256),
+        learning_rates=(0.0125, 25.6),
+        first_learning_rate=0.2,
         seeds=3,
         seeds_near_margin=2,
-        tolerance=0.03,
+        tolerance=0.04,
         resolution=2.0,
-        max_runs=26,
-        left_out="VGG19-BN, half of the channels, 46,000 images, 95 epochs, starting batch sizes above 128",
+        max_runs=32,
+        left_out="VGG19-BN and ResNet-20, 42,000 images, 95 epochs, starting batch sizes above 256",
     ),
     "standard": Study(
         name="cifar_adabatch",

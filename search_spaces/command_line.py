@@ -23,14 +23,18 @@ from search_spaces import cluster
 from search_spaces.cluster import Allotment, Capacity, allot, find_capacity
 from search_spaces.display import Display, clock
 from search_spaces.estimate import seconds_per_run
+from search_spaces.plan import Plan
 from search_spaces.proposer import SEARCHES, proposer, runs_at_most, table_proposer
 from search_spaces.study import Study, rule_name
 from search_spaces.tables import table_plan, table_runs
 from search_spaces.tracking import Tracker, open_store
 from search_spaces.tuning import Search, run
-from trainables.errors import UserError, require
+from trainables.errors import MissingData, UserError, require
 from trainables.metrics import DONE
 from trainables.recipe import EPOCHS
+
+SEARCH_OPTIONS = ("batch_sizes", "learning_rates", "seeds", "tolerance", "resolution", "max_runs")
+"""Which say nothing to tables."""
 
 START_SECONDS = 40.0
 """About what starting a cluster and its worker groups takes, once."""
@@ -101,13 +105,17 @@ def run_command(budgets: Mapping[str, Study], options: argparse.Namespace, conso
     runs = table_runs(study) if options.tables else []
     plan = table_plan(study) if options.tables else study.plan()
     most_runs = len(runs) if options.tables else runs_at_most(options.search, plan)
-    allotment = allot(capacity, options.workers, options.concurrent_trials, options.gpus_per_worker, most_runs)
+    at_a_time = options.concurrent_trials or (1 if options.tables else None)  # tables compare seconds
+    allotment = allot(capacity, options.workers, at_a_time, options.gpus_per_worker, most_runs)
     uri = tracking_uri(options.tracking_uri)
     results = Path(options.results_dir) / study.name
+    if runs:
+        used = {run.group.technique for run in runs}
+        study = replace(study, techniques={name: each for name, each in study.all_techniques.items() if name in used})
     seconds = None if capacity.address else seconds_per_run(study, allotment.size)
     if seconds and runs:
         seconds *= mean(dict(run.setting or ())[EPOCHS] for run in runs) / study.task.epochs
-    _print_plan(study, budget, options, capacity, allotment, most_runs, seconds, uri, results, console)
+    _print_plan(study, plan, budget, options, capacity, allotment, most_runs, seconds, uri, results, console)
     if options.dry_run:
         return
 
@@ -121,7 +129,7 @@ def run_command(budgets: Mapping[str, Study], options: argparse.Namespace, conso
     except Exception as error:
         raise UserError(f"{results / 'optuna.db'}: cannot be opened ({str(error).splitlines()[0]})") from error
     artifacts = None if uri.startswith("http") else results.absolute() / "artifacts"
-    params = _params(study, budget, options, allotment)
+    params = _params(study, plan, budget, options, allotment)
     tables = [table.to_json() for table in study.tables] if options.tables else []
     tracker = Tracker(client, study.name, plan.question.to_json(), params, artifacts, tags, tables)
     status = "stopped"
@@ -170,7 +178,7 @@ def _with_data(study: Study, data_dir: Path, workers: int, console: Console) -> 
     assert study.substitute is not None
     try:
         study.task.data.load(data_dir)
-    except UserError as error:
+    except MissingData as error:
         own, other = study.task.data, study.substitute.data
         console.print(f"{error}\nTraining on a substitute instead: {other!r}", highlight=False, soft_wrap=True)
         return replace(study, task=study.substitute, substitute=None).check(workers), {
@@ -184,6 +192,10 @@ def _choose(study: Study, options: argparse.Namespace) -> Study:
     if options.data:
         study = study.on(options.data)
     if options.tables:
+        given = [name for name in SEARCH_OPTIONS if getattr(options, name) is not None]
+        given += ["search"] * (options.search != "frontier")
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        require(not given, f"--tables with {flags}: tables are run as they are written, and nothing is searched")
         return study.check_tables(options.workers).with_choices(name=options.name or f"{study.name}_tables")
     return study.with_choices(
         name=options.name,
@@ -198,6 +210,7 @@ def _choose(study: Study, options: argparse.Namespace) -> Study:
 
 def _print_plan(
     study: Study,
+    plan: Plan,
     budget: str,
     options: argparse.Namespace,
     capacity: Capacity,
@@ -208,7 +221,9 @@ def _print_plan(
     results: Path,
     console: Console,
 ) -> None:
-    size, low, high = allotment.size, *study.learning_rates
+    size, question = allotment.size, plan.question
+    low, high = question.learning_rates
+    rules = f"; rules tried: {', '.join(rule_name(rule) for rule in study.rules)}" if question.rules else ""
     gpus = (
         f", {size.gpus_per_worker:g} GPUs each" if size.gpus_per_worker else f", {size.threads_per_worker} threads each"
     )
@@ -221,13 +236,13 @@ def _print_plan(
         "Study": f"{study.name}, budget {budget}: {study.question}",
         "Ray cluster": capacity.description,
         "Techniques": ", ".join(study.techniques),
-        "Batch sizes": ", ".join(map(str, sorted(set(study.batch_sizes)))),
-        "Learning rates": f"{low:g} to {high:g}; rules tried: {', '.join(rule_name(rule) for rule in study.rules)}",
+        "Batch sizes": ", ".join(map(str, sorted({group.batch_size for group in question.groups}))),
+        "Learning rates": f"{low:g} to {high:g}{rules}",
         **(
             {"Also searched": ", ".join(_range(*each) for each in study.dimensions.items())} if study.dimensions else {}
         ),
         "Data": _data_words(study),
-        **({"Left out": study.left_out} if study.left_out else {}),
+        **({"Left out": study.left_out} if study.left_out and not options.tables else {}),
         "Runs": f"the {most_runs} of {', '.join(table.name for table in study.tables)}"
         if options.tables
         else f"at most {most_runs} of {study.task.epochs} epochs, search {options.search}, tolerance "
@@ -249,7 +264,9 @@ def _range(name: str, values: FloatDistribution | IntDistribution) -> str:
     return f"{name} {values.low:g} to {values.high:g}"
 
 
-def _params(study: Study, budget: str, options: argparse.Namespace, allotment: Allotment) -> dict[str, object]:
+def _params(
+    study: Study, plan: Plan, budget: str, options: argparse.Namespace, allotment: Allotment
+) -> dict[str, object]:
     """The study on its parent run."""
     recipes = {f"technique.{name}": repr(recipe) for name, recipe in study.techniques.items()}
     return {
@@ -258,8 +275,8 @@ def _params(study: Study, budget: str, options: argparse.Namespace, allotment: A
         "search": "tables" if options.tables else options.search,
         "task": repr(study.task),
         "held_equal": "epochs",
-        "batch_sizes": study.batch_sizes,
-        "learning_rates": study.learning_rates,
+        "batch_sizes": tuple(sorted({group.batch_size for group in plan.question.groups})),
+        "learning_rates": plan.question.learning_rates,
         "dimensions": ", ".join(_range(*each) for each in study.dimensions.items()),
         "tolerance": study.tolerance,
         "resolution": study.resolution,

@@ -51,7 +51,7 @@ def _run(task: Task, recipe: Recipe, device: torch.device) -> float:
     usual = replace(recipe.start(samples), steps=1)  # where SAM perturbs some steps only, this is none of them
 
     def train() -> None:
-        gradient.load(Batch(inputs, labels, keys))
+        gradient.load(Batch(keys.long(), keys, lambda _: (inputs, labels)))
         recipe.gradient(model, gradient, usual)
         gradient.settle()
 

@@ -17,6 +17,7 @@ from trainables import Recipe, Task
 from trainables.checks import check_fit, check_learning_rate, check_model, check_run
 from trainables.data import ImageFolder, TextCorpus
 from trainables.errors import UserError, require
+from trainables.metric import Accuracy, named
 from trainables.metrics import chance_loss
 from trainables.recipe import value_in, with_values
 from trainables.scaling import LinearScaling, Scaling, SquareRootScaling
@@ -89,6 +90,7 @@ class Study:
         require(2 <= self.seeds <= 100, f"seeds {self.seeds}: must be 2 to 100; A0 and its spread need 2")
         require(self.seeds_near_margin >= 1, f"seeds near margin {self.seeds_near_margin}: must be at least 1")
         require(self.max_runs >= 1, f"max runs {self.max_runs}: must be at least 1")
+        named(self.task.metric.name)  # or the report could not read it back
         check_model(self.task)
         for batch_size in self.batch_sizes:
             for recipe in self.techniques.values():
@@ -103,7 +105,7 @@ class Study:
         Raises:
             UserError: naming what cannot be, its value, and what is accepted.
         """
-        require(bool(self.tables), f"--tables: this budget of {self.name} lists none; see --help")
+        require(bool(self.tables), f"--tables: this budget of {self.name} lists none")
         check_model(self.task)
         for run in (run for table in self.tables for run in table.runs):
             task = replace(self.task, epochs=run.epochs)
@@ -132,6 +134,7 @@ class Study:
             rules={rule_name(rule): tuple(self._ratio(rule, group) for group in groups) for rule in self.rules},
             metric=self.task.metric,
             chance=self.task.metric.score(chance_loss(classes), self.task.metric.chance(classes)),
+            train_samples=self.task.data.train_samples,
         )
         return Plan(
             question,
@@ -209,7 +212,8 @@ class Study:
         return recipe.scale(group.batch_size) / recipe.scale(min(self.batch_sizes))
 
     def on(self, folder: Path) -> "Study":
-        """The study on the data in a folder of the user's own.
+        """The study on the data in a user's own folder, with a model of as many classes, and accuracy where top 5 says
+        nothing.
 
         Raises:
             UserError: the study's data is no text and no folder of images, or nothing of that kind lies there.
@@ -220,7 +224,13 @@ class Study:
                 f"--data {folder}: {self.name} trains on {type(data).__name__}; only texts and folders of images can "
                 "be replaced"
             )
-        return replace(self, task=replace(self.task, data=data.at(folder.absolute())), substitute=None)
+        found, task = data.at(folder.absolute()), self.task
+        if isinstance(found, ImageFolder):
+            model: Any = task.model  # every model of a study that trains on folders has its classes as a field
+            task = replace(task, model=replace(model, classes=found.classes))
+            if found.classes <= 5:
+                task = replace(task, metric=Accuracy())
+        return replace(self, task=replace(task, data=found), substitute=None)
 
     def with_choices(self, **choices: object) -> "Study":
         """The study with the fields that were chosen (not None) replaced."""

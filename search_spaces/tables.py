@@ -37,6 +37,7 @@ def table_plan(study: Study) -> Plan:
         dimensions=(EPOCHS,),
         rules={},
         metric=study.task.metric,
+        train_samples=study.task.data.train_samples,
     )
     return Plan(
         question,

@@ -14,6 +14,7 @@ def executed(tmp_path_factory: pytest.TempPathFactory) -> nbformat.NotebookNode:
     notebook = nbformat.read(PATH, as_version=4)
     patch = pytest.MonkeyPatch()
     patch.setenv("TMPDIR", str(tmp_path_factory.mktemp("study")))
+    patch.setenv("OMP_NUM_THREADS", "1")  # one thread, as every test has
     patch.setenv("PYTHONPATH", str(PATH.parent.parent))
     try:
         NotebookClient(notebook, timeout=200, kernel_name="python3").execute(cwd=str(PATH.parent))

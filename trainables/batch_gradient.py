@@ -5,6 +5,7 @@ exchange once per pass. Neither the cut nor the workers change the result: Batch
 to samples. A pass that runs out of memory is the caller's to repeat after `halve`.
 """
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import NamedTuple
 
@@ -26,14 +27,15 @@ class Batch(NamedTuple):
     """A worker's share of a batch.
 
     Attributes:
-        inputs: (samples, ...) on the training device.
-        labels: (samples,) or (samples, steps) int64.
+        samples: (samples,) numbers of the samples, on the training device.
         keys: (samples,) int32, what dropout draws from.
+        read: the inputs (samples, ...) and labels (samples,) or (samples, steps) of some of them. It is asked for no
+            more than a micro-batch at a time, so a share may be larger than what memory holds.
     """
 
-    inputs: Tensor
-    labels: Tensor
+    samples: Tensor
     keys: Tensor
+    read: Callable[[Tensor], tuple[Tensor, Tensor]]
 
 
 class PassOutOfMemory(torch.OutOfMemoryError):
@@ -62,6 +64,7 @@ class BatchGradient:
     def load(self, batch: Batch) -> None:
         """Take a batch up; passes until the next one are over it."""
         self._batch = batch
+        self._at_once: tuple[Tensor, Tensor] | None = None
         self._correct: Tensor | None = None
         self.forget()
 
@@ -74,20 +77,20 @@ class BatchGradient:
         for stream in self._streams:
             stream.forget()
 
-    def settle(self) -> tuple[Tensor, GradientNoise | None]:
+    def settle(self) -> tuple[Tensor, int, GradientNoise | None]:
         """End the batch: move running statistics and carried states.
 
         Returns:
-            Correct answers of the first pass, and the noise of the last.
+            Right answers of the first pass over this worker's share, answers there were, and noise of the last pass.
         """
         size = self._recipe.norm_batch_size
-        total = 1 if size is None else len(self._batch.labels) * self._workers.count // size
+        total = 1 if size is None else len(self._batch.samples) * self._workers.count // size
         for layer in self._layers:
             layer.settle(total)
         for stream in self._streams:
             stream.settle()
         assert self._correct is not None
-        return self._correct, self._noise
+        return self._correct, self._answers, self._noise
 
     def halve(self) -> None:
         """Use micro-batches half as large from now on.
@@ -100,15 +103,15 @@ class BatchGradient:
         half = micro // 2 // unit * unit
         if self._whole or half == 0:
             raise torch.OutOfMemoryError(
-                f"a batch of {len(self._batch.labels)} per worker does not fit, nor does it in micro-batches"
+                f"a batch of {len(self._batch.samples)} per worker does not fit, nor does it in micro-batches"
                 + (": norm_batch_size None needs it whole" if self._whole else f" of {min(unit, part)}")
             )
-        self._micro_batch = half
-        if self._batch.inputs.is_cuda:
+        self._micro_batch, self._at_once = half, None
+        if self._batch.samples.is_cuda:
             torch.cuda.empty_cache()
 
     def __call__(self, *, move_statistics: bool = True, average: bool = True) -> Tensor:
-        squares = self._batch.inputs.new_zeros((), dtype=torch.float64)
+        squares = self._batch.samples.new_zeros((), dtype=torch.float64)
         try:
             loss, correct = self._accumulate(move_statistics, squares if average and self._parts else None)
             message = None
@@ -130,29 +133,39 @@ class BatchGradient:
 
     def _sizes(self) -> tuple[int, int]:
         """Samples of a part of this worker's share, all of it where no noise is measured, and of a micro-batch."""
-        part = len(self._batch.labels) * self._workers.count // max(self._parts, self._workers.count)
+        part = len(self._batch.samples) * self._workers.count // max(self._parts, self._workers.count)
         return part, min(self._micro_batch or part, part)
 
     def _accumulate(self, move_statistics: bool, squares: Tensor | None) -> tuple[Tensor, Tensor]:
         """Forward and backward over the share; its mean loss and correct answers. Adds up the parts' |g_i|^2."""
-        inputs, labels, keys = self._batch
-        loss, correct = inputs.new_zeros(()), labels.new_zeros(())
+        samples, keys, _ = self._batch
+        loss, correct = samples.new_zeros((), dtype=torch.float32), samples.new_zeros(())
         part, micro = self._sizes()
         sums: list[Tensor | None] = [None for _ in self._parameters]
-        first = 0
-        for part_of in zip(inputs.split(part), labels.split(part), keys.split(part), strict=True):
-            for x, y, k in zip(*(each.split(micro) for each in part_of), strict=True):
+        first = self._answers = 0
+        for numbers, keys_of_part in zip(samples.split(part), keys.split(part), strict=True):
+            for some, k in zip(numbers.split(micro), keys_of_part.split(micro), strict=True):
                 for stream in self._streams:
                     stream.pass_over(first, move_statistics)
-                mean, right = self._pass(x, y, k, len(y) / len(labels), move_statistics)
-                loss, correct, first = loss + mean, correct + right, first + len(y)
+                x, y = self._read(some)
+                mean, right = self._pass(x, y, k, len(some) / len(samples), move_statistics)
+                loss, correct, first = loss + mean, correct + right, first + len(some)
+                self._answers += y.numel()
             if squares is not None:
-                squares += _square(self._gradients()) * (len(labels) / part)  # mean |g_i|^2 over n parts, g_i = n .grad
+                squares += _square(self._gradients()) * (len(samples) / part)  # mean |g_i|^2, n parts, g_i = n .grad
                 sums = self._add_up(sums)
         if squares is not None:
             for parameter, total in zip(self._parameters, sums, strict=True):
                 parameter.grad = total
         return loss, correct
+
+    def _read(self, some: Tensor) -> tuple[Tensor, Tensor]:
+        """Inputs and labels; those of a share that is one micro-batch stay for the batch's further passes."""
+        if len(some) < len(self._batch.samples):
+            return self._batch.read(some)
+        if self._at_once is None:
+            self._at_once = self._batch.read(some)
+        return self._at_once
 
     def _pass(self, x: Tensor, y: Tensor, keys: Tensor, weight: float, note: bool) -> tuple[Tensor, Tensor]:
         """One micro-batch; its share of the mean loss, and its correct answers."""
@@ -205,7 +218,7 @@ class BatchGradient:
         return None
 
     def _measure(self, squares: Tensor) -> None:
-        samples = len(self._batch.labels) * self._workers.count
+        samples = len(self._batch.samples) * self._workers.count
         self._noise = measured(squares.item(), _square(self._gradients()).item(), self._parts, samples // self._parts)
 
 

@@ -6,6 +6,7 @@ import torch
 
 from trainables.errors import require
 from trainables.growth import FixedBatch
+from trainables.metric import Accuracy
 from trainables.normalization import batch_norms, with_ghost_batches
 from trainables.recipe import Recipe, Task
 
@@ -68,7 +69,16 @@ def check_fit(task: Task, recipe: Recipe, batch_size: int, workers: int) -> None
 
 
 def check_model(task: Task) -> None:
-    """Raise UserError where the task's model has layers that cannot be trained independently of a batch's split."""
+    """Raise UserError where a task's model has layers that cannot be trained independently of a batch's split, where it
+    says that it tells other classes apart than the data has, or where the metric takes any answer for right.
+    """
+    classes, metric = task.data.classes, task.metric
+    of_model = getattr(task.model, "classes", classes)
+    require(of_model == classes, f"model {task.model!r}: has {of_model:,} classes, but the data has {classes:,}")
+    require(
+        not isinstance(metric, Accuracy) or metric.top < classes,
+        f"metric {metric!r}: any answer is right where there are {classes} classes; use Accuracy()",
+    )
     with torch.random.fork_rng(devices=[]):
         with_ghost_batches(task.model(), workers=1)
 

@@ -9,6 +9,10 @@ class UserError(ValueError):
     """
 
 
+class MissingData(UserError):
+    """A data set that is not there and cannot be had; what is there but damaged is a UserError."""
+
+
 def require(condition: bool, message: str) -> None:
     """Raise UserError(message) unless the condition holds."""
     if not condition:

@@ -1,6 +1,7 @@
 """What runs are judged by: a score of which more is better, whatever the task counts."""
 
 import math
+import re
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -130,5 +131,15 @@ class Perplexity:
         return PIECE_DEVIATION / math.sqrt(samples)
 
 
-METRICS: dict[str, Metric] = {metric.name: metric for metric in (Accuracy(), Accuracy(top=5), Perplexity())}
-"""By name, for what was written down."""
+def named(name: str) -> Metric:
+    """The metric of that name, as a study wrote it down.
+
+    Raises:
+        UserError: none is called so.
+    """
+    if name == Perplexity().name:
+        return Perplexity()
+    top = re.fullmatch(r"(?:top(\d+)_)?accuracy", name)
+    require(top is not None, f"metric {name!r}: must be accuracy, topN_accuracy or perplexity")
+    assert top is not None
+    return Accuracy(top=int(top[1] or 1))

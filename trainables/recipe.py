@@ -18,6 +18,7 @@ from trainables.gradient import Gradient, Plain
 from trainables.growth import FixedBatch, Growth
 from trainables.measure import Measure
 from trainables.metric import Accuracy, Metric
+from trainables.metrics import METRIC_NAMES
 from trainables.optimizers import SGD, Optimizer
 from trainables.progress import Progress
 from trainables.scaling import NoScaling, Scaling
@@ -39,7 +40,7 @@ class Task:
         measures: what is measured besides on the final model of a run that ended well.
 
     Raises:
-        UserError: epochs below 1.
+        UserError: epochs below 1, or measures that share a name with each other or with what every run reports.
     """
 
     model: Callable[[], nn.Module]
@@ -50,6 +51,9 @@ class Task:
 
     def __post_init__(self) -> None:
         require(self.epochs >= 1, f"Task epochs {self.epochs}: must be at least 1")
+        names = [*METRIC_NAMES, *(measure.name for measure in self.measures)]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        require(not twice, f"Task measures {self.measures!r}: {', '.join(twice)} would be reported twice")
 
 
 @dataclass(frozen=True)

@@ -174,8 +174,7 @@ class Run:
     def _step(self, samples: Tensor, draws: Draws, progress: Progress) -> tuple[Tensor, float]:
         """One optimizer step; sums over this worker's labels of loss, correct answers and one, and the rate it had."""
         share = self._workers.share(samples)
-        inputs, labels = self._data.batch(share, draws, self._dtype)
-        self._gradient.load(Batch(inputs, labels, draws.keys[share]))
+        self._gradient.load(Batch(share, draws.keys[share], lambda some: self._data.batch(some, draws, self._dtype)))
         while True:
             try:
                 loss = self._recipe.gradient(self._model, self._gradient, progress)
@@ -183,7 +182,7 @@ class Run:
             except PassOutOfMemory:
                 self._gradient.forget()
             self._gradient.halve()  # outside, where the exception no longer holds what the pass had allocated
-        correct, noise = self._gradient.settle()
+        correct, answers, noise = self._gradient.settle()
         self._noise = averaged(self._noise, noise)
         progress = replace(progress, noise=self._noise, grown_batch_size=len(samples))
         learning_rate = self._recipe.learning_rate(self._base_lr, progress)
@@ -192,9 +191,7 @@ class Run:
         self._optimizer.step()
         uncounted = 1 - self._recipe.scaling.counts(progress)
         self._uncounted += uncounted * len(samples) / self._data.train_samples
-        return torch.stack(
-            [loss * labels.numel(), correct, torch.full_like(loss, labels.numel())]
-        ).double(), learning_rate
+        return torch.stack([loss * answers, correct, torch.full_like(loss, answers)]).double(), learning_rate
 
     def _judge_divergence(self, loss: float, warm: bool) -> None:
         finite = torch.stack([parameter.isfinite().all() for parameter in self._model.parameters()]).all().item()

@@ -6,12 +6,16 @@ import pandas as pd
 import pytest
 
 from analysis.curves import loss_jumps, plateau
+from analysis.frontier import Group
 from analysis.noise_scale import fluctuation_scale
 from analysis.paper_table import PaperTable, TableRun, rows
+from analysis.question import Question
 from analysis.tables import cell, compare
-from trainables.metric import Accuracy, Perplexity
+from trainables.metric import Perplexity
 from trainables.recipe import EPOCHS
 
+GROUPS = (Group("plain", 32), Group("plain", 64))
+QUESTION = Question(GROUPS, GROUPS[0], (0.1, 0.2), 0.01, 1.5, 1000, (EPOCHS,), {}, train_samples=1000)
 TABLE = PaperTable(
     "Table I",
     "two rows",
@@ -68,7 +72,7 @@ CURVES = {
 
 
 def test_a_table_is_compared_run_by_run() -> None:
-    first, second = compare(TABLE, Accuracy(), FRAME, CURVES).to_dict("records")
+    first, second = compare(TABLE, QUESTION, FRAME, CURVES).to_dict("records")
     assert (first["runs"], second["runs"]) == (2, 1), "runs of other rates and lengths are not its rows"
     assert first["test_accuracy_paper"] == 0.88
     assert first["test_accuracy"] == pytest.approx(0.85)
@@ -83,8 +87,32 @@ def test_a_table_is_compared_run_by_run() -> None:
     assert cell(second, "test_accuracy") == "70.00%"
 
 
+@pytest.mark.parametrize("status", ["diverged", "out_of_memory", "failed"])
+def test_a_run_that_did_not_end_well_has_no_times(status: str) -> None:
+    """A run that fails before its first epoch has neither samples nor seconds."""
+    nothing = {"samples": math.nan, "train_seconds": math.nan} if status != "diverged" else {"train_seconds": 1.0}
+    bad = {**row("d", 64, 0.2, 1, 0.1, 1.0), **nothing, "status": status}
+    frame = pd.DataFrame([*FRAME.iloc[:2].to_dict("records"), bad])
+    first, second = compare(TABLE, QUESTION, frame, {**CURVES, "d": CURVES["c"].iloc[:0]}).to_dict("records")
+    assert first["speed_up"] == 1.0
+    assert second["status"] == status
+    assert all(math.isnan(second[name]) for name in ("speed_up", "plateau_seconds", "epoch_seconds"))
+    assert second["test_accuracy"] == 0.1
+    _, first_bad = compare(
+        TABLE, QUESTION, FRAME.assign(status=[status, "done", "done", "done", "done"]), CURVES
+    ).to_dict("records")
+    assert first_bad["speed_up"] == 2.0, "the other seed of the first row is what it is against"
+
+
+def test_fluctuations_are_of_the_whole_training_set() -> None:
+    """Whatever an epoch that broke off, or a last partial batch that was dropped, saw of it."""
+    table = PaperTable("g", "", TABLE.runs, ("fluctuation_scale",))
+    first, _ = compare(table, QUESTION, FRAME, CURVES).to_dict("records")
+    assert first["fluctuation_scale"] == pytest.approx(0.1 * (1000 / 32 - 1))
+
+
 def test_a_row_that_did_not_run_is_empty() -> None:
-    _, second = compare(TABLE, Accuracy(), FRAME.iloc[:2], CURVES).to_dict("records")
+    _, second = compare(TABLE, QUESTION, FRAME.iloc[:2], CURVES).to_dict("records")
     assert second["runs"] == 0
     assert cell(second, "test_accuracy") == "-"
 

@@ -1,20 +1,26 @@
 """Tables run as they are written, and texts of one's own, by the command itself."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from PIL import Image
 from rich.console import Console
 
 from analysis.paper_table import PaperTable, TableRun
 from analysis.runs import load_runs
+from analysis.sharpness import Sharpness
 from search_spaces.command_line import _with_data
 from search_spaces.digits_cnn import BUDGETS
+from search_spaces.imagenet_resnet import BUDGETS as IMAGENET
 from search_spaces.ptb_lstm import BUDGETS as PTB
 from search_spaces.tables import table_plan, table_runs
 from tests.search_spaces.place import Place, one_line
-from trainables import UserError
-from trainables.data import KingJamesBible
+from trainables import Task, UserError, train
+from trainables.data import Digits, KingJamesBible
+from trainables.metric import Accuracy
+from trainables.models import SmallCNN
 
 
 def test_a_run_that_two_tables_have_is_made_once() -> None:
@@ -54,6 +60,42 @@ def test_budgets_without_tables_say_so(place: Place) -> None:
     assert "--tables: this budget of digits_cnn lists none" in one_line(place.run("--tables", "--budget", "adaptive"))
 
 
+def test_tables_take_no_options_of_a_search(place: Place) -> None:
+    told = one_line(place.run("--tables", "--seeds", "7", "--search", "grid"))
+    assert "--tables with --seeds, --search: tables are run as they are written" in told
+
+
+def test_images_of_ones_own_get_a_model_of_as_many_classes(tmp_path: Path) -> None:
+    for part in ("train", "val"):
+        for name in ("cat", "dog"):
+            (tmp_path / part / name).mkdir(parents=True)
+            for number in range(40):
+                image = Image.new("RGB", (40, 36), (number * 5, 100, 255 * (name == "cat")))
+                image.save(tmp_path / part / name / f"{number}.jpg")
+    study = IMAGENET["quick"].on(tmp_path).with_choices(batch_sizes=(16, 32)).check(workers=1)
+    assert study.task.data.classes == study.task.model.classes == 2
+    assert study.task.metric == Accuracy()
+    recipe = study.techniques["lars_legw_poly"]
+    assert train(replace(study.task, epochs=1), recipe, 16, 2.0, data_dir=tmp_path).status == "done"
+
+
+@pytest.mark.parametrize(
+    ("task", "words"),
+    [
+        (Task(SmallCNN(), Digits(), 5, Accuracy(top=10)), "any answer is right where there are 10 classes"),
+        (Task(SmallCNN(classes=12), Digits(), 5), "has 12 classes, but the data has 10"),
+    ],
+)
+def test_tasks_that_say_nothing_are_refused(task: Task, words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        BUDGETS["quick"].with_choices(task=task).check(workers=1)
+
+
+def test_measures_of_one_name_are_refused() -> None:
+    with pytest.raises(UserError, match="sharpness would be reported twice"):
+        Task(SmallCNN(), Digits(), 5, measures=(Sharpness(), Sharpness(epsilon=0.01)))
+
+
 def test_only_texts_and_image_folders_can_be_replaced(place: Place) -> None:
     assert "digits_cnn trains on Digits; only texts" in one_line(place.run("--data", "."))
     missing = one_line(place.run("--data", "nowhere", "--dry-run", module="search_spaces.ptb_lstm"))
@@ -72,6 +114,9 @@ def test_data_that_cannot_be_had_is_substituted_and_tagged(tmp_path: Path) -> No
     for part, lines in (("train", 12_000), ("valid", 2_000), ("test", 200)):
         (folder / f"ptb.{part}.txt").write_text("the cat sat on the mat and <unk> too\n" * lines)
     assert _with_data(quick, tmp_path, 1, Console(quiet=True)) == (quick, {})
+    (folder / "ptb.train.txt").write_text("too short\n")
+    with pytest.raises(UserError, match=r"ptb.train.txt: has .* tokens"):
+        _with_data(quick, tmp_path, 1, Console(quiet=True))
 
 
 @pytest.mark.slow

@@ -18,7 +18,7 @@ from trainables.checks import check_run
 from trainables.data import Digits
 from trainables.data.images import Images, Split
 from trainables.data.source import Data
-from trainables.gradient import SAM
+from trainables.gradient import SAM, Gradient, Plain
 from trainables.growth import StepGrowth
 from trainables.models import SmallCNN
 from trainables.optimizers import SGD
@@ -213,3 +213,28 @@ def test_what_a_run_grows_to_must_be_there() -> None:
     with pytest.raises(UserError, match=r"growth StepGrowth\(.*\): reaches a batch of 524,288 from 8192 in 3 epochs"):
         train(task, PAPER3, batch_size=8192, learning_rate=0.5)
     check_run(task, replace(PAPER3, growth=replace(PAPER3.growth, max_batch_size=2**18)), 8192, 0.5)
+
+
+@dataclass(frozen=True)
+class LinearModel:
+    def __call__(self) -> nn.Module:
+        return nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
+
+
+@pytest.mark.parametrize("gradient", [Plain(), SAM()])
+def test_no_more_than_a_micro_batch_is_read_at_a_time(monkeypatch: pytest.MonkeyPatch, gradient: Gradient) -> None:
+    """A share of half a million images of ImageNet is more than any memory holds."""
+    sizes = []
+    batch = Images.batch
+
+    def noted(self: Images, samples: torch.Tensor, draws: object, dtype: torch.dtype) -> object:
+        sizes.append(len(samples))
+        return batch(self, samples, draws, dtype)
+
+    monkeypatch.setattr(Images, "batch", noted)
+    task = Task(LinearModel(), Digits(train_samples=200, validation_samples=100), epochs=1)
+    train(task, Recipe(optimizer=SGD(), max_micro_batch=30, gradient=gradient), batch_size=100, learning_rate=0.1)
+    assert max(sizes) == 30
+    sizes.clear()
+    train(task, Recipe(optimizer=SGD(), gradient=gradient), batch_size=100, learning_rate=0.1)
+    assert sizes == [100, 100], "what fits at once is read once, for both passes of SAM"

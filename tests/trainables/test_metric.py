@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from trainables import UserError
-from trainables.metric import METRICS, Accuracy, Perplexity
+from trainables.metric import Accuracy, Perplexity, named
 
 
 def test_right_answers_are_counted_among_the_highest_logits() -> None:
@@ -41,6 +41,9 @@ def test_floors_shrink_with_the_samples() -> None:
 
 
 def test_metrics_are_found_by_name() -> None:
-    assert {name: metric.name for name, metric in METRICS.items()} == {name: name for name in METRICS}
+    for metric in (Accuracy(), Accuracy(top=3), Accuracy(top=5), Perplexity()):
+        assert named(metric.name) == metric
+    with pytest.raises(UserError, match="metric 'bleu': must be accuracy, topN_accuracy or perplexity"):
+        named("bleu")
     with pytest.raises(UserError, match="Accuracy top 0: must be at least 1"):
         Accuracy(top=0)

@@ -25,8 +25,8 @@ class KingJamesBible(TextCorpus):
     """The King James Bible, one verse to a line, in lower case and without punctuation.
 
     Its 820,735 tokens, <eos> at each verse's end included, are 12,772 different ones. Of every 20 consecutive chapters
-    the last two are held out, the one to judge on and the other to test on, so that all three splits are of the same
-    mixture of books.
+    the last two are held out, the one to judge on and the other to test on, so that whole splits are of the same
+    mixture of books; the first so many tokens of one are of its first books.
 
     Attributes:
         folder: where its files are made, in the data directory or absolute.

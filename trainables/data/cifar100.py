@@ -12,7 +12,7 @@ from trainables.data.download import Unreachable, download
 from trainables.data.held_out import Arrays, HeldOut
 from trainables.data.images import Images
 from trainables.data.once import once
-from trainables.errors import UserError
+from trainables.errors import MissingData, UserError
 
 OFFICIAL_URL = "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz"
 FOLDER = "cifar-100-python"
@@ -77,7 +77,7 @@ def _fetch(folder: Path, archive: Path) -> None:
         with tarfile.open(archive) as tar:
             tar.extractall(folder.parent, filter="data")
     except Unreachable as error:
-        raise UserError(
+        raise MissingData(
             f"CIFAR-100 is not in {archive.parent} and cannot be fetched ({error}): put {archive.name} from "
             f"{OFFICIAL_URL} into that directory"
         ) from error

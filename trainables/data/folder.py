@@ -8,7 +8,7 @@ import torch
 
 from trainables.data.folder_images import Files, FolderImages
 from trainables.data.source import Data
-from trainables.errors import UserError, require
+from trainables.errors import MissingData, require
 
 
 class Found(NamedTuple):
@@ -127,7 +127,7 @@ def _find(folder: Path) -> Found:
         images = make_dataset(str(folder), numbers, extensions=IMG_EXTENSIONS)
     except OSError as error:
         reason = " ".join(str(error).split())
-        raise UserError(
+        raise MissingData(
             f"{folder}: has no CLASS/*.jpg to read ({reason}); put the images there as train/CLASS/*.jpg and "
             "val/CLASS/*.jpg (ImageNet is had from image-net.org with an account), or name a folder that has them "
             "with `--data DIR`"

@@ -18,7 +18,7 @@ from trainables.data.download import Unreachable, deb_package, download
 from trainables.data.held_out import Arrays, HeldOut, check
 from trainables.data.images import Images
 from trainables.data.once import once
-from trainables.errors import UserError, require
+from trainables.errors import MissingData, UserError, require
 
 FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 DEBIAN_PACKAGE = "dataset-fashion-mnist"
@@ -79,7 +79,7 @@ class MNIST(HeldOut):
         try:
             fetch_official("MNIST", raw)
         except Unreachable as error:
-            raise UserError(_nowhere("MNIST", data_dir, str(error))) from error
+            raise MissingData(_nowhere("MNIST", data_dir, str(error))) from error
 
     def _check(self, arrays: Arrays, source: str) -> None:
         """Nothing to check: no sums of MNIST's decoded arrays are recorded, its archives' were checked when fetched."""

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from trainables.data.source import Data
 from trainables.data.streams import Streams, pieces
-from trainables.errors import UserError, require
+from trainables.errors import MissingData, require
 
 UNKNOWN, END_OF_LINE = "<unk>", "<eos>"
 PARTS = ("train", "valid", "test")
@@ -77,6 +77,11 @@ class TextCorpus(Data):
             UserError: a file is missing there, or too short.
         """
         train, validation = (sum(1 for _ in read(part_of(folder, part))) for part in ("train", "valid"))
+        for part, tokens in (("train", train), ("valid", validation)):
+            require(
+                tokens > self.steps,
+                f"{part_of(folder, part)}: has {tokens:,} tokens, must have more than a piece of {self.steps}",
+            )
         return TextCorpus(
             str(folder.absolute()),
             self.vocabulary,
@@ -122,7 +127,7 @@ def part_of(folder: Path, part: str) -> Path:
     for name in (f"{part}.txt", f"ptb.{part}.txt"):
         if (folder / name).is_file():
             return folder / name
-    raise UserError(
+    raise MissingData(
         f"{folder}: has no {part}.txt or ptb.{part}.txt; put train.txt, valid.txt and test.txt there (the Penn "
         "Treebank is licensed and not fetched; any text will do), or name a folder that has them with `--data DIR`"
     )
