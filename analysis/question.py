@@ -68,7 +68,7 @@ class Question:
             validation_samples=value["validation_samples"],
             dimensions=tuple(value["dimensions"]),
             rules={name: tuple(ratios) for name, ratios in value["rules"].items()},
-            metric=named(value["metric"]),
-            chance=value["chance"],
-            train_samples=value["train_samples"],
+            metric=named(value.get("metric", "accuracy")),  # studies of before there was another have no more
+            chance=value.get("chance", 0.0),
+            train_samples=value.get("train_samples", 0),
         )

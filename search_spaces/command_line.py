@@ -10,11 +10,9 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from statistics import mean
 from types import FrameType
 
 import optuna
-from optuna.distributions import FloatDistribution, IntDistribution
 from rich.console import Console
 
 from analysis.report import Parser, make_writable, print_files, report
@@ -23,21 +21,17 @@ from search_spaces import cluster
 from search_spaces.cluster import Allotment, Capacity, allot, find_capacity
 from search_spaces.display import Display, clock
 from search_spaces.estimate import seconds_per_run
-from search_spaces.plan import Plan
-from search_spaces.proposer import SEARCHES, proposer, runs_at_most, table_proposer
-from search_spaces.study import Study, rule_name
-from search_spaces.tables import table_plan, table_runs
+from search_spaces.preview import print_plan, range_words
+from search_spaces.proposer import SEARCHES
+from search_spaces.study import Study
 from search_spaces.tracking import Tracker, open_store
 from search_spaces.tuning import Search, run
+from search_spaces.work import Work, running_tables, searching
 from trainables.errors import MissingData, UserError, require
 from trainables.metrics import DONE
-from trainables.recipe import EPOCHS
 
 SEARCH_OPTIONS = ("batch_sizes", "learning_rates", "seeds", "tolerance", "resolution", "max_runs")
 """Which say nothing to tables."""
-
-START_SECONDS = 40.0
-"""About what starting a cluster and its worker groups takes, once."""
 
 
 def main(budgets: Mapping[str, Study]) -> None:
@@ -102,20 +96,15 @@ def run_command(budgets: Mapping[str, Study], options: argparse.Namespace, conso
     tags: dict[str, str] = {}
     if study.substitute and not options.dry_run:
         study, tags = _with_data(study, data_dir, options.workers, console)
-    runs = table_runs(study) if options.tables else []
-    plan = table_plan(study) if options.tables else study.plan()
-    most_runs = len(runs) if options.tables else runs_at_most(options.search, plan)
-    at_a_time = options.concurrent_trials or (1 if options.tables else None)  # tables compare seconds
-    allotment = allot(capacity, options.workers, at_a_time, options.gpus_per_worker, most_runs)
+    work = running_tables(study) if options.tables else searching(study, options.search)
+    at_a_time = options.concurrent_trials or (1 if work.tables else None)  # tables compare seconds
+    allotment = allot(capacity, options.workers, at_a_time, options.gpus_per_worker, work.most_runs)
     uri = tracking_uri(options.tracking_uri)
     results = Path(options.results_dir) / study.name
-    if runs:
-        used = {run.group.technique for run in runs}
-        study = replace(study, techniques={name: each for name, each in study.all_techniques.items() if name in used})
-    seconds = None if capacity.address else seconds_per_run(study, allotment.size)
-    if seconds and runs:
-        seconds *= mean(dict(run.setting or ())[EPOCHS] for run in runs) / study.task.epochs
-    _print_plan(study, plan, budget, options, capacity, allotment, most_runs, seconds, uri, results, console)
+    seconds = None if capacity.address else seconds_per_run(work.study, allotment.size)
+    if seconds is not None:
+        seconds *= work.epochs / study.task.epochs
+    print_plan(work, budget, capacity, allotment, seconds, uri, results, console)
     if options.dry_run:
         return
 
@@ -129,21 +118,14 @@ def run_command(budgets: Mapping[str, Study], options: argparse.Namespace, conso
     except Exception as error:
         raise UserError(f"{results / 'optuna.db'}: cannot be opened ({str(error).splitlines()[0]})") from error
     artifacts = None if uri.startswith("http") else results.absolute() / "artifacts"
-    params = _params(study, plan, budget, options, allotment)
-    tables = [table.to_json() for table in study.tables] if options.tables else []
-    tracker = Tracker(client, study.name, plan.question.to_json(), params, artifacts, tags, tables)
+    params = _params(work, budget, allotment)
+    tables = [table.to_json() for table in work.tables]
+    tracker = Tracker(client, study.name, work.plan.question.to_json(), params, artifacts, tags, tables)
     status = "stopped"
     try:
-        display = Display(console, most_runs, allotment.concurrent_trials, seconds, study.task.metric)
-        with display:
+        with Display(console, work.most_runs, allotment.concurrent_trials, seconds, study.task.metric) as display:
             cluster.start(capacity, allotment)
-            name = tracker.parent_id
-            asks = (
-                table_proposer(runs, plan, storage, name)
-                if options.tables
-                else proposer(options.search, plan, storage, name)
-            )
-            search = Search(study, asks, tracker, display)
+            search = Search(work.study, work.proposer(storage, tracker.parent_id), tracker, display)
             run(search, allotment, str(data_dir))
         objection = search.proposer.objection()
         if objection:
@@ -208,80 +190,23 @@ def _choose(study: Study, options: argparse.Namespace) -> Study:
     ).check(options.workers)
 
 
-def _print_plan(
-    study: Study,
-    plan: Plan,
-    budget: str,
-    options: argparse.Namespace,
-    capacity: Capacity,
-    allotment: Allotment,
-    most_runs: int,
-    seconds: float | None,
-    uri: str,
-    results: Path,
-    console: Console,
-) -> None:
-    size, question = allotment.size, plan.question
-    low, high = question.learning_rates
-    rules = f"; rules tried: {', '.join(rule_name(rule) for rule in study.rules)}" if question.rules else ""
-    gpus = (
-        f", {size.gpus_per_worker:g} GPUs each" if size.gpus_per_worker else f", {size.threads_per_worker} threads each"
-    )
-    if seconds is None:
-        duration = "known once a run has ended"
-    else:
-        runs = -(-most_runs // allotment.concurrent_trials)
-        duration = f"at most about {clock(START_SECONDS + runs * seconds / size.workers)} ({seconds:.1f} s a run)"
-    lines = {
-        "Study": f"{study.name}, budget {budget}: {study.question}",
-        "Ray cluster": capacity.description,
-        "Techniques": ", ".join(study.techniques),
-        "Batch sizes": ", ".join(map(str, sorted({group.batch_size for group in question.groups}))),
-        "Learning rates": f"{low:g} to {high:g}{rules}",
-        **(
-            {"Also searched": ", ".join(_range(*each) for each in study.dimensions.items())} if study.dimensions else {}
-        ),
-        "Data": _data_words(study),
-        **({"Left out": study.left_out} if study.left_out and not options.tables else {}),
-        "Runs": f"the {most_runs} of {', '.join(table.name for table in study.tables)}"
-        if options.tables
-        else f"at most {most_runs} of {study.task.epochs} epochs, search {options.search}, tolerance "
-        f"{study.tolerance * 100:g} {study.task.metric.unit}, resolution a factor {study.resolution:g}",
-        "At a time": f"{allotment.concurrent_trials} trials x {size.workers} workers{gpus}",
-        "Time": duration,
-        "Results": f"{results}, MLflow {uri}",
-    }
-    for label, text in lines.items():
-        console.print(f"{label + ':':<16}{text}", highlight=False, soft_wrap=True)
-
-
-def _data_words(study: Study) -> str:
-    own, other = study.task.data, study.substitute
-    return f"{own!r}, or {other.data!r} where that cannot be had" if other else repr(own)
-
-
-def _range(name: str, values: FloatDistribution | IntDistribution) -> str:
-    return f"{name} {values.low:g} to {values.high:g}"
-
-
-def _params(
-    study: Study, plan: Plan, budget: str, options: argparse.Namespace, allotment: Allotment
-) -> dict[str, object]:
+def _params(work: Work, budget: str, allotment: Allotment) -> dict[str, object]:
     """The study on its parent run."""
+    study, question = work.study, work.plan.question
     recipes = {f"technique.{name}": repr(recipe) for name, recipe in study.techniques.items()}
     return {
         "study": study.name,
         "budget": budget,
-        "search": "tables" if options.tables else options.search,
+        "search": work.search,
         "task": repr(study.task),
         "held_equal": "epochs",
-        "batch_sizes": tuple(sorted({group.batch_size for group in plan.question.groups})),
-        "learning_rates": plan.question.learning_rates,
-        "dimensions": ", ".join(_range(*each) for each in study.dimensions.items()),
+        "batch_sizes": tuple(sorted({group.batch_size for group in question.groups})),
+        "learning_rates": question.learning_rates,
+        "dimensions": ", ".join(range_words(*each) for each in study.dimensions.items()),
         "tolerance": study.tolerance,
         "resolution": study.resolution,
         "seeds": study.seeds,
-        "max_runs": study.max_runs,
+        "max_runs": work.most_runs,
         "workers": allotment.size.workers,
         "concurrent_trials": allotment.concurrent_trials,
         **recipes,
