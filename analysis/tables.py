@@ -78,7 +78,7 @@ def cell(line: Mapping[str, float], column: str) -> str:
     """A column of one row in words: the paper's number and ours."""
     form = COLUMNS[column].form
     paper, ours, deviation = (line[f"{column}{suffix}"] for suffix in ("_paper", "", "_deviation"))
-    mine = "-" if pd.isna(ours) else format(ours, form) + ("" if pd.isna(deviation) else f" +- {deviation:{form}}")
+    mine = "-" if pd.isna(ours) else format(ours, form) + ("" if pd.isna(deviation) else f" ± {deviation:{form}}")
     return mine if pd.isna(paper) else f"{paper:{form}} | {mine}"
 
 

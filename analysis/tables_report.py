@@ -19,6 +19,8 @@ from analysis.runs import StudyRuns
 from analysis.tables import COLUMNS, cell, compare, run_ids
 
 STYLES = ("-", "--", ":", "-.")
+WIDEST = 300
+"""Characters of a table; a terminal that has fewer wraps whole lines, which reads better than folded cells."""
 
 
 def report_tables(runs: StudyRuns, folder: Path, console: Console) -> tuple[Path, Path]:
@@ -26,7 +28,9 @@ def report_tables(runs: StudyRuns, folder: Path, console: Console) -> tuple[Path
     frames = []
     for table in runs.tables:
         found = compare(table, runs.question, runs.frame, runs.curves)
-        console.print(_table(table, found))
+        drawn = _table(table, found)
+        drawn.width = console.measure(drawn, options=console.options.update(width=WIDEST)).maximum
+        console.print(drawn, crop=False)
         frames.append(found.assign(table=table.name))
     csv, picture = folder / "tables.csv", folder / "tables.png"
     whole = pd.concat(frames)

@@ -83,7 +83,7 @@ def test_a_table_is_compared_run_by_run() -> None:
     assert first["epoch_seconds"] == 10.0
     assert (first["speed_up"], second["speed_up"]) == (1.0, 2.0)
     assert (first["loss_jumps"], second["loss_jumps"]) == (0, 1)
-    assert cell(first, "test_accuracy") == "88.00% | 85.00% +- 7.07%"
+    assert cell(first, "test_accuracy") == "88.00% | 85.00% ± 7.07%"
     assert cell(second, "test_accuracy") == "70.00%"
 
 

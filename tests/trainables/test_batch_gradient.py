@@ -169,7 +169,7 @@ def test_mixed_precision_is_near_and_not_the_same() -> None:
 class Dots(Data):
     """Images of one random pixel, labelled by whether it is bright."""
 
-    train_samples: int = 2**20
+    train_samples: int
     validation_samples: int = 1000
     input_shape: tuple[int, int, int] = (1, 1, 1)
     classes: int = 2
@@ -200,7 +200,7 @@ PAPER3 = Recipe(
 
 def test_a_batch_of_half_a_million() -> None:
     """Paper 3's 8,192 x 8 x 8, normalised 512 at a time, in micro-batches; on a toy task it learns."""
-    task = Task(Dot(), Dots(), epochs=3)
+    task = Task(Dot(), Dots(train_samples=2**20), epochs=3)
     history = train(task, PAPER3, batch_size=8192, learning_rate=0.5)
     assert history["batch_size"] == [8192, 65_536, 524_288]
     assert history["steps"] == [128, 144, 146]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import torch
 from torch import Tensor
@@ -74,14 +74,17 @@ class Data(Protocol):
         streams: whether consecutive batches go on where the one before stopped, so that a state can be carried.
     """
 
-    @property
-    def train_samples(self) -> int: ...
-    @property
-    def validation_samples(self) -> int: ...
-    @property
-    def input_shape(self) -> tuple[int, ...]: ...
-    @property
-    def classes(self) -> int: ...
+    if TYPE_CHECKING:  # inherited at run time, they would forbid fields of these names that have no default
+
+        @property
+        def train_samples(self) -> int: ...
+        @property
+        def validation_samples(self) -> int: ...
+        @property
+        def input_shape(self) -> tuple[int, ...]: ...
+        @property
+        def classes(self) -> int: ...
+
     @property
     def streams(self) -> bool:
         return False
