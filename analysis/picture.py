@@ -16,7 +16,7 @@ from analysis.question import Question
 from analysis.scaling_law import PowerLaw
 
 MARKS = {Verdict.HOLDS: ("o", "#1a7f37"), Verdict.FAILS: ("X", "#b4690e"), Verdict.UNDECIDED: ("D", "#8c959f")}
-DIVERGED_MARK = ("*", "#cf222e")
+DIVERGED_MARK = ("P", "#cf222e")
 RULE_STYLES = ((0, (5, 2)), (0, (1, 1.5)), (0, (5, 2, 1, 2)), (0, (3, 1, 1, 1, 1, 1)))
 
 

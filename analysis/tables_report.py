@@ -40,11 +40,8 @@ def report_tables(runs: StudyRuns, folder: Path, console: Console) -> tuple[Path
 
 
 def _table(table: PaperTable, found: pd.DataFrame) -> Table:
-    drawn = Table(
-        title=f"\n{table.name}: {table.caption}\n(paper | ours)",
-        title_justify="left",
-        box=box.SIMPLE_HEAD,
-    )
+    both = "\n(paper | ours)" if any(run.paper for run in table.runs) else ""
+    drawn = Table(title=f"\n{table.name}: {table.caption}{both}", title_justify="left", box=box.SIMPLE_HEAD)
     for heading in ("technique", "batch\nsize", "learning\nrate", "epochs", "runs"):
         drawn.add_column(heading, justify="left" if heading == "technique" else "right")
     for column in table.columns:

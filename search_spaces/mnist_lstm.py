@@ -4,13 +4,14 @@
     python -m search_spaces.mnist_lstm --tables                  # You et al.'s Figures 4 to 7
 
 Budgets:
-    quick       an LSTM of 64 units, 10,000 images, 5 epochs, Fashion-MNIST where MNIST cannot be had: about 6 minutes
+    quick       an LSTM of 64 units, 10,000 images, 5 epochs, Fashion-MNIST where MNIST cannot be had: about 3 minutes
                 on 2 cores.
     standard    the paper's network, 50,000 training images, 10 epochs: needs a GPU.
     paper       all 60,000, 25 epochs, 128 to 8,192, judged on the test set.
     paper_adam  the same with Adam, against Adam's own baseline.
 
-EXPECT
+Expect from quick, on Fashion-MNIST: A0 near 82 % at batch size 32 with a learning rate of 0.02; without a warm-up the
+edge moves from 0.05 to 0.3 at 128 and 512 does not hold. LEGW gets no further; its edges are no higher.
 The paper's answer: LEGW keeps 98.8 % from 128 to 8,192; fixed and linearly scaled rates do not, with or without decay
 and warm-up, and the best rate tuned at 8,192 (0.01 to 0.16) is worse, also after 100 epochs.
 

@@ -15,7 +15,8 @@ The Penn Treebank is licensed: put its ptb.train.txt, ptb.valid.txt and ptb.test
 ptb. Perplexity: lower is better, a tolerance of 0.01 is one per cent of it. Runs are judged on the validation text; the
 paper's figure is beside our perplexity of the test text in its tables.
 
-EXPECT
+Expect from quick, on the Bible: a perplexity near 76 at batch size 10 with a learning rate of 0.8, an edge near 1.8
+there, and 40 within a few per cent with LEGW (78) but not without (93). At 160 neither comes close.
 The paper's answer: a perplexity of 115.91 at batch size 20, and LEGW keeps it to 640, where neither Adam nor any tuned
 rate from 0.1 to 1.6 does, also after 50 epochs.
 
