@@ -1,16 +1,21 @@
 """Papers' tables beside our runs, on constructed runs."""
 
+import io
 import math
+from pathlib import Path
 
 import pandas as pd
 import pytest
+from rich.console import Console
 
 from analysis.curves import loss_jumps, plateau
 from analysis.frontier import Group
 from analysis.noise_scale import fluctuation_scale
 from analysis.paper_table import PaperTable, TableRun, rows
 from analysis.question import Question
+from analysis.runs import StudyRuns
 from analysis.tables import cell, compare
+from analysis.tables_report import report_tables
 from trainables.metric import Perplexity
 from trainables.recipe import EPOCHS
 
@@ -137,3 +142,15 @@ def test_the_linear_rule_keeps_the_scale_of_fluctuations_while_batches_are_small
 def test_tables_survive_json() -> None:
     assert PaperTable.from_json(TABLE.to_json()) == TABLE
     assert TABLE.runs[1] == TableRun("plain", 64, 0.2, 3, {})
+
+
+def test_a_narrow_terminal_folds_no_cell(tmp_path: Path) -> None:
+    """Nor does a paper without numbers get a column for them."""
+    unknown = PaperTable("Figure 1", "no numbers", (TableRun("plain", 32, 0.1, 3),))
+    printed = io.StringIO()
+    runs = StudyRuns("study", "parent", QUESTION, {}, FRAME, (TABLE, unknown), CURVES)
+    report_tables(runs, tmp_path, Console(file=printed, width=40))
+    lines = printed.getvalue().splitlines()
+    row_of_32 = next(line for line in lines if line.split()[:2] == ["plain", "32"])
+    assert row_of_32.split()[5:9] == ["88.00%", "|", "85.00%", "±"]
+    assert printed.getvalue().count("(paper | ours)") == 1
