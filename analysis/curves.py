@@ -17,7 +17,7 @@ def plateau(scores: Sequence[float], within: float = PLATEAU_WITHIN) -> int:
         >>> plateau([0.3, 0.6, 0.795, 0.79, 0.80])
         3
 
-    Source: Kaabachi, Odum and Knoepfel, Table I, which does not say how the epoch was read off; this is our reading.
+    Source: Kaabachi, Ødum and Knöpfel, Table I, which does not say how the epoch was read off; this is our reading.
     """
     target = max(scores) - within
     return next(epoch for epoch, score in enumerate(scores, start=1) if score >= target)
@@ -30,6 +30,6 @@ def loss_jumps(losses: Sequence[float], factor: float = JUMP) -> list[int]:
         >>> loss_jumps([2.0, 1.0, 1.4, 0.9, 0.95])
         [3]
 
-    Source: Kaabachi, Odum and Knoepfel, Figure 7 and section IV.
+    Source: Kaabachi, Ødum and Knöpfel, Figure 7 and section IV.
     """
     return [epoch for epoch, (before, now) in enumerate(pairwise(losses), start=2) if now > factor * before]

@@ -66,5 +66,6 @@ def rows(
 ) -> tuple[TableRun, ...]:
     """Rows of one technique, each line its batch size, learning rate and what the paper reports in those columns."""
     return tuple(
-        TableRun(technique, int(line[0]), line[1], epochs, dict(zip(columns, line[2:], strict=False))) for line in lines
+        TableRun(technique, int(line[0]), line[1], epochs, dict(zip(columns[: len(line) - 2], line[2:], strict=True)))
+        for line in lines
     )

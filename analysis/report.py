@@ -63,12 +63,10 @@ def make_writable(folder: Path) -> None:
 
 
 def title(runs: StudyRuns) -> str:
-    """One line: the study, its budget, its tolerance."""
+    """One line: the study, its budget, its data where that is not its own, its tolerance."""
     metric, tolerance = runs.question.metric, runs.question.tolerance * 100
     what = metric.name.replace("_", " ")
-    return (
-        f"{runs.name} ({runs.params.get('budget', '?')}): {what} within {tolerance:g} {metric.unit} of the baseline's"
-    )
+    return f"{runs.name} ({runs.circumstances}): {what} within {tolerance:g} {metric.unit} of the baseline's"
 
 
 def _print(runs: StudyRuns, found: Answer, console: Console) -> None:
@@ -81,7 +79,8 @@ def _print(runs: StudyRuns, found: Answer, console: Console) -> None:
     scores = ", ".join(map(metric.show, yardstick.scores))
     _say(
         console,
-        f"\nBaseline: {question.baseline.technique}, batch size {question.baseline.batch_size}, learning rate "
+        (f"\nTrained on a substitute: {runs.substitute}." if runs.substitute else "")
+        + f"\nBaseline: {question.baseline.technique}, batch size {question.baseline.batch_size}, learning rate "
         f"{yardstick.learning_rate:g}.\n"
         f"A0 = {metric.show(reference)}, the mean of {scores}; one run varies by {spread.deviation:.2%}.\n"
         f"Scalable: {metric.show(reference - question.tolerance)} or better. "

@@ -1,6 +1,7 @@
 """Runs read back from MLflow; the only place that reads it."""
 
 import os
+import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -23,6 +24,8 @@ STUDY_TAG = "study"
 """The study's name, on its parent run only."""
 TABLE_TAG = "table."
 """Begins the tags of a parent run that hold the tables it ran, numbered in order."""
+SUBSTITUTE_TAG = "substitute"
+"""On every run where a study's own data could not be had: what was taken for what."""
 
 CURVE_METRICS = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "train_seconds")
 
@@ -43,6 +46,7 @@ class StudyRuns(NamedTuple):
             name, NaN where it has no value; then what the task measured besides.
         tables: the paper's tables that were run; empty where the study was searched.
         curves: of those, by run_id, a row for each epoch with the metrics of CURVE_METRICS.
+        substitute: what data it was trained on for which, in words; empty where it had its own.
     """
 
     name: str
@@ -52,6 +56,13 @@ class StudyRuns(NamedTuple):
     frame: pd.DataFrame
     tables: tuple[PaperTable, ...] = ()
     curves: Mapping[str, pd.DataFrame] = {}
+    substitute: str = ""
+
+    @property
+    def circumstances(self) -> str:
+        """The budget, and the data's name where it is not the study's own, for a title."""
+        names = re.sub(r"\(.*?\)", "", self.substitute)  # without their arguments
+        return ", ".join([self.params.get("budget", "?"), *([names] if names else [])])
 
     def outcomes(self) -> list[Outcome]:
         """The same rows as the verdicts take them."""
@@ -121,7 +132,8 @@ def load_runs(name: str, uri: str) -> StudyRuns:
         PaperTable.from_json(value) for tag, value in sorted(parent.data.tags.items()) if tag.startswith(TABLE_TAG)
     )
     curves = {run_id: _curve(client, run_id) for run_id in frame["run_id"]} if tables else {}
-    return StudyRuns(name, parent.info.run_id, question, parent.data.params, frame, tables, curves)
+    substitute = parent.data.tags.get(SUBSTITUTE_TAG, "")
+    return StudyRuns(name, parent.info.run_id, question, parent.data.params, frame, tables, curves, substitute)
 
 
 def _curve(client: mlflow.MlflowClient, run_id: str) -> pd.DataFrame:

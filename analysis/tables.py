@@ -24,7 +24,6 @@ class Column(NamedTuple):
 COLUMNS = {
     "test_accuracy": Column("test accuracy", ".2%"),
     "train_accuracy": Column("train accuracy", ".2%"),
-    "validation_accuracy": Column("validation accuracy", ".2%"),
     "test_perplexity": Column("test perplexity", ".2f"),
     "plateau_epoch": Column("epoch at plateau", ".0f"),
     "epoch_seconds": Column("seconds per epoch", ".2f"),
@@ -89,20 +88,20 @@ def run_ids(frame: pd.DataFrame, run: TableRun) -> list[str]:
 
 def _runs(frame: pd.DataFrame, run: TableRun) -> pd.DataFrame:
     setting = ((EPOCHS, float(run.epochs)),)
-    return frame[
-        [
-            Group(row.technique, row.batch_size) == run.group
-            and row.learning_rate == run.learning_rate
-            and row.setting == setting
-            for row in frame.itertuples()
-        ]
-    ]
+    same = (
+        Group(row.technique, row.batch_size) == run.group
+        and row.learning_rate == run.learning_rate
+        and row.setting == setting
+        for row in frame.itertuples()
+    )
+    return frame[pd.Series(same, index=frame.index, dtype=bool)]
 
 
 def _measured(row: Mapping[str, Any], question: Question, curve: pd.DataFrame) -> dict[str, float]:
-    """Everything a column can show of one run; times only of one that ran to its end."""
+    """Everything a column can show of one run; times and the plateau only of one that ran to its end."""
     values = {name: value for name, value in row.items() if isinstance(value, (int, float))}
     values["fluctuation_scale"] = fluctuation_scale(row["learning_rate"], question.train_samples, row["batch_size"])
+    values["loss_jumps"] = len(loss_jumps(list(curve["train_loss"])))
     if row["status"] != DONE:
         return {**values, "train_seconds": float("nan")}
     scores = [
@@ -115,5 +114,4 @@ def _measured(row: Mapping[str, Any], question: Question, curve: pd.DataFrame) -
         "epoch_seconds": curve["train_seconds"].iloc[-1] / len(curve),
         "plateau_epoch": epoch,
         "plateau_seconds": curve["train_seconds"].iloc[epoch - 1],
-        "loss_jumps": len(loss_jumps(list(curve["train_loss"]))),
     }

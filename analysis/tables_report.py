@@ -72,7 +72,7 @@ def draw_curves(runs: StudyRuns, path: Path) -> None:
         _panel(panel, runs, table)
     for panel in panels.flat[many:]:
         panel.set_axis_off()
-    figure.suptitle(f"{runs.name} ({runs.params.get('budget', '?')}): papers' tables")
+    figure.suptitle(f"{runs.name} ({runs.circumstances}): papers' tables")
     figure.savefig(path, dpi=130)
     plt.close(figure)
 
@@ -93,7 +93,7 @@ def _panel(axes: Axes, runs: StudyRuns, table: PaperTable) -> None:
             label = f"{run.technique} {run.batch_size}, {run.learning_rate:.3g}" if number == 0 else None
             style = STYLES[techniques.index(run.technique) % len(STYLES)]
             axes.plot(curve.index, values, style, color=colours[run.batch_size], lw=1.3, label=label)
-        for name in ("test_accuracy", "validation_accuracy", "test_perplexity"):
+        for name in ("test_accuracy", "test_perplexity"):
             if name in run.paper:
                 axes.plot(run.epochs, run.paper[name], "o", mfc="none", color=colours[run.batch_size], clip_on=False)
     axes.set_title(f"{table.name}: {table.caption}", fontsize=9, wrap=True)

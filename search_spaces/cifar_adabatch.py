@@ -52,7 +52,7 @@ SIZES = (128, 256, 512, 1024)
 
 
 def shortened(epochs: int) -> dict[str, Recipe]:
-    """Both techniques with everything in the proportions of the paper's 100 epochs."""
+    """Both techniques with everything in the proportions of the paper's 100 epochs; shorter runs have its beginning."""
     every, warmup = epochs / 5, LinearWarmup(epochs=epochs / 20)
     return {
         "fixed": replace(FIXED, warmup=warmup, decay=StepDecay(every_epochs=every, factor=0.25)),
@@ -113,7 +113,9 @@ BUDGETS = {
         tolerance=0.04,
         resolution=2.0,
         max_runs=32,
-        left_out="VGG19-BN and ResNet-20, 44,000 images, 94 epochs, 2 of 4 doublings, starting batch sizes above 256",
+        left_out=(
+            "VGG19-BN and ResNet-20, 44,000 images, 94 epochs, 2 of 4 doublings, batches that start at 128 or above 256"
+        ),
     ),
     "standard": Study(
         name="cifar_adabatch",

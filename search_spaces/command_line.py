@@ -16,7 +16,7 @@ import optuna
 from rich.console import Console
 
 from analysis.report import Parser, make_writable, print_files, report
-from analysis.runs import load_runs, tracking_uri
+from analysis.runs import SUBSTITUTE_TAG, load_runs, tracking_uri
 from search_spaces import cluster
 from search_spaces.cluster import Allotment, Capacity, allot, find_capacity
 from search_spaces.display import Display, clock
@@ -77,7 +77,7 @@ def _parse(budgets: Mapping[str, Study]) -> argparse.Namespace:
     add("--data-dir", default="~/.cache/batchscale", help="where data sets are kept (default: %(default)s)")
     add("--tracking-uri", help="MLflow store (default: MLFLOW_TRACKING_URI, else sqlite:///mlflow.db)")
     add("--results-dir", default="results", help="where tables and pictures go (default: %(default)s)")
-    add("--name", help=f"name of the study (default: {name})")
+    add("--name", help=f"name of the study (default: {name}, or {name}_BUDGET_tables)")
     add("--dry-run", action="store_true", help="print the plan and stop")
     return parser.parse_args()
 
@@ -87,7 +87,7 @@ def run_command(budgets: Mapping[str, Study], options: argparse.Namespace, conso
     begun = time.monotonic()
     capacity = find_capacity()
     budget = options.budget or _default_budget(budgets, capacity, options.tables)
-    study = _choose(budgets[budget], options)
+    study = _choose(budgets, budget, options)
     require(
         options.search == "frontier" or not study.dimensions,
         f"search {options.search}: cannot search {', '.join(study.dimensions)} too; --search frontier does",
@@ -97,7 +97,9 @@ def run_command(budgets: Mapping[str, Study], options: argparse.Namespace, conso
     if study.substitute and not options.dry_run:
         study, tags = _with_data(study, data_dir, options.workers, console)
     work = running_tables(study) if options.tables else searching(study, options.search)
-    at_a_time = options.concurrent_trials or (1 if work.tables else None)  # tables compare seconds
+    at_a_time = options.concurrent_trials
+    if at_a_time is None and work.tables:
+        at_a_time = 1  # tables compare seconds
     allotment = allot(capacity, options.workers, at_a_time, options.gpus_per_worker, work.most_runs)
     uri = tracking_uri(options.tracking_uri)
     results = Path(options.results_dir) / study.name
@@ -164,13 +166,14 @@ def _with_data(study: Study, data_dir: Path, workers: int, console: Console) -> 
         own, other = study.task.data, study.substitute.data
         console.print(f"{error}\nTraining on a substitute instead: {other!r}", highlight=False, soft_wrap=True)
         return replace(study, task=study.substitute, substitute=None).check(workers), {
-            "substitute": f"{other!r} for {own!r}"
+            SUBSTITUTE_TAG: f"{other!r} for {own!r}"
         }
     return study, {}
 
 
-def _choose(study: Study, options: argparse.Namespace) -> Study:
-    """The study with the options' choices, checked."""
+def _choose(budgets: Mapping[str, Study], budget: str, options: argparse.Namespace) -> Study:
+    """The budget's study with the options' choices, checked."""
+    study = budgets[budget]
     if options.data:
         study = study.on(options.data)
     if options.tables:
@@ -178,7 +181,11 @@ def _choose(study: Study, options: argparse.Namespace) -> Study:
         given += ["search"] * (options.search != "frontier")
         flags = ", ".join(f"--{name.replace('_', '-')}" for name in given)
         require(not given, f"--tables with {flags}: tables are run as they are written, and nothing is searched")
-        return study.check_tables(options.workers).with_choices(name=options.name or f"{study.name}_tables")
+        having = ", ".join(name for name, each in budgets.items() if each.tables)
+        require(
+            bool(study.tables), f"--tables: budget {budget} of {study.name} lists none; {having or 'no other'} does"
+        )
+        return study.check_tables(options.workers).with_choices(name=options.name or f"{study.name}_{budget}_tables")
     return study.with_choices(
         name=options.name,
         batch_sizes=options.batch_sizes,

@@ -58,7 +58,7 @@ FIXED = Recipe(
     scaling=LinearScaling(),
     warmup=LinearWarmup(epochs=5),
     decay=StepDecay(every_epochs=30, factor=0.1),
-    norm_batch_size=128,  # what each of the paper's four GPUs holds of 512
+    norm_batch_size=128,  # what each of the paper's four GPUs holds of a micro-batch of 512
     max_micro_batch=512,
 )
 GROWTHS = {

@@ -114,7 +114,7 @@ BUDGETS = {
         max_runs=44,
         tables=(),
         table_techniques={},
-        left_out="half of the units, 50,000 images, 20 epochs, batch sizes above 512, poly decay",
+        left_out="half of the units, 50,000 images, 20 epochs, batch sizes 256 and above 512, poly decay, Adam",
     ),
     "standard": replace(
         PAPER,
@@ -125,7 +125,7 @@ BUDGETS = {
         max_runs=60,
         tables=(),
         table_techniques={},
-        left_out="15 epochs, 10,000 images, batch sizes 256, 1,024 and 4,096, poly decay with and without warm-up",
+        left_out="15 epochs, 10,000 images, batch sizes 256, 1,024 and 4,096, poly decay, Adam",
     ),
     "paper": PAPER,
     "paper_adam": replace(

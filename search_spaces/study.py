@@ -12,6 +12,7 @@ from optuna.distributions import FloatDistribution, IntDistribution
 from analysis.frontier import Group, Setting
 from analysis.paper_table import PaperTable
 from analysis.question import Question
+from analysis.tables import COLUMNS
 from search_spaces.plan import Plan
 from trainables import Recipe, Task
 from trainables.checks import check_fit, check_learning_rate, check_model, check_run
@@ -92,24 +93,40 @@ class Study:
         require(self.max_runs >= 1, f"max runs {self.max_runs}: must be at least 1")
         named(self.task.metric.name)  # or the report could not read it back
         check_model(self.task)
-        for batch_size in self.batch_sizes:
-            for recipe in self.techniques.values():
+        for recipe in self.techniques.values():
+            for batch_size in self.batch_sizes:
                 self._check_runs(recipe, batch_size, workers)
+            for rule in self.rules:
+                require(
+                    rule.adapt(recipe.optimizer, 2.0) == recipe.optimizer,
+                    f"rule {rule!r}: moves the optimizer too, and prescriptions are of learning rates; make it a "
+                    "technique's scaling",
+                )
         self._check_dimensions(workers)
         self._check_prescriptions()
         return self
 
     def check_tables(self, workers: int) -> "Study":
-        """The study itself, if it has tables and every run of them can be trained on so many workers.
+        """The study itself, if every run of its tables can be trained on so many workers, and every column shown.
 
         Raises:
             UserError: naming what cannot be, its value, and what is accepted.
         """
-        require(bool(self.tables), f"--tables: this budget of {self.name} lists none")
+        named(self.task.metric.name)
         check_model(self.task)
-        for run in (run for table in self.tables for run in table.runs):
-            task = replace(self.task, epochs=run.epochs)
-            check_run(task, self.all_techniques[run.technique], run.batch_size, run.learning_rate, workers)
+        for table in self.tables:
+            require(len(table.runs) > 0, f"{table.name}: has no runs")
+            for column in table.columns:
+                known = ", ".join(COLUMNS)
+                require(column in COLUMNS, f"{table.name}: column {column!r} is not one of {known}")
+            for run in table.runs:
+                known = ", ".join(self.all_techniques)
+                require(
+                    run.technique in self.all_techniques,
+                    f"{table.name}: technique {run.technique!r} is not one of {known}",
+                )
+                task = replace(self.task, epochs=run.epochs)
+                check_run(task, self.all_techniques[run.technique], run.batch_size, run.learning_rate, workers)
         return self
 
     @property

@@ -57,7 +57,7 @@ def running_tables(study: Study) -> Work:
     techniques = {name: recipe for name, recipe in study.all_techniques.items() if name in used}
     words = f"the {len(runs)} of {', '.join(table.name for table in study.tables)}"
     return Work(
-        study=replace(study, techniques=techniques, left_out=""),
+        study=replace(study, techniques=techniques),
         plan=plan,
         search="tables",
         most_runs=len(runs),

@@ -121,7 +121,8 @@ class Perplexity:
         return math.exp(min(-score, 700.0))
 
     def show(self, score: float) -> str:
-        return f"{self.value(score):.2f}"
+        value = self.value(score)
+        return f"{value:.2f}" if value < 1e6 else f"{value:.3g}"
 
     def chance(self, classes: int) -> float:
         return 1 / classes

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from trainables import metrics
 from trainables.batch_gradient import Batch, BatchGradient, PassOutOfMemory
-from trainables.checks import check_run
+from trainables.checks import check_model, check_run
 from trainables.data.source import Draws, Loaded, SplitName
 from trainables.dropout import with_sample_dropout
 from trainables.metric import Perplexity
@@ -308,6 +308,7 @@ def train(
     Raises:
         UserError: a run that cannot be trained as its recipe says, or data that cannot be had.
     """
+    check_model(task)
     check_run(task, recipe, batch_size, learning_rate)
     chosen = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     data = task.data.load(Path(data_dir).expanduser()).to(chosen)

@@ -154,3 +154,25 @@ def test_a_narrow_terminal_folds_no_cell(tmp_path: Path) -> None:
     row_of_32 = next(line for line in lines if line.split()[:2] == ["plain", "32"])
     assert row_of_32.split()[5:9] == ["88.00%", "|", "85.00%", "±"]
     assert printed.getvalue().count("(paper | ours)") == 1
+
+
+def test_tables_of_which_nothing_ran_are_printed_empty(tmp_path: Path) -> None:
+    """As after Ctrl-C in the first run."""
+    runs = StudyRuns("study", "parent", QUESTION, {"budget": "quick"}, FRAME.iloc[:0], (TABLE,), {})
+    report_tables(runs, tmp_path, Console(file=io.StringIO()))
+    assert pd.read_csv(tmp_path / "tables.csv").runs.tolist() == [0, 0]
+
+
+def test_jumps_are_told_of_a_run_that_diverged() -> None:
+    broken = FRAME.assign(status="diverged")
+    curves = {name: each.assign(train_loss=[2.0, 1.0, 9.0]) for name, each in CURVES.items()}
+    first, _ = compare(TABLE, QUESTION, broken, curves).to_dict("records")
+    assert first["loss_jumps"] == 1
+    assert math.isnan(first["plateau_epoch"])
+
+
+def test_titles_name_the_substitute() -> None:
+    tag = "FashionMNIST(train_samples=10000, judge_on='held_out') for MNIST(train_samples=10000)"
+    runs = StudyRuns("mnist_lstm", "parent", QUESTION, {"budget": "quick"}, FRAME, substitute=tag)
+    assert runs.circumstances == "quick, FashionMNIST for MNIST"
+    assert runs._replace(substitute="").circumstances == "quick"

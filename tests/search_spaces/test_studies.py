@@ -14,6 +14,7 @@ from trainables import Recipe, Task, UserError
 from trainables.data import Data, Digits, Images, Loaded, Split, TextCorpus
 from trainables.data.streams import Streams
 from trainables.growth import StepGrowth
+from trainables.optimizers import Adam
 from trainables.scaling import AdaptiveSquareRootScaling, AdaScale
 from trainables.training import Run
 from trainables.warmup import LinearWarmup
@@ -202,6 +203,10 @@ def test_the_grace_period_waits_for_adascales_slower_clock() -> None:
         ),
         ({"task": Task(Activated(), Digits(), epochs=5)}, "BatchNorm layer OwnForward: has a forward pass of its own"),
         ({"techniques": {"adam": ADAPTIVE}}, "AdaptiveSquareRootScaling optimizer SGD"),
+        (
+            {"techniques": {"adam": Recipe(optimizer=Adam())}, "rules": (AdaptiveSquareRootScaling(),)},
+            r"rule AdaptiveSquareRootScaling\(\): moves the optimizer too",
+        ),
         ({"seeds": 1}, "seeds 1: must be 2 to 100"),
         ({"learning_rates": (0.5, 0.5)}, "an empty range"),
         ({"batch_sizes": (16, 2048)}, "batch size 2048: must be 1 to 1,024, the training samples"),

@@ -38,26 +38,47 @@ def test_a_table_of_what_cannot_be_trained_is_refused() -> None:
         BUDGETS["quick"].with_choices(tables=(large,)).check_tables(workers=1)
 
 
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        (PaperTable("I", "", ()), "I: has no runs"),
+        (PaperTable("I", "", (TableRun("nope", 16, 0.1, 5),)), "technique 'nope' is not one of warmup, "),
+        (PaperTable("I", "", (TableRun("warmup", 16, 0.1, 5),), ("top5",)), "column 'top5' is not one of test_acc"),
+    ],
+)
+def test_what_a_table_could_not_show_is_refused_before_it_runs(table: PaperTable, words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        BUDGETS["quick"].with_choices(tables=(table,)).check_tables(workers=1)
+
+
 def test_tables_end_to_end(place: Place) -> None:
     """Twelve runs, printed beside the paper's numbers; the report is reproduced from MLflow alone."""
     done = place.run("--tables")
     assert done.returncode == 0, done.stdout + done.stderr
     for words in ("the 12 of Toy table", "speed-up", "±"):
         assert words in done.stdout
-    results = place.folder / "results" / "digits_cnn_tables"
+    results = place.folder / "results" / "digits_cnn_quick_tables"
     table = pd.read_csv(results / "tables.csv")
     assert table.runs.tolist() == [2] * 6
     assert (table.status == "done").all()
     assert table.test_accuracy.between(0.5, 1).all()
     assert table.speed_up[0] == pytest.approx(1.0, abs=0.5)
     assert (results / "tables.png").read_bytes().startswith(b"\x89PNG")
-    again = place.run("digits_cnn_tables", "--results-dir", "again", module="analysis.report")
+    again = place.run("digits_cnn_quick_tables", "--results-dir", "again", module="analysis.report")
     assert again.returncode == 0, again.stderr
-    assert (place.folder / "again/digits_cnn_tables/tables.csv").read_text() == (results / "tables.csv").read_text()
+    assert (place.folder / "again/digits_cnn_quick_tables/tables.csv").read_text() == (
+        results / "tables.csv"
+    ).read_text()
 
 
 def test_budgets_without_tables_say_so(place: Place) -> None:
-    assert "--tables: this budget of digits_cnn lists none" in one_line(place.run("--tables", "--budget", "adaptive"))
+    told = one_line(place.run("--tables", "--budget", "adaptive"))
+    assert "--tables: budget adaptive of digits_cnn lists none; quick does" in told
+
+
+def test_no_trials_at_a_time_are_refused(place: Place) -> None:
+    for options in ([], ["--tables"]):
+        assert "must be at least 1" in one_line(place.run("--concurrent-trials", "0", "--dry-run", *options))
 
 
 def test_tables_take_no_options_of_a_search(place: Place) -> None:
@@ -89,6 +110,26 @@ def test_images_of_ones_own_get_a_model_of_as_many_classes(tmp_path: Path) -> No
 def test_tasks_that_say_nothing_are_refused(task: Task, words: str) -> None:
     with pytest.raises(UserError, match=words):
         BUDGETS["quick"].with_choices(task=task).check(workers=1)
+
+
+@pytest.mark.parametrize(
+    ("task", "words"),
+    [
+        (Task(SmallCNN(), Digits(), 5, Accuracy(top=11)), "any answer is right"),
+        (Task(SmallCNN(classes=3), Digits(), 5), "has 3 classes, but the data has 10"),
+    ],
+)
+def test_scripts_are_told_too(task: Task, words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        train(task, BUDGETS["quick"].techniques["warmup"], 16, 0.1)
+
+
+def test_images_of_one_class_are_refused(tmp_path: Path) -> None:
+    for part in ("train", "val"):
+        (tmp_path / part / "cat").mkdir(parents=True)
+        Image.new("RGB", (40, 36)).save(tmp_path / part / "cat" / "1.jpg")
+    with pytest.raises(UserError, match="has images of one class, 'cat'"):
+        IMAGENET["quick"].on(tmp_path)
 
 
 def test_measures_of_one_name_are_refused() -> None:

@@ -334,6 +334,17 @@ def shelf(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @needs_dpkg
+def test_archives_that_broke_are_named(tmp_path: Path) -> None:
+    """As an installed package's may be: nobody checked them on their way."""
+    folder, raw = tmp_path / "packed", tmp_path / "raw"
+    folder.mkdir()
+    for damage in (None, b"not gzip", gzip.compress(bytes(1000))[:20]):
+        if damage is not None:
+            (folder / f"{mnist.FILES[0]}.gz").write_bytes(damage)
+        with pytest.raises(UserError, match=f"{mnist.FILES[0]}.gz: is missing or damaged"):
+            mnist.unpack(folder, raw)
+
+
 def test_a_debian_package_is_fetched_and_unpacked(tmp_path: Path, shelf: Path) -> None:
     build("letters", {"usr/share/letters": "abc"}, shelf)
     (tmp_path / "here").mkdir()

@@ -47,3 +47,7 @@ def test_metrics_are_found_by_name() -> None:
         named("bleu")
     with pytest.raises(UserError, match="Accuracy top 0: must be at least 1"):
         Accuracy(top=0)
+
+
+def test_perplexities_beyond_all_bounds_stay_short() -> None:
+    assert len(Perplexity().show(-1e30)) < 12

@@ -108,13 +108,16 @@ def find(folder: Path) -> tuple[Found, Found]:
     """The images of train and val.
 
     Raises:
-        UserError: one of them is missing, has a class without images, or other classes than the other.
+        UserError: one of them is missing, has a class without images or other classes than the other, or has only one.
     """
     train, validation = (_find(folder / part) for part in ("train", "val"))
     require(
         train.classes == validation.classes,
         f"{folder}: train has {len(train.classes):,} classes and val {len(validation.classes):,}, and they must be the "
         "same ones",
+    )
+    require(
+        len(train.classes) >= 2, f"{folder}: has images of one class, {train.classes[0]!r}; two at least are needed"
     )
     return train, validation
 

@@ -7,6 +7,7 @@ mirrors torchvision names; Fashion-MNIST's also from Debian's package, which hol
 import gzip
 import hashlib
 import shutil
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -130,11 +131,18 @@ def fetch_official(name: str, raw: Path) -> None:
 
 
 def unpack(folder: Path, raw: Path) -> None:
-    """Decompress the four archives of a folder into another."""
+    """Decompress the four archives of a folder into another.
+
+    Raises:
+        UserError: one is missing or damaged.
+    """
     raw.mkdir(exist_ok=True)
-    for name in FILES:
-        with gzip.open(folder / f"{name}.gz") as packed, (raw / name).open("wb") as file:
-            shutil.copyfileobj(packed, file)
+    for archive in (folder / f"{name}.gz" for name in FILES):
+        try:
+            with gzip.open(archive) as packed, (raw / archive.stem).open("wb") as file:
+                shutil.copyfileobj(packed, file)
+        except (FileNotFoundError, gzip.BadGzipFile, EOFError, zlib.error) as error:
+            raise UserError(f"{archive}: is missing or damaged ({error})") from error
 
 
 def read(raw: Path) -> Arrays:
