@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from analysis.belief import Belief, belief, interval, narrow
-from analysis.frontier import LIKELY, Noise, Point, Reference, Verdict, best, margin, same, unbroken, verdicts
+from analysis.frontier import LIKELY, Noise, Point, Reference, Verdict, best, leading, margin, same, unbroken, verdicts
 from analysis.question import Question
 
 
@@ -37,8 +37,7 @@ def edge(
     found: Mapping[float, Verdict],
     view: Belief,
     chances: Mapping[float, float],
-    resolution: float,
-    limits: tuple[float, float],
+    question: Question,
 ) -> Edge:
     """The edge that the verdicts and the belief describe.
 
@@ -47,23 +46,22 @@ def edge(
         found: the verdict on each of them.
         view: the belief they give.
         chances: by learning rate, the probability that it holds.
-        resolution: a wider interval, as a factor, is flagged undecided.
-        limits: the searched range. Where nothing holds, the answer is none only if all fail and the best point has a
-            neighbour on either side, or lies at the range's end.
+        question: an interval wider than its resolution is flagged undecided. Where nothing holds, the answer is none
+            only if all fail and the best point is surrounded.
     """
     held = max((rate for rate, verdict in found.items() if verdict is Verdict.HOLDS), default=None)
     if held is None:
         failed_all = bool(found) and all(verdict is Verdict.FAILS for verdict in found.values())
         if failed_all or not likely(chances):
-            none = failed_all and surrounded(known, limits)
+            none = failed_all and surrounded(known, question)
             return Edge(None, None, None, None, ("none",) if none else ("undecided",))
     above = [rate for rate, verdict in found.items() if held is not None and rate > held and verdict is Verdict.FAILS]
     highest = max(rate for rate, chance in chances.items() if chance > LIKELY)
     lower, upper = interval(view)
     if not any(rate > highest for rate in chances):
         upper = None  # all that bounds it is what edges are usually like
-    at_top = upper is None and held is not None and same(held, limits[1])
-    decided = upper is not None and narrow(view, resolution) and not unsupported(view, chances)
+    at_top = upper is None and held is not None and same(held, question.learning_rates[1])
+    decided = upper is not None and narrow(view, question.resolution) and not unsupported(view, chances)
     flags = [*(["censored"] if upper is None else []), *([] if held and (decided or at_top) else ["undecided"])]
     return Edge(lower, upper, held, min(above, default=None), tuple(flags))
 
@@ -111,10 +109,10 @@ def scalable(question: Question, known: Sequence[Point], reference: Reference, n
 def competitive(question: Question, known: Sequence[Point], noise: Noise) -> Judged | None:
     """The maximum competitive learning rate: against the group's own best score; the best itself holds.
 
-    None where no rate's runs all ran to their end.
+    None where no rate's runs all ran to their end, or none there is better than a guess.
     """
     top = best(unbroken(known))
-    if top is None:
+    if top is None or top.score <= question.guess:
         return None
     reference = Reference(top.score, len(top.scores))
     found = verdicts(known, reference, question.tolerance, noise)
@@ -126,15 +124,20 @@ def _judge(
 ) -> Judged:
     chances = {point.learning_rate: margin(point, reference, question.tolerance, noise).holds(0.0) for point in known}
     view = belief(known, reference, question.tolerance, noise, question.learning_rates)
-    found_edge = edge(known, found, view, chances, question.resolution, question.learning_rates)
+    found_edge = edge(known, found, view, chances, question)
     return Judged(found, chances, view, found_edge)
 
 
-def surrounded(known: Sequence[Point], limits: tuple[float, float]) -> bool:
-    """Whether the best point is not at an open end of what was tried."""
-    top = best(known)
+def surrounded(known: Sequence[Point], question: Question) -> bool:
+    """Whether the best point is not at an open end of what was tried: it has neighbours, or lies at the range's end.
+
+    Where no point is better than a guess, the highest must have diverged or lie there too: all may be too low.
+    """
+    top = leading(known, question.guess)
     if top is None:
         return False
-    below = any(point.learning_rate < top.learning_rate for point in known) or same(top.learning_rate, limits[0])
-    above = any(point.learning_rate > top.learning_rate for point in known) or same(top.learning_rate, limits[1])
-    return below and above
+    low, high = question.learning_rates
+    highest = max(known, key=lambda point: point.learning_rate)
+    below = any(point.learning_rate < top.learning_rate for point in known) or same(top.learning_rate, low)
+    above = highest is not top and (top.score > question.guess or highest.diverged > 0)
+    return below and (above or same(highest.learning_rate, high))

@@ -257,6 +257,17 @@ def best(candidates: Sequence[Point]) -> Point | None:
     return max(candidates, key=lambda point: point.score, default=None)
 
 
+def leading(known: Sequence[Point], guess: float) -> Point | None:
+    """The best of a group's points; the one of the lowest rate where none is better than a guess, whose luck tells
+    nothing: rates too high for any training are left towards lower ones.
+
+    Args:
+        guess: the highest score a guess may reach by luck.
+    """
+    trained = [point for point in known if point.score > guess]
+    return best(trained) if trained else min(known, key=lambda point: point.learning_rate, default=None)
+
+
 def unbroken(known: Sequence[Point]) -> list[Point]:
     """Those of the points where every run ran to its end."""
     return [point for point in known if not point.broken]

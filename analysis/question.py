@@ -6,6 +6,9 @@ from dataclasses import asdict, dataclass
 from analysis.frontier import Group
 from trainables.metric import Accuracy, Metric, named
 
+GUESS_DEVIATIONS = 3.0
+"""How far above chance, in standard deviations, a run has learnt something."""
+
 
 @dataclass(frozen=True)
 class Question:
@@ -40,6 +43,11 @@ class Question:
     def floor(self, score: float) -> float:
         """Standard deviation of a score that judging on so few samples causes alone."""
         return self.metric.floor(score, self.validation_samples)
+
+    @property
+    def guess(self) -> float:
+        """The highest score that a guess may reach by luck."""
+        return self.chance + GUESS_DEVIATIONS * self.floor(self.chance)
 
     def inside(self, learning_rate: float) -> float:
         """The learning rate to 6 digits, since rates that agree in them are one, moved into the searched range."""

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Collection, Iterator, Sequence
 
-from analysis.frontier import Group, Outcome, Point, Setting, best, chosen_setting, points
+from analysis.frontier import Group, Outcome, Point, Setting, best, chosen_setting, leading, points
 from search_spaces.plan import Plan, Proposal
 
 TUNING_OCTAVES = 2.0
@@ -53,7 +53,7 @@ def own_setting(plan: Plan, group: Group) -> Setting:
 
 def around_best(plan: Plan, known: Sequence[Point], step: float) -> Iterator[float]:
     """The best point's neighbours so many octaves away, where nothing has run about there."""
-    top = best(known)
+    top = leading(known, plan.question.guess)
     if top is None:
         return
     for octaves in (step, -step):

@@ -90,7 +90,7 @@ def search(scene: Scene, group: Group) -> Iterator[Proposal]:
         yield from _again(scene, group, top)
     for learning_rate in around_best(scene.plan, known, OPTIMUM_OCTAVES):
         yield scene.measure(group, learning_rate)
-    if surrounded(known, question.learning_rates):
+    if surrounded(known, question):
         own, own_best = competitive(question, known, scene.spread), best(unbroken(known))
         if own is not None and own_best is not None and not narrow(own.view, question.resolution):
             yield from _split(scene, group, Reference(own_best.score, len(own_best.scores)), own, None)

@@ -1,13 +1,14 @@
 """Beliefs and edges on constructed outcomes."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from analysis.belief import belief, interval, narrow, width
 from analysis.edge import competitive, scalable, surrounded
-from analysis.frontier import Group, Noise, Outcome, Reference, points
+from analysis.frontier import Group, Noise, Outcome, Reference, leading, points
 from analysis.question import Question
 
 GROUP = Group("t", 1024)
@@ -130,6 +131,21 @@ def test_a_competitive_edge_exists_where_nothing_scales() -> None:
 
 def test_the_best_is_surrounded_by_neighbours_or_by_the_ranges_end() -> None:
     rising = points([run(-1, 0.4), run(0, 0.5)], GROUP)
-    assert not surrounded(rising, LIMITS)
-    assert surrounded(rising, (LIMITS[0], 1.0))
-    assert not surrounded([], LIMITS)
+    assert not surrounded(rising, question())
+    assert surrounded(rising, replace(question(), learning_rates=(LIMITS[0], 1.0)))
+    assert not surrounded([], question())
+
+
+def test_the_luckiest_of_guesses_is_no_best() -> None:
+    """Rates at which nothing is learnt end at chance, more or less: a lower rate may still train."""
+    guesses = points([run(-2, 0.088), run(-1, 0.112), run(0, 0.100, status="diverged"), run(1, 0.104)], GROUP)
+    asked = replace(question(), chance=0.1, validation_samples=500)
+    assert leading(guesses, asked.guess).learning_rate == 0.25
+    assert not surrounded(guesses, asked)
+    lowest = replace(asked, learning_rates=(0.25, 8.0))
+    assert not surrounded(guesses, lowest), "the highest one trained to its end: a higher one might learn"
+    assert surrounded([*guesses, *points([run(2, 0.1, status="diverged")], GROUP)], lowest)
+    assert competitive(asked, guesses, QUIET) is None
+    trained = [*guesses, *points([run(-3, 0.3)], GROUP)]
+    assert leading(trained, asked.guess).learning_rate == 0.125
+    assert not surrounded(trained, asked), "nothing below was tried"

@@ -165,7 +165,7 @@ def test_tables_of_which_nothing_ran_are_printed_empty(tmp_path: Path) -> None:
 
 def test_jumps_are_told_of_a_run_that_diverged() -> None:
     broken = FRAME.assign(status="diverged")
-    curves = {name: each.assign(train_loss=[2.0, 1.0, 9.0]) for name, each in CURVES.items()}
+    curves = {**CURVES, **{name: CURVES[name].assign(train_loss=[2.0, 1.0, 9.0]) for name in ("a", "b")}}
     first, _ = compare(TABLE, QUESTION, broken, curves).to_dict("records")
     assert first["loss_jumps"] == 1
     assert math.isnan(first["plateau_epoch"])

@@ -305,3 +305,21 @@ def test_a_baseline_rate_at_which_a_seed_diverges_gives_way_to_the_next_best() -
     assert found.yardstick.learning_rate != best_rate.learning_rate
     assert not found.yardstick.diverged
     assert all(each.scalable.finite for each in found.groups[1:])
+
+
+def test_a_technique_of_far_lower_rates_is_found_below_its_guesses() -> None:
+    """Started six octaves too high, its runs end at chance, the luckiest by no merit; it trains further down."""
+    groups = (Group("t", 16), Group("other", 16))
+    rules = {"linear": (1.0, 1.0)}
+    question = Question(groups, groups[0], (0.001, 12.8), 0.02, 1.5, 500, (), rules, chance=0.1)
+    the_plan = replace(plan(), question=question, grace_epochs=dict.fromkeys(groups, 2))
+
+    def trainer(group: Group, rate: float) -> float:
+        if group.technique == "t":
+            return sharp(group, rate)
+        luck = random.Random(rate).uniform(0.101, 0.13)
+        return sharp(group, rate * 64) if rate * 64 < edge_at(group) else luck
+
+    found = answer(question, search(the_plan, trainer)).groups[1]
+    assert "none" not in found.scalable.flags
+    assert found.scalable.lower <= edge_at(groups[1]) / 64 <= found.scalable.upper
