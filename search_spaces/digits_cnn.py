@@ -10,9 +10,9 @@ Every technique of the other studies, at toy cost and with nothing to download.
 
 Budgets:
     quick      one technique, four batch sizes: about two minutes on 2 cores, half of it starting the worker groups.
-    momentum   twelve techniques, three batch sizes: about 8 minutes.
-    adaptive   six techniques, three batch sizes: about 5 minutes.
-    layerwise  two techniques, three batch sizes: about 3 minutes.
+    momentum   twelve techniques, three batch sizes: about 4 minutes.
+    adaptive   six techniques, three batch sizes: about 3 minutes.
+    layerwise  two techniques, three batch sizes: about a minute.
 
 Expect the edge to grow with the batch size and the largest batch sizes to run out of steps.
 """
