@@ -1,10 +1,15 @@
-"""A place to run commands in, which must be empty of processes afterwards."""
+"""A place to run commands in, which must be empty of processes afterwards; and commands that are refused."""
 
-from collections.abc import Iterator
+import signal
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
+from search_spaces import command_line
+from search_spaces.digits_cnn import BUDGETS
+from search_spaces.study import Study
 from tests.search_spaces.place import Place
 
 
@@ -13,3 +18,29 @@ def place(tmp_path: Path) -> Iterator[Place]:
     place = Place(tmp_path)
     yield place
     assert place.wait_until_empty(10) == []
+
+
+@pytest.fixture
+def refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> Iterator[Callable[..., str]]:
+    """The one line that a command leaves with, run in this process up to the point where it would end it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(command_line, "_leave", sys.exit)
+    for name in ("RAY_ADDRESS", "MLFLOW_TRACKING_URI"):
+        monkeypatch.delenv(name, raising=False)
+    handlers = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+
+    def ask(*arguments: str, budgets: Mapping[str, Study] = BUDGETS) -> str:
+        monkeypatch.setattr(sys, "argv", ["study", *arguments])
+        with pytest.raises(SystemExit) as left:
+            command_line.main(budgets)
+        told = capsys.readouterr().err
+        assert left.value.code == 2, told
+        assert told.count("\n") == 1, told
+        assert told.startswith("error: ")
+        return told
+
+    yield ask
+    for number, handler in handlers.items():
+        signal.signal(number, handler)

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 
 import mlflow
 import pandas as pd
@@ -60,6 +61,7 @@ def test_digits_end_to_end(place: Place) -> None:
     assert all(line.strip() in told for line in again.stdout.splitlines() if "again" not in line)
 
 
+@pytest.mark.slow
 def test_a_grid_records_diverged_runs_as_measurements(place: Place) -> None:
     done = place.run(
         "--search", "grid", "--batch-sizes", "32", "--seeds", "2", "--learning-rates", "0.1,1e9", "--resolution", "1e5"
@@ -74,6 +76,7 @@ def test_a_grid_records_diverged_runs_as_measurements(place: Place) -> None:
     assert not lost[_METRICS].isna().any().any()
 
 
+@pytest.mark.slow
 def test_a_baseline_that_diverges_ends_the_study_in_one_line(place: Place) -> None:
     done = place.run("--batch-sizes", "16,64", "--learning-rates", "1e7,1e9", "--max-runs", "40")
     assert done.returncode == 2, done.stdout + done.stderr
@@ -206,8 +209,10 @@ def test_dry_run_prints_the_plan_and_starts_nothing(place: Place) -> None:
         ),
     ],
 )
-def test_bad_input_is_one_line_and_exit_code_2(place: Place, arguments: tuple[str, ...], words: str) -> None:
-    assert words in one_line(place.run(*arguments))
+def test_bad_input_is_one_line_and_exit_code_2(
+    refused: Callable[..., str], arguments: tuple[str, ...], words: str
+) -> None:
+    assert words in refused(*arguments)
 
 
 def test_without_data_and_network_one_line_names_the_remedies(place: Place) -> None:

@@ -1,5 +1,6 @@
 """Tables run as they are written, and texts of one's own, by the command itself."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from search_spaces.digits_cnn import BUDGETS
 from search_spaces.imagenet_resnet import BUDGETS as IMAGENET
 from search_spaces.ptb_lstm import BUDGETS as PTB
 from search_spaces.tables import table_plan, table_runs
-from tests.search_spaces.place import Place, one_line
+from tests.search_spaces.place import Place
 from trainables import Task, UserError, train
 from trainables.data import Digits, KingJamesBible
 from trainables.metric import Accuracy
@@ -71,18 +72,18 @@ def test_tables_end_to_end(place: Place) -> None:
     ).read_text()
 
 
-def test_budgets_without_tables_say_so(place: Place) -> None:
-    told = one_line(place.run("--tables", "--budget", "adaptive"))
+def test_budgets_without_tables_say_so(refused: Callable[..., str]) -> None:
+    told = refused("--tables", "--budget", "adaptive")
     assert "--tables: budget adaptive of digits_cnn lists none; quick does" in told
 
 
-def test_no_trials_at_a_time_are_refused(place: Place) -> None:
+def test_no_trials_at_a_time_are_refused(refused: Callable[..., str]) -> None:
     for options in ([], ["--tables"]):
-        assert "must be at least 1" in one_line(place.run("--concurrent-trials", "0", "--dry-run", *options))
+        assert "must be at least 1" in refused("--concurrent-trials", "0", "--dry-run", *options)
 
 
-def test_tables_take_no_options_of_a_search(place: Place) -> None:
-    told = one_line(place.run("--tables", "--seeds", "7", "--search", "grid"))
+def test_tables_take_no_options_of_a_search(refused: Callable[..., str]) -> None:
+    told = refused("--tables", "--seeds", "7", "--search", "grid")
     assert "--tables with --seeds, --search: tables are run as they are written" in told
 
 
@@ -93,11 +94,11 @@ def test_images_of_ones_own_get_a_model_of_as_many_classes(tmp_path: Path) -> No
             for number in range(40):
                 image = Image.new("RGB", (40, 36), (number * 5, 100, 255 * (name == "cat")))
                 image.save(tmp_path / part / name / f"{number}.jpg")
-    study = IMAGENET["quick"].on(tmp_path).with_choices(batch_sizes=(16, 32)).check(workers=1)
+    study = IMAGENET["quick"].on(tmp_path).with_choices(batch_sizes=(32, 64)).check(workers=1)
     assert study.task.data.classes == study.task.model.classes == 2
     assert study.task.metric == Accuracy()
     recipe = study.techniques["lars_legw_poly"]
-    assert train(replace(study.task, epochs=1), recipe, 16, 2.0, data_dir=tmp_path).status == "done"
+    assert train(replace(study.task, epochs=1), recipe, 32, 2.0, data_dir=tmp_path).status == "done"
 
 
 @pytest.mark.parametrize(
@@ -137,9 +138,9 @@ def test_measures_of_one_name_are_refused() -> None:
         Task(SmallCNN(), Digits(), 5, measures=(Sharpness(), Sharpness(epsilon=0.01)))
 
 
-def test_only_texts_and_image_folders_can_be_replaced(place: Place) -> None:
-    assert "digits_cnn trains on Digits; only texts" in one_line(place.run("--data", "."))
-    missing = one_line(place.run("--data", "nowhere", "--dry-run", module="search_spaces.ptb_lstm"))
+def test_only_texts_and_image_folders_can_be_replaced(refused: Callable[..., str]) -> None:
+    assert "digits_cnn trains on Digits; only texts" in refused("--data", ".")
+    missing = refused("--data", "nowhere", "--dry-run", budgets=PTB)
     assert "nowhere" in missing
     assert "train.txt" in missing
 
