@@ -42,7 +42,7 @@ from analysis.frontier import Group, Outcome, baseline, noise, points
 from analysis.question import Question
 from benchmarks.replay import Arm, PolicyArm, Spent, replay
 from benchmarks.result import show_json
-from benchmarks.synthetic import BATCH_SIZES, EPOCHS, FAMILIES, LEARNING_RATES, TOLERANCE, World, world
+from benchmarks.synthetic import BATCH_SIZES, CHANCE, EPOCHS, FAMILIES, LEARNING_RATES, TOLERANCE, World, world
 from search_spaces import frontier, grid
 from search_spaces.plan import Answer, Plan, Proposal
 from search_spaces.proposer import SamplerProposer, tpe
@@ -114,6 +114,7 @@ def plan() -> Plan:
         validation_samples=10_000,
         dimensions=(),
         rules={"linear": tuple(ratios), "square_root": tuple(math.sqrt(ratio) for ratio in ratios)},
+        chance=CHANCE,
     )
     return Plan(
         question,
