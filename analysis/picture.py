@@ -17,21 +17,26 @@ from analysis.scaling_law import PowerLaw
 
 MARKS = {Verdict.HOLDS: ("o", "#1a7f37"), Verdict.FAILS: ("X", "#b4690e"), Verdict.UNDECIDED: ("D", "#8c959f")}
 DIVERGED_MARK = ("P", "#cf222e")
+MOST_COLUMNS = 4
 RULE_STYLES = ((0, (5, 2)), (0, (1, 1.5)), (0, (5, 2, 1, 2)), (0, (3, 1, 1, 1, 1, 1)))
 
 
 def draw(question: Question, answer: Answer, title: str, path: Path) -> None:
     """Write a PNG, a panel per technique: runs as marks, the edges' intervals as bars, the rules and law as lines."""
     techniques = list(dict.fromkeys(group.technique for group in question.groups))
-    figure, panels = plt.subplots(
-        1, len(techniques), figsize=(6.4 * len(techniques) + 2.2, 5.6), sharey=True, squeeze=False, layout="constrained"
-    )
-    for panel, technique in zip(panels[0], techniques, strict=True):
+    columns = min(len(techniques), MOST_COLUMNS)
+    lines = -(-len(techniques) // columns)
+    size = (6.4 * columns + 2.2, 5.6 * lines)
+    figure, panels = plt.subplots(lines, columns, figsize=size, sharey=True, squeeze=False, layout="constrained")
+    for panel, technique in zip(panels.flat, techniques, strict=False):
         mine = [found for found in answer.groups if found.group.technique == technique]
         _panel(panel, question, answer, technique, mine)
-    panels[0][0].set_ylabel("peak learning rate")
+    for panel in panels.flat[len(techniques) :]:
+        panel.set_axis_off()
+    for panel in panels[:, 0]:
+        panel.set_ylabel("peak learning rate")
     handles: dict[str, object] = {}
-    for panel in panels[0]:
+    for panel in panels.flat:
         for handle, label in zip(*panel.get_legend_handles_labels(), strict=True):
             handles.setdefault(label, handle)
     figure.legend(handles.values(), handles.keys(), loc="outside right center", frameon=False)
@@ -72,7 +77,8 @@ def _panel(axes: Axes, question: Question, answer: Answer, technique: str, group
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.3g}"))
     axes.grid(alpha=0.25, lw=0.6)
     axes.set_xlabel("batch size")
-    axes.set_title(technique, fontsize=11)
+    law = answer.laws[technique]
+    axes.set_title(f"{technique}: exponent {law.exponent:.2f}" if isinstance(law, PowerLaw) else technique, fontsize=11)
 
 
 def _rules(axes: Axes, question: Question, answer: Answer, groups: list[GroupAnswer], sizes: list[int]) -> None:
@@ -84,10 +90,8 @@ def _rules(axes: Axes, question: Question, answer: Answer, groups: list[GroupAns
         axes.plot(sizes, rates, color="#57606a", ls=style, lw=1.3, label=f"{rule.replace('_', ' ')} rule", zorder=2)
     law = answer.laws[groups[0].group.technique]
     if isinstance(law, PowerLaw):
-        label = f"fitted law, exponent {law.exponent:.2f}"
-        axes.plot(
-            sizes, [law.factor * size**law.exponent for size in sizes], color="#0969da", lw=1.5, label=label, zorder=2
-        )
+        rates = [law.factor * size**law.exponent for size in sizes]
+        axes.plot(sizes, rates, color="#0969da", lw=1.5, label="fitted law", zorder=2)
 
 
 def _edge(axes: Axes, found: GroupAnswer) -> None:
