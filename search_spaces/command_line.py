@@ -32,6 +32,8 @@ from trainables.metrics import DONE
 
 SEARCH_OPTIONS = ("batch_sizes", "learning_rates", "seeds", "tolerance", "resolution", "max_runs")
 """Which say nothing to tables."""
+RUNS_PAGE = "runs?workflowType=machine_learning"
+"""Of an experiment in the MLflow UI, which otherwise opens on an overview of traces."""
 
 
 def main(budgets: Mapping[str, Study]) -> None:
@@ -147,7 +149,8 @@ def run_command(budgets: Mapping[str, Study], options: argparse.Namespace, conso
     console.print(f"Took {clock(time.monotonic() - begun)}. Compare the runs in the MLflow UI:", highlight=False)
     where = f"mlflow ui --backend-store-uri {uri}" if not uri.startswith("http") else f"open {uri}"
     host = uri if uri.startswith("http") else "http://127.0.0.1:5000"
-    console.print(f"  {where}   then {host}/#/experiments/{tracker.experiment_id}", highlight=False, soft_wrap=True)
+    page = f"{host}/#/experiments/{tracker.experiment_id}/{RUNS_PAGE}"
+    console.print(f"  {where}   then {page}", highlight=False, soft_wrap=True)
 
 
 def _default_budget(budgets: Mapping[str, Study], capacity: Capacity, tables: bool) -> str:

@@ -33,6 +33,7 @@ def test_digits_end_to_end(place: Place) -> None:
         "linear",
         "largest batch size seen to scale",
         "mlflow ui",
+        "/runs?workflowType=machine_learning",
     ):
         assert words in done.stdout
     results = place.folder / "results" / "digits_cnn"
