@@ -1,13 +1,10 @@
 """Data: decoding, checking, augmenting, and what is said when there is none."""
 
 import hashlib
-import http.server
 import io
 import json
 import pickle
 import tarfile
-import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -82,27 +79,6 @@ def test_the_npm_package_serves_where_the_official_host_is_out_of_reach(
     assert (second.test_labels == small.test_labels).all()
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[tuple[str, Path]]:
-    """A local web server standing in for the official host: its address, and the folder it serves."""
-    folder = tmp_path / "www"
-    folder.mkdir()
-
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def __init__(self, *args: object, **kwargs: object) -> None:
-            super().__init__(*args, directory=str(folder), **kwargs)
-
-        def log_message(self, *args: object) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as httpd:
-        thread = threading.Thread(target=httpd.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{httpd.server_port}", folder
-        httpd.shutdown()
-        thread.join()
-
-
 def write_official(arrays: cifar10.Arrays, path: Path) -> dict[str, str]:
     """The official archive; the md5 of its files."""
     parts = {f"data_batch_{n + 1}": slice(2 * n, 2 * n + 2) for n in range(5)}
@@ -139,7 +115,7 @@ def test_the_official_host_comes_first(
     monkeypatch.setattr(Official, "train_list", [[name, md5[name]] for name, _ in Official.train_list])
     monkeypatch.setattr(Official, "test_list", [["test_batch", md5["test_batch"]]])
     monkeypatch.setattr(Official, "meta", {**Official.meta, "md5": md5["batches.meta"]})
-    monkeypatch.setattr(cifar10, "OFFICIAL_URL", f"{url}/cifar-10-python.tar.gz")
+    monkeypatch.setattr(cifar10, "OFFICIAL_URL", f"{url}cifar-10-python.tar.gz")
     expect(small, monkeypatch)
     arrays = cifar10.load_arrays(tmp_path / "data")
     assert (arrays.train_images == small.train_images).all()
@@ -148,7 +124,7 @@ def test_the_official_host_comes_first(
 
 def test_a_missing_file_on_the_host_is_unreachable(tmp_path: Path, server: tuple[str, Path]) -> None:
     with pytest.raises(download.Unreachable, match="HTTP 404"):
-        download.download(f"{server[0]}/nothing", tmp_path / "file")
+        download.download(f"{server[0]}nothing", tmp_path / "file")
     assert list(tmp_path.glob("file*")) == []
 
 

@@ -2,16 +2,13 @@
 
 import gzip
 import hashlib
-import http.server
 import io
 import pickle
 import random
 import shutil
 import subprocess
 import tarfile
-import threading
 from collections import Counter
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
@@ -46,27 +43,6 @@ from trainables.data.streams import Streams
 from trainables.errors import UserError
 
 NOWHERE = "http://127.0.0.1:9/"
-
-
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[tuple[str, Path]]:
-    """A local web server standing in for an official host: its address, and the folder it serves."""
-    folder = tmp_path / "www"
-    folder.mkdir()
-
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def __init__(self, *args: object, **kwargs: object) -> None:
-            super().__init__(*args, directory=str(folder), **kwargs)
-
-        def log_message(self, *args: object) -> None:
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as httpd:
-        thread = threading.Thread(target=httpd.serve_forever)
-        thread.start()
-        yield f"http://127.0.0.1:{httpd.server_port}/", folder
-        httpd.shutdown()
-        thread.join()
 
 
 def refused(data: Data, data_dir: Path) -> str:
