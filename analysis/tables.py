@@ -10,6 +10,7 @@ from analysis.frontier import Group
 from analysis.noise_scale import fluctuation_scale
 from analysis.paper_table import PaperTable, TableRun
 from analysis.question import Question
+from trainables.metric import Metric
 from trainables.metrics import DONE
 from trainables.recipe import EPOCHS
 
@@ -81,6 +82,14 @@ def cell(line: Mapping[str, float], column: str) -> str:
     return mine if pd.isna(paper) else f"{paper:{form}} | {mine}"
 
 
+def scores(curve: pd.DataFrame, metric: Metric) -> list[float]:
+    """What a run was worth after each epoch."""
+    return [
+        metric.score(loss, accuracy)
+        for loss, accuracy in zip(curve["validation_loss"], curve["validation_accuracy"], strict=True)
+    ]
+
+
 def run_ids(frame: pd.DataFrame, run: TableRun) -> list[str]:
     """The runs of a row."""
     return list(_runs(frame, run)["run_id"])
@@ -104,11 +113,7 @@ def _measured(row: Mapping[str, Any], question: Question, curve: pd.DataFrame) -
     values["loss_jumps"] = len(loss_jumps(list(curve["train_loss"])))
     if row["status"] != DONE:
         return {**values, "train_seconds": float("nan")}
-    scores = [
-        question.metric.score(*pair)
-        for pair in zip(curve["validation_loss"], curve["validation_accuracy"], strict=True)
-    ]
-    epoch = plateau(scores)
+    epoch = plateau(scores(curve, question.metric))
     return {
         **values,
         "epoch_seconds": curve["train_seconds"].iloc[-1] / len(curve),

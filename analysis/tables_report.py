@@ -16,7 +16,7 @@ from rich.text import Text
 
 from analysis.paper_table import PaperTable
 from analysis.runs import StudyRuns
-from analysis.tables import COLUMNS, cell, compare, run_ids
+from analysis.tables import COLUMNS, cell, compare, run_ids, scores
 
 STYLES = ("-", "--", ":", "-.")
 WIDEST = 300
@@ -86,10 +86,7 @@ def _panel(axes: Axes, runs: StudyRuns, table: PaperTable) -> None:
         ids = [each for each in run_ids(runs.frame, run) if len(runs.curves[each])]
         for number, run_id in enumerate(ids):
             curve = runs.curves[run_id]
-            values = [
-                metric.value(metric.score(*pair))
-                for pair in zip(curve["validation_loss"], curve["validation_accuracy"], strict=True)
-            ]
+            values = list(map(metric.value, scores(curve, metric)))
             label = f"{run.technique} {run.batch_size}, {run.learning_rate:.3g}" if number == 0 else None
             style = STYLES[techniques.index(run.technique) % len(STYLES)]
             axes.plot(curve.index, values, style, color=colours[run.batch_size], lw=1.3, label=label)

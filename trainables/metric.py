@@ -13,6 +13,9 @@ PIECE_DEVIATION = 0.12
 """By how much a run is luckier than others as good on a piece of 20 words, nats: a standard deviation, about what two
 seeds of the quick language model differ by, over the root of 2."""
 
+MOST_NATS = 700.0
+"""The mean loss above which a perplexity is no longer a finite number."""
+
 
 class Metric(Protocol):
     """What a task's runs are judged by.
@@ -118,7 +121,7 @@ class Perplexity:
         return -loss
 
     def value(self, score: float) -> float:
-        return math.exp(min(-score, 700.0))
+        return math.exp(min(-score, MOST_NATS))
 
     def show(self, score: float) -> str:
         value = self.value(score)

@@ -33,9 +33,6 @@ DIVERGED_LOSS_RATIO = 3.0
 STEPS_BETWEEN_CHECKS = 20
 """How often the loss is looked at inside an epoch; each look waits for the device."""
 
-MOST_NATS = 700.0
-"""The mean loss above which a perplexity is no longer a finite number."""
-
 MOST_NOISE = 1e12
 """The noise scale reported, in samples, where no signal is left in the gradient."""
 
@@ -243,7 +240,8 @@ class Run:
         )
 
     def _perplexity(self, loss: float | None) -> float | None:
-        return math.exp(min(loss, MOST_NATS)) if loss is not None and self._task.metric == Perplexity() else None
+        metric = self._task.metric
+        return metric.value(metric.score(loss, 0.0)) if loss is not None and metric == Perplexity() else None
 
     def _training_split(self) -> Iterator[tuple[Tensor, Tensor]]:
         """All of it, as it is judged; every worker measures the same."""

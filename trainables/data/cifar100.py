@@ -5,23 +5,22 @@ import tarfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
 from trainables.data.download import Unreachable, download
-from trainables.data.held_out import Arrays, HeldOut
+from trainables.data.held_out import Arrays, Photographs
 from trainables.data.images import Images
 from trainables.data.once import once
 from trainables.errors import MissingData, UserError
 
 OFFICIAL_URL = "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz"
 FOLDER = "cifar-100-python"
-MEAN = (0.5071, 0.4865, 0.4409)
-STD = (0.2673, 0.2564, 0.2762)
 
 
 @dataclass(frozen=True)
-class CIFAR100(HeldOut):
+class CIFAR100(Photographs):
     """CIFAR-100 by description, with its 100 fine labels.
 
     Attributes:
@@ -37,11 +36,8 @@ class CIFAR100(HeldOut):
     Source: Krizhevsky 2009, "Learning Multiple Layers of Features from Tiny Images".
     """
 
-    augment: bool = True
-
-    @property
-    def input_shape(self) -> tuple[int, int, int]:
-        return (3, 32, 32)
+    mean: ClassVar[tuple[float, ...]] = (0.5071, 0.4865, 0.4409)
+    std: ClassVar[tuple[float, ...]] = (0.2673, 0.2564, 0.2762)
 
     @property
     def classes(self) -> int:
@@ -53,8 +49,7 @@ class CIFAR100(HeldOut):
         Raises:
             UserError: the images are not there and the official host cannot be reached.
         """
-        splits = self.split(load_arrays(data_dir))
-        return Images(*splits, MEAN, STD, crop_padding=4 if self.augment else 0, flip=self.augment)
+        return self.images(load_arrays(data_dir))
 
 
 def load_arrays(data_dir: Path) -> Arrays:

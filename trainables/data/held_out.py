@@ -8,7 +8,7 @@ from typing import ClassVar, Literal, NamedTuple
 import numpy as np
 import torch
 
-from trainables.data.images import Split
+from trainables.data.images import Images, Split
 from trainables.data.source import Data
 from trainables.errors import require
 
@@ -60,6 +60,31 @@ class HeldOut(Data):
         held_out = test if self.judge_on == "test" else _split(images[-HELD_OUT:], labels[-HELD_OUT:])
         judged = slice(self.validation_samples)
         return train, Split(held_out.images[judged], held_out.labels[judged]), test
+
+
+@dataclass(frozen=True)
+class Photographs(HeldOut):
+    """What CIFAR-10 and CIFAR-100 share: colour photographs of 32 by 32 pixels.
+
+    Attributes:
+        train_samples, judge_on, validation_samples: as of HeldOut.
+        augment: whether to crop at random from 4 pixels of padding and to flip.
+        mean, std: per channel.
+    """
+
+    augment: bool = True
+
+    mean: ClassVar[tuple[float, ...]]
+    std: ClassVar[tuple[float, ...]]
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        return (3, 32, 32)
+
+    def images(self, arrays: Arrays) -> Images:
+        """The splits of the decoded arrays, on the CPU."""
+        padding = 4 if self.augment else 0
+        return Images(*self.split(arrays), self.mean, self.std, crop_padding=padding, flip=self.augment)
 
 
 def check(arrays: Arrays, expected: Mapping[str, str], name: str, source: str) -> None:
