@@ -6,32 +6,20 @@ from typing import NamedTuple
 import pandas as pd
 
 from analysis.edge import Edge, competitive, scalable
-from analysis.frontier import (
-    Baseline,
-    Group,
-    Noise,
-    Outcome,
-    Point,
-    Setting,
-    Verdict,
-    baseline,
-    best,
-    chosen_setting,
-    noise,
-    points,
-    why_it_stopped,
-)
-from analysis.question import Question
+from analysis.outcomes import Group, Outcome, Point, Setting, best, chosen_setting, points_of
 from analysis.scaling_law import PowerLaw, fit_power_law
-from trainables.metric import Metric
+from analysis.study_design import StudyDesign
+from analysis.verdict import Baseline, Spread, Standard, Verdict, margin, standard, verdicts
+from trainables.history import OUT_OF_MEMORY
+from trainables.score import Score
 
 
 class GroupAnswer(NamedTuple):
     """What was found in one group.
 
     Attributes:
-        known: its points.
-        found: the verdict on each learning rate, against A0.
+        points: all its learning rates.
+        verdicts: on each learning rate, against A0.
         best: the point of the highest score; None where no run has ended.
         competitive, scalable: the edges against its own best score and against A0.
         why: why it does not scale, or "".
@@ -40,8 +28,8 @@ class GroupAnswer(NamedTuple):
     """
 
     group: Group
-    known: list[Point]
-    found: dict[float, Verdict]
+    points: list[Point]
+    verdicts: dict[float, Verdict]
     best: Point | None
     competitive: Edge
     scalable: Edge
@@ -51,87 +39,108 @@ class GroupAnswer(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What a study found.
+    """What a study group_answer.
 
     Attributes:
         metric: what runs were judged by.
-        yardstick: None where the baseline's seeds have not run; then there are no groups either.
+        baseline: None where its seeds have not run; then there are no groups either.
+        spread: of one run between seeds; None likewise.
         laws: by technique, the power law through its scalable edges, or why there is none.
         breaks: by technique and rule, the lowest batch size at which the rule's prescription fails, or None.
     """
 
-    metric: Metric
-    yardstick: Baseline | None
-    noise: Noise | None
+    metric: Score
+    baseline: Baseline | None
+    spread: Spread | None
     groups: list[GroupAnswer]
     laws: dict[str, PowerLaw | str]
     breaks: dict[tuple[str, str], int | None]
 
     def frame(self) -> pd.DataFrame:
         """One row per group; learning rates and results as numbers, NaN where there is none."""
-        return pd.DataFrame([_row(answer, self.metric) for answer in self.groups])
+        return pd.DataFrame([_row(each, self.metric) for each in self.groups])
 
 
-def answer(question: Question, outcomes: Sequence[Outcome]) -> Answer:
+def answer(design: StudyDesign, outcomes: Sequence[Outcome]) -> Answer:
     """Everything the report says, from the runs alone."""
-    yardstick = baseline(outcomes, question.baseline)
-    if yardstick is None or not yardstick.scores:
-        return Answer(question.metric, None, None, [], {}, {})
-    spread = noise(outcomes, yardstick, question.tolerance, question.floor)
-    groups = [_answer(question, outcomes, group, yardstick, spread) for group in question.groups]
+    against = standard(design, outcomes)
+    if against is None:
+        return Answer(design.metric, None, None, [], {}, {})
+    groups = [_answer(design, outcomes, group, against) for group in design.groups]
     laws: dict[str, PowerLaw | str] = {}
     breaks: dict[tuple[str, str], int | None] = {}
-    for technique in dict.fromkeys(group.technique for group in question.groups):
-        mine = [found for found in groups if found.group.technique == technique]
-        laws[technique] = fit_power_law({found.group.batch_size: found.scalable for found in mine})
-        for rule in question.rules:
-            failed = [found.group.batch_size for found in mine if found.rules[rule][1] is Verdict.FAILS]
+    for technique in dict.fromkeys(group.technique for group in design.groups):
+        mine = [each for each in groups if each.group.technique == technique]
+        laws[technique] = fit_power_law({each.group.batch_size: each.scalable for each in mine})
+        for rule in design.rules:
+            failed = [each.group.batch_size for each in mine if each.rules[rule][1] is Verdict.FAILS]
             breaks[technique, rule] = min(failed, default=None)
-    return Answer(question.metric, yardstick, spread, groups, laws, breaks)
+    return Answer(design.metric, *against, groups, laws, breaks)
 
 
-def _answer(
-    question: Question, outcomes: Sequence[Outcome], group: Group, yardstick: Baseline, spread: Noise
-) -> GroupAnswer:
-    known = points(outcomes, group)
-    found, _, _, scalable_edge = scalable(question, known, yardstick.reference, spread)
-    own = competitive(question, known, spread)
+def _answer(design: StudyDesign, outcomes: Sequence[Outcome], group: Group, against: Standard) -> GroupAnswer:
+    points = points_of(outcomes, group)
+    judged = scalable(design, points, against)
+    own = competitive(design, points, against.spread)
     rules: dict[str, tuple[float | None, Verdict | None]] = {}
-    for rule in question.rules:
-        prescribed = question.prescription(rule, group, yardstick.learning_rate)
-        rules[rule] = (prescribed, found.get(prescribed) if prescribed is not None else None)
-    why = why_it_stopped(outcomes, group, yardstick, question.tolerance, spread)
+    for rule in design.rules:
+        prescribed = design.prescription(rule, group, against.baseline.learning_rate)
+        rules[rule] = (prescribed, judged.verdicts.get(prescribed) if prescribed is not None else None)
+    why = why_it_stopped(outcomes, group, against, design.tolerance)
     return GroupAnswer(
         group=group,
-        known=known,
-        found=found,
-        best=best(known),
+        points=points,
+        verdicts=judged.verdicts,
+        best=best(points),
         competitive=own.edge if own else Edge(None, None, None, None, ("undecided",)),
-        scalable=scalable_edge,
-        why=why if "none" in scalable_edge.flags or not known else "",
+        scalable=judged.edge,
+        why=why if "none" in judged.edge.flags or not points else "",
         rules=rules,
         setting=chosen_setting(outcomes, group),
     )
 
 
-def _row(found: GroupAnswer, metric: Metric) -> dict[str, object]:
+def why_it_stopped(outcomes: Sequence[Outcome], group: Group, against: Standard, tolerance: float) -> str:
+    """Why a batch size does not scale, judged at its own best learning rate; empty where it does or may.
+
+    Returns:
+        "diverged", "optimisation gap" (training falls short too), "generalisation gap" (only validation
+        does), "out of memory", or "".
+    """
+    baseline, spread = against
+    runs = [run for run in outcomes if run.group == group]
+    points = points_of(runs, group)
+    top = best(points)
+    if top is None:
+        return "out of memory" if any(run.status == OUT_OF_MEMORY for run in runs) else ""
+    if Verdict.HOLDS in verdicts(points, baseline.reference, tolerance, spread).values():
+        return ""
+    if margin(top, baseline.reference, tolerance, spread).verdict is not Verdict.FAILS:
+        return ""
+    if top.diverged:
+        return "diverged"
+    short = top.train_score < baseline.train_score - tolerance
+    return "optimisation gap" if short else "generalisation gap"
+
+
+def _row(group_answer: GroupAnswer, metric: Score) -> dict[str, object]:
     row: dict[str, object] = {
-        "technique": found.group.technique,
-        "batch_size": found.group.batch_size,
-        **dict(found.setting),
-        "runs": sum(len(point.scores) for point in found.known),
-        "best_learning_rate": found.best.learning_rate if found.best else None,
-        f"best_{metric.name}": metric.value(found.best.score) if found.best else None,
+        "technique": group_answer.group.technique,
+        "batch_size": group_answer.group.batch_size,
+        **dict(group_answer.setting),
+        "runs": sum(len(point.scores) for point in group_answer.points),
+        "best_learning_rate": group_answer.best.learning_rate if group_answer.best else None,
+        f"best_{metric.name}": metric.value(group_answer.best.score) if group_answer.best else None,
     }
-    for name, interval in (("competitive", found.competitive), ("scalable", found.scalable)):
+    for name, edge in (("competitive", group_answer.competitive), ("scalable", group_answer.scalable)):
         row |= {
-            f"{name}_lower": interval.lower,
-            f"{name}_upper": interval.upper,
-            f"{name}_held": interval.held,
-            f"{name}_failed": interval.failed,
-            f"{name}_flags": " ".join(interval.flags),
+            f"{name}_lower": edge.lower,
+            f"{name}_upper": edge.upper,
+            f"{name}_held": edge.held,
+            f"{name}_failed": edge.failed,
+            f"{name}_flags": " ".join(edge.flags),
         }
-    row["why_it_stopped"] = found.why
-    for rule, (rate, verdict) in found.rules.items():
+    row["why_it_stopped"] = group_answer.why
+    for rule, (rate, verdict) in group_answer.rules.items():
         row |= {f"{rule}_learning_rate": rate, f"{rule}_verdict": verdict.value if verdict else ""}
     return row

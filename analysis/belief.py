@@ -23,7 +23,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from analysis.frontier import LIKELY, Noise, Point, Reference, best, margin
+from analysis.outcomes import Point, best
+from analysis.verdict import LIKELY, Reference, Spread, margin
 
 CELLS_PER_OCTAVE = 32
 ODD_SPOT = 0.002
@@ -41,7 +42,7 @@ LOTTERY_FOOT = 4.4
 FALLS_SHORT = 0.3
 """Chance that a run above it which does not diverge falls short all the same."""
 COVERED = 0.90
-"""Of an edge's interval."""
+"""The probability that an edge's interval is to contain it."""
 
 _NODES, _WEIGHTS = np.polynomial.hermite_e.hermegauss(7)
 
@@ -72,10 +73,26 @@ class Belief(NamedTuple):
     def ends(self) -> tuple[float, float]:
         """log2 of the ends of the 90 % interval; inf above the range.
 
-        A sharp edge lies higher than one of divergence by luck would, given the same runs: the upper end allows for it.
+        Given the same runs, a sharp edge lies higher than an edge of divergence by luck. The upper end allows for it.
         """
         lower, upper = (1 - COVERED) / 2, (1 + COVERED) / 2
         return self.quantile(lower), max(self.quantile(upper), self._quantile(self.falling, upper))
+
+    @property
+    def interval(self) -> tuple[float, float | None]:
+        """The 90 % interval of the edge, as learning rates; no upper end where the edge may lie above the range."""
+        lower, upper = self.ends
+        return 2.0 ** min(lower, self.top), None if math.isinf(upper) else 2.0**upper
+
+    @property
+    def width(self) -> float:
+        """The width of the interval in octaves, as far as it lies inside the range."""
+        lower, upper = self.ends
+        return min(upper, self.top) - min(lower, self.top)
+
+    def narrow(self, resolution: float) -> bool:
+        """Whether the interval is no wider than the resolution, a factor."""
+        return math.isfinite(self.ends[1]) and self.width <= math.log2(resolution) + 1e-6
 
     def _quantile(self, mass: np.ndarray, probability: float) -> float:
         total = np.cumsum(mass)
@@ -92,50 +109,53 @@ class Belief(NamedTuple):
         return float((self.mass[:-1] * cells).sum() / self.mass.sum())
 
 
-def belief(
-    known: Sequence[Point], reference: Reference, tolerance: float, noise: Noise, limits: tuple[float, float]
+def edge_belief(
+    points: Sequence[Point], reference: Reference, tolerance: float, spread: Spread, limits: tuple[float, float]
 ) -> Belief:
     """What a group's points say of its edge.
 
     Args:
-        known: in ascending order of the learning rate.
-        limits: the searched range.
+        points: in ascending order of the learning rate.
+        reference: what they are judged against, A0 or the group's own best.
+        tolerance: in the score's unit.
+        spread: of one run between seeds.
+        limits: the searched range, learning rates.
     """
     low, high = math.log2(limits[0]), math.log2(limits[1])
     starts = low + np.arange(max(1, math.ceil((high - low) * CELLS_PER_OCTAVE))) / CELLS_PER_OCTAVE
     edges = np.append(starts + 0.5 / CELLS_PER_OCTAVE, high + 0.5)  # (cells + 1,), the middles; above the range last
-    errors = _NODES * noise.deviation / math.sqrt(reference.runs)  # (nodes,), of A0
-    margins = [margin(point, reference, tolerance, noise) for point in known]
-    holds = np.array([[each.holds(error) for error in errors] for each in margins]).reshape(len(known), len(errors))
-    below, prior = _below(known, holds, edges, low), _prior(known, edges)
+    errors = _NODES * spread.deviation / math.sqrt(reference.runs)  # (nodes,), of A0
+    margins = [margin(point, reference, tolerance, spread) for point in points]
+    holds = np.array([[each.holds(error) for error in errors] for each in margins]).reshape(len(points), len(errors))
+    below, prior = _below(points, holds, edges, low), _prior(points, edges)
     prior[-1] *= CELLS_PER_OCTAVE
-    fall = partial(_fall, diverges=_share_diverged(known, holds))
-    falling = (1 - LOTTERY) * (_WEIGHTS @ (_above(known, holds, edges, fall) * below)) * prior
-    lotteries = [_above(known, holds, edges, partial(_lottery, width=width)) for width in LOTTERY_WIDTHS]
+    fall = partial(_fall, diverges=_share_diverged(points, holds))
+    falling = (1 - LOTTERY) * (_WEIGHTS @ (_above(points, holds, edges, fall) * below)) * prior
+    lotteries = [_above(points, holds, edges, partial(_lottery, width=width)) for width in LOTTERY_WIDTHS]
     diverging = LOTTERY * (_WEIGHTS @ (sum(lotteries) / len(lotteries) * below)) * prior
     total = (falling + diverging).sum()
     return Belief(starts, (falling + diverging) / total, falling / total)
 
 
-def _prior(known: Sequence[Point], edges: np.ndarray) -> np.ndarray:
+def _prior(points: Sequence[Point], edges: np.ndarray) -> np.ndarray:
     """How likely an edge is at log2 learning rates, as far as the group's best rate tells."""
-    top = best(known)
+    top = best(points)
     if top is None:
         return np.ones_like(edges)
     return 1 / (1 + ((edges - math.log2(top.learning_rate) - ABOVE_BEST) / ABOVE_BEST_SCALE) ** 2)
 
 
-def _below(known: Sequence[Point], holds: np.ndarray, edges: np.ndarray, low: float) -> np.ndarray:
+def _below(points: Sequence[Point], holds: np.ndarray, edges: np.ndarray, low: float) -> np.ndarray:
     """P(runs at rates below the edge), (nodes, cells + 1), summed over where the lower edge lies."""
-    rates = [math.log2(point.learning_rate) for point in known]
-    top = best(known)
+    rates = [math.log2(point.learning_rate) for point in points]
+    top = best(points)
     inside = holds * (1 - ODD_SPOT) + (1 - holds) * ODD_SPOT  # (points, nodes)
     slow = holds * ODD_SPOT + (1 - holds) * (1 - ODD_SPOT)
-    slow[[top is not None and point.learning_rate > top.learning_rate for point in known]] = ODD_SPOT
+    slow[[top is not None and point.learning_rate > top.learning_rate for point in points]] = ODD_SPOT
     bounds = np.array([low - 1.0, *rates])
-    result = np.empty((holds.shape[1] if len(known) else len(_NODES), len(edges)))
-    for count in range(len(known) + 1):  # so many points lie below the edge
-        here = (edges >= bounds[count]) & (edges < (rates[count] if count < len(known) else math.inf))
+    result = np.empty((holds.shape[1] if len(points) else len(_NODES), len(edges)))
+    for count in range(len(points) + 1):  # so many points lie below the edge
+        here = (edges >= bounds[count]) & (edges < (rates[count] if count < len(points) else math.inf))
         total = np.zeros((len(result), int(here.sum())))
         for first in range(count + 1):  # the lower edge lies just below the point `first`
             end = bounds[first + 1] if first < count else edges[here]
@@ -149,18 +169,18 @@ Above = Callable[[Point, np.ndarray, np.ndarray], np.ndarray]
 """(point, its probability of holding, its distance above the edge in octaves) -> P(its runs)"""
 
 
-def _above(known: Sequence[Point], holds: np.ndarray, edges: np.ndarray, runs: Above) -> np.ndarray:
+def _above(points: Sequence[Point], holds: np.ndarray, edges: np.ndarray, runs: Above) -> np.ndarray:
     """P(runs at rates above the edge), (nodes, cells + 1)."""
     result = np.ones((len(_NODES), len(edges)))
-    for point, hold in zip(known, holds, strict=True):
+    for point, hold in zip(points, holds, strict=True):
         distance = math.log2(point.learning_rate) - edges
         result *= np.where(distance > 0, runs(point, hold[:, None], np.maximum(distance, 0)), 1.0)
     return result
 
 
-def _share_diverged(known: Sequence[Point], holds: np.ndarray) -> float:
-    """Share of the points that clearly fail where runs diverged, as far as it is known."""
-    fails = [point for point, hold in zip(known, holds, strict=True) if hold.mean() < LIKELY]
+def _share_diverged(points: Sequence[Point], holds: np.ndarray) -> float:
+    """Share of the points that clearly fail where runs diverged, as far as it is points."""
+    fails = [point for point, hold in zip(points, holds, strict=True) if hold.mean() < LIKELY]
     return (sum(point.diverged > 0 for point in fails) + 1) / (len(fails) + 2)
 
 
@@ -179,20 +199,3 @@ def _lottery(point: Point, hold: np.ndarray, distance: np.ndarray, width: float)
     finished = len(point.seeds) - point.diverged
     chance = np.maximum(ODD_SPOT, passes**finished * (1 - passes) ** point.diverged)
     return chance + 0 * hold if point.diverged else chance * (FALLS_SHORT + (1 - 2 * FALLS_SHORT) * hold)
-
-
-def interval(view: Belief) -> tuple[float, float | None]:
-    """The 90 % interval of the edge, as learning rates; no upper end where it may lie above the range."""
-    lower, upper = view.ends
-    return 2.0 ** min(lower, view.top), None if math.isinf(upper) else 2.0**upper
-
-
-def width(view: Belief) -> float:
-    """Of the interval, octaves; only what lies inside the range counts."""
-    lower, upper = view.ends
-    return min(upper, view.top) - min(lower, view.top)
-
-
-def narrow(view: Belief, resolution: float) -> bool:
-    """Whether the interval is no wider than the resolution, a factor."""
-    return math.isfinite(view.ends[1]) and width(view) <= math.log2(resolution) + 1e-6

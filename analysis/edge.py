@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from analysis.belief import Belief, belief, interval, narrow
-from analysis.frontier import LIKELY, Noise, Point, Reference, Verdict, best, leading, margin, same, unbroken, verdicts
-from analysis.question import Question
+from analysis.belief import Belief, edge_belief
+from analysis.outcomes import Point, best, leading, same_rate, unbroken
+from analysis.study_design import StudyDesign
+from analysis.verdict import LIKELY, Reference, Spread, Standard, Verdict, margin, verdicts
 
 
 @dataclass(frozen=True)
@@ -32,46 +33,97 @@ class Edge:
         return self.lower is not None and self.upper is not None
 
 
-def edge(
-    known: Sequence[Point],
-    found: Mapping[float, Verdict],
-    view: Belief,
+class Judged(NamedTuple):
+    """A group's points against a reference.
+
+    Attributes:
+        verdicts: on each learning rate.
+        chances: the probability of each learning rate to hold.
+        belief: where the edge may lie, if there is one.
+        edge: what is reported.
+    """
+
+    verdicts: dict[float, Verdict]
+    chances: dict[float, float]
+    belief: Belief
+    edge: Edge
+
+
+def scalable(design: StudyDesign, points: Sequence[Point], standard: Standard) -> Judged:
+    """The maximum scalable learning rate: judged against A0."""
+    reference, spread = standard.baseline.reference, standard.spread
+    return judge(design, points, reference, spread, verdicts(points, reference, design.tolerance, spread))
+
+
+def competitive(design: StudyDesign, points: Sequence[Point], spread: Spread) -> Judged | None:
+    """The maximum competitive learning rate: judged against the group's own best score; the best itself holds.
+
+    None where there is no rate at which every run ran to its end, or none of those is better than a guess.
+    """
+    top = best(unbroken(points))
+    if top is None or top.score <= design.guess:
+        return None
+    reference = Reference(top.score, len(top.scores))
+    of_points = verdicts(points, reference, design.tolerance, spread)
+    return judge(design, points, reference, spread, {**of_points, top.learning_rate: Verdict.HOLDS})
+
+
+def judge(
+    design: StudyDesign,
+    points: Sequence[Point],
+    reference: Reference,
+    spread: Spread,
+    of_points: dict[float, Verdict],
+) -> Judged:
+    """The points against any reference, given the verdict on each of them."""
+    chances = {point.learning_rate: margin(point, reference, design.tolerance, spread).holds(0.0) for point in points}
+    belief = edge_belief(points, reference, design.tolerance, spread, design.learning_rates)
+    return Judged(of_points, chances, belief, find_edge(points, of_points, belief, chances, design))
+
+
+def find_edge(
+    points: Sequence[Point],
+    of_points: Mapping[float, Verdict],
+    belief: Belief,
     chances: Mapping[float, float],
-    question: Question,
+    design: StudyDesign,
 ) -> Edge:
     """The edge that the verdicts and the belief describe.
 
     Args:
-        known: the group's points.
-        found: the verdict on each of them.
-        view: the belief they give.
+        points: of the group.
+        of_points: the verdict on each learning rate.
+        belief: what the points say of the edge.
         chances: by learning rate, the probability that it holds.
-        question: an interval wider than its resolution is flagged undecided. Where nothing holds, the answer is none
-            only if all fail and the best point is surrounded.
+        design: an interval wider than its resolution is flagged undecided. Where nothing holds, the answer is none
+            only if all points fail and the best is surrounded.
     """
-    held = max((rate for rate, verdict in found.items() if verdict is Verdict.HOLDS), default=None)
+    held = max((rate for rate, verdict in of_points.items() if verdict is Verdict.HOLDS), default=None)
     if held is None:
-        failed_all = bool(found) and all(verdict is Verdict.FAILS for verdict in found.values())
+        failed_all = bool(of_points) and all(verdict is Verdict.FAILS for verdict in of_points.values())
         if failed_all or not likely(chances):
-            none = failed_all and surrounded(known, question)
+            none = failed_all and surrounded(points, design)
             return Edge(None, None, None, None, ("none",) if none else ("undecided",))
-    above = [rate for rate, verdict in found.items() if held is not None and rate > held and verdict is Verdict.FAILS]
+    above = [
+        rate for rate, verdict in of_points.items() if held is not None and rate > held and verdict is Verdict.FAILS
+    ]
     highest = max(rate for rate, chance in chances.items() if chance > LIKELY)
-    lower, upper = interval(view)
+    lower, upper = belief.interval
     if not any(rate > highest for rate in chances):
-        upper = None  # all that bounds it is what edges are usually like
-    at_top = upper is None and held is not None and same(held, question.learning_rates[1])
-    decided = upper is not None and narrow(view, question.resolution) and not unsupported(view, chances)
+        upper = None  # no run limits the edge from above, only the prior does
+    at_top = upper is None and held is not None and same_rate(held, design.learning_rates[1])
+    decided = upper is not None and belief.narrow(design.resolution) and not unsupported(belief, chances)
     flags = [*(["censored"] if upper is None else []), *([] if held and (decided or at_top) else ["undecided"])]
     return Edge(lower, upper, held, min(above, default=None), tuple(flags))
 
 
-def unsupported(view: Belief, chances: Mapping[float, float]) -> list[float]:
-    """Ends of the interval next to which no run says so: none that holds up to an octave below, none that fails above.
+def unsupported(belief: Belief, chances: Mapping[float, float]) -> list[float]:
+    """The ends of the interval that no run close by supports.
 
-    What was concluded from one odd run far away is to be seen at the place itself.
+    The lower end needs a rate that holds at most an octave below it, the upper end a rate that fails at most an octave
+    above it. A conclusion from one odd run far away must be checked at the place itself.
     """
-    lower, upper = interval(view)
+    lower, upper = belief.interval
     ends = []
     if not any(lower / 2 <= rate and chance > LIKELY for rate, chance in chances.items() if rate <= (upper or rate)):
         ends.append(lower)
@@ -85,59 +137,17 @@ def likely(chances: Mapping[float, float]) -> bool:
     return max(chances.values(), default=0.0) > LIKELY
 
 
-class Judged(NamedTuple):
-    """A group's points against a reference.
+def surrounded(points: Sequence[Point], design: StudyDesign) -> bool:
+    """Whether the best point has tried neighbours on both sides, or lies at the end of the range.
 
-    Attributes:
-        found: the verdict on each learning rate.
-        chances: of each learning rate to hold.
-        view: where the edge may lie, if there is one.
-        edge: what is reported.
+    Where no point is better than a guess, the highest rate must have diverged or lie at the end of the range, because
+    all of them may be too low.
     """
-
-    found: dict[float, Verdict]
-    chances: dict[float, float]
-    view: Belief
-    edge: Edge
-
-
-def scalable(question: Question, known: Sequence[Point], reference: Reference, noise: Noise) -> Judged:
-    """The maximum scalable learning rate: judged against A0."""
-    return _judge(question, known, reference, noise, verdicts(known, reference, question.tolerance, noise))
-
-
-def competitive(question: Question, known: Sequence[Point], noise: Noise) -> Judged | None:
-    """The maximum competitive learning rate: against the group's own best score; the best itself holds.
-
-    None where no rate's runs all ran to their end, or none there is better than a guess.
-    """
-    top = best(unbroken(known))
-    if top is None or top.score <= question.guess:
-        return None
-    reference = Reference(top.score, len(top.scores))
-    found = verdicts(known, reference, question.tolerance, noise)
-    return _judge(question, known, reference, noise, {**found, top.learning_rate: Verdict.HOLDS})
-
-
-def _judge(
-    question: Question, known: Sequence[Point], reference: Reference, noise: Noise, found: dict[float, Verdict]
-) -> Judged:
-    chances = {point.learning_rate: margin(point, reference, question.tolerance, noise).holds(0.0) for point in known}
-    view = belief(known, reference, question.tolerance, noise, question.learning_rates)
-    found_edge = edge(known, found, view, chances, question)
-    return Judged(found, chances, view, found_edge)
-
-
-def surrounded(known: Sequence[Point], question: Question) -> bool:
-    """Whether the best point is not at an open end of what was tried: it has neighbours, or lies at the range's end.
-
-    Where no point is better than a guess, the highest must have diverged or lie there too: all may be too low.
-    """
-    top = leading(known, question.guess)
+    top = leading(points, design.guess)
     if top is None:
         return False
-    low, high = question.learning_rates
-    highest = max(known, key=lambda point: point.learning_rate)
-    below = any(point.learning_rate < top.learning_rate for point in known) or same(top.learning_rate, low)
-    above = highest is not top and (top.score > question.guess or highest.diverged > 0)
-    return below and (above or same(highest.learning_rate, high))
+    low, high = design.learning_rates
+    highest = max(points, key=lambda point: point.learning_rate)
+    below = any(point.learning_rate < top.learning_rate for point in points) or same_rate(top.learning_rate, low)
+    above = highest is not top and (top.score > design.guess or highest.diverged > 0)
+    return below and (above or same_rate(highest.learning_rate, high))

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from analysis.frontier import Group
+from analysis.outcomes import Group
 
 
 class TableRun(NamedTuple):

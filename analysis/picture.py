@@ -11,9 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from analysis.answer import Answer, GroupAnswer
-from analysis.frontier import Verdict
-from analysis.question import Question
 from analysis.scaling_law import PowerLaw
+from analysis.study_design import StudyDesign
+from analysis.verdict import Verdict
 
 MARKS = {Verdict.HOLDS: ("o", "#1a7f37"), Verdict.FAILS: ("X", "#b4690e"), Verdict.UNDECIDED: ("D", "#8c959f")}
 DIVERGED_MARK = ("P", "#cf222e")
@@ -21,16 +21,16 @@ MOST_COLUMNS = 4
 RULE_STYLES = ((0, (5, 2)), (0, (1, 1.5)), (0, (5, 2, 1, 2)), (0, (3, 1, 1, 1, 1, 1)))
 
 
-def draw(question: Question, answer: Answer, title: str, path: Path) -> None:
+def draw(design: StudyDesign, answer: Answer, title: str, path: Path) -> None:
     """Write a PNG, a panel per technique: runs as marks, the edges' intervals as bars, the rules and law as lines."""
-    techniques = list(dict.fromkeys(group.technique for group in question.groups))
+    techniques = list(dict.fromkeys(group.technique for group in design.groups))
     columns = min(len(techniques), MOST_COLUMNS)
     lines = -(-len(techniques) // columns)
     size = (6.4 * columns + 2.2, 5.6 * lines)
     figure, panels = plt.subplots(lines, columns, figsize=size, sharey=True, squeeze=False, layout="constrained")
     for panel, technique in zip(panels.flat, techniques, strict=False):
-        mine = [found for found in answer.groups if found.group.technique == technique]
-        _panel(panel, question, answer, technique, mine)
+        mine = [each for each in answer.groups if each.group.technique == technique]
+        _panel(panel, design, answer, technique, mine)
     for panel in panels.flat[len(techniques) :]:
         panel.set_axis_off()
     for panel in panels[:, 0]:
@@ -45,21 +45,21 @@ def draw(question: Question, answer: Answer, title: str, path: Path) -> None:
     plt.close(figure)
 
 
-def _panel(axes: Axes, question: Question, answer: Answer, technique: str, groups: list[GroupAnswer]) -> None:
-    sizes = [found.group.batch_size for found in groups]
+def _panel(axes: Axes, design: StudyDesign, answer: Answer, technique: str, groups: list[GroupAnswer]) -> None:
+    sizes = [each.group.batch_size for each in groups]
     axes.set_xscale("log", base=2)
     axes.set_yscale("log", base=2)
-    _rules(axes, question, answer, groups, sizes)
-    for found in groups:
-        _edge(axes, found)
-    for found in groups:
-        for point in found.known:
-            verdict = found.found[point.learning_rate]
+    _rules(axes, design, answer, groups, sizes)
+    for each in groups:
+        _edges(axes, each)
+    for each in groups:
+        for point in each.points:
+            verdict = each.verdicts[point.learning_rate]
             diverged = point.diverged == len(point.scores)
             mark, colour = DIVERGED_MARK if diverged else MARKS[verdict]
             label = "diverged" if diverged else verdict.value
             axes.plot(
-                found.group.batch_size,
+                each.group.batch_size,
                 point.learning_rate,
                 mark,
                 color=colour,
@@ -81,12 +81,12 @@ def _panel(axes: Axes, question: Question, answer: Answer, technique: str, group
     axes.set_title(f"{technique}: exponent {law.exponent:.2f}" if isinstance(law, PowerLaw) else technique, fontsize=11)
 
 
-def _rules(axes: Axes, question: Question, answer: Answer, groups: list[GroupAnswer], sizes: list[int]) -> None:
+def _rules(axes: Axes, design: StudyDesign, answer: Answer, groups: list[GroupAnswer], sizes: list[int]) -> None:
     """What each rule prescribes, starting from the baseline, and the law through the edges."""
-    assert answer.yardstick is not None
-    base = answer.yardstick.learning_rate
-    for rule, style in zip(question.rules, RULE_STYLES, strict=False):
-        rates = [base * question.rules[rule][question.groups.index(found.group)] for found in groups]
+    assert answer.baseline is not None
+    base = answer.baseline.learning_rate
+    for rule, style in zip(design.rules, RULE_STYLES, strict=False):
+        rates = [base * design.rules[rule][design.groups.index(each.group)] for each in groups]
         axes.plot(sizes, rates, color="#57606a", ls=style, lw=1.3, label=f"{rule.replace('_', ' ')} rule", zorder=2)
     law = answer.laws[groups[0].group.technique]
     if isinstance(law, PowerLaw):
@@ -94,26 +94,26 @@ def _rules(axes: Axes, question: Question, answer: Answer, groups: list[GroupAns
         axes.plot(sizes, rates, color="#0969da", lw=1.5, label="fitted law", zorder=2)
 
 
-def _edge(axes: Axes, found: GroupAnswer) -> None:
+def _edges(axes: Axes, group_answer: GroupAnswer) -> None:
     """The intervals of the maximum scalable learning rate, on the left, and of the competitive one, on the right."""
-    for interval, shift, colour, label in (
-        (found.scalable, 1 / 1.13, "#0969da", "maximum scalable"),
-        (found.competitive, 1.13, "#bf8fef", "maximum competitive"),
+    for edge, shift, colour, label in (
+        (group_answer.scalable, 1 / 1.13, "#0969da", "maximum scalable"),
+        (group_answer.competitive, 1.13, "#bf8fef", "maximum competitive"),
     ):
-        x = found.group.batch_size * shift
-        if interval.lower is None:
+        x = group_answer.group.batch_size * shift
+        if edge.lower is None:
             continue
-        if interval.upper is None:
+        if edge.upper is None:
             axes.annotate(
                 "",
-                (x, interval.lower * 1.7),
-                (x, interval.lower),
+                (x, edge.lower * 1.7),
+                (x, edge.lower),
                 arrowprops={"arrowstyle": "->", "color": colour, "lw": 2},
             )
         else:
             axes.plot(
                 [x, x],
-                [interval.lower, interval.upper],
+                [edge.lower, edge.upper],
                 color=colour,
                 lw=6,
                 alpha=0.45,

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
+import pandas as pd
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -15,12 +16,12 @@ from rich.text import Text
 
 from analysis.answer import Answer, answer
 from analysis.edge import Edge
-from analysis.frontier import Verdict
 from analysis.picture import draw
-from analysis.question import Question
 from analysis.runs import StudyRuns, load_runs, tracking_uri
 from analysis.scaling_law import PowerLaw
+from analysis.study_design import StudyDesign
 from analysis.tables_report import report_tables
+from analysis.verdict import Verdict
 from trainables.errors import UserError
 
 
@@ -31,20 +32,34 @@ class Files(NamedTuple):
     picture: Path | None
 
 
-def report(runs: StudyRuns, folder: Path, console: Console) -> Files:
+class Report(NamedTuple):
+    """What a study's runs say.
+
+    Attributes:
+        answer: what was found; None where papers' tables were run.
+        frame: what the written table holds: one row per technique and batch size, or per row of a paper's table.
+        files: where the table and the picture are.
+    """
+
+    answer: Answer | None
+    frame: pd.DataFrame
+    files: Files
+
+
+def report(runs: StudyRuns, folder: Path, console: Console) -> Report:
     """Print the answer, and write frontier.csv and frontier.png into the folder, or what the tables' report writes."""
     make_writable(folder)
     if runs.tables:
-        return Files(*report_tables(runs, folder, console))
-    found = answer(runs.question, runs.outcomes())
-    table = folder / "frontier.csv"
-    found.frame().to_csv(table, index=False)
+        frame, table, picture = report_tables(runs, folder, console)
+        return Report(None, frame, Files(table, picture))
+    found = answer(runs.design, runs.outcomes())
+    frame, table, picture = found.frame(), folder / "frontier.csv", folder / "frontier.png"
+    frame.to_csv(table, index=False)
     _print(runs, found, console)
-    if found.yardstick is None:
-        return Files(table, None)
-    picture = folder / "frontier.png"
-    draw(runs.question, found, title(runs), picture)
-    return Files(table, picture)
+    if found.baseline is None:
+        return Report(found, frame, Files(table, None))
+    draw(runs.design, found, title(runs), picture)
+    return Report(found, frame, Files(table, picture))
 
 
 def make_writable(folder: Path) -> None:
@@ -64,32 +79,32 @@ def make_writable(folder: Path) -> None:
 
 def title(runs: StudyRuns) -> str:
     """One line: the study, its budget, its data where that is not its own, its tolerance."""
-    metric, tolerance = runs.question.metric, runs.question.tolerance * 100
+    metric, tolerance = runs.design.metric, runs.design.tolerance * 100
     what = metric.name.replace("_", " ")
     return f"{runs.name} ({runs.circumstances}): {what} within {tolerance:g} {metric.unit} of the baseline's"
 
 
 def _print(runs: StudyRuns, found: Answer, console: Console) -> None:
-    question = runs.question
-    if found.yardstick is None or found.noise is None:
+    design = runs.design
+    if found.baseline is None or found.spread is None:
         _say(console, f"\n{runs.name}: the baseline's seeds have not run, so there is nothing to judge against yet.")
         return
-    yardstick, spread = found.yardstick, found.noise
-    metric, reference = question.metric, yardstick.reference.score
-    scores = ", ".join(map(metric.show, yardstick.scores))
+    baseline, spread = found.baseline, found.spread
+    metric, reference = design.metric, baseline.reference.score
+    scores = ", ".join(map(metric.show, baseline.scores))
     _say(
         console,
         (f"\nTrained on a substitute: {runs.substitute}." if runs.substitute else "")
-        + f"\nBaseline: {question.baseline.technique}, batch size {question.baseline.batch_size}, learning rate "
-        f"{yardstick.learning_rate:g}.\n"
+        + f"\nBaseline: {design.baseline.technique}, batch size {design.baseline.batch_size}, learning rate "
+        f"{baseline.learning_rate:g}.\n"
         f"A0 = {metric.show(reference)}, the mean of {scores}; one run varies by {spread.deviation:.2%}.\n"
-        f"Scalable: {metric.show(reference - question.tolerance)} or better. "
+        f"Scalable: {metric.show(reference - design.tolerance)} or better. "
         "Competitive: the same with the batch size's own best in place of A0.\n"
         "Intervals are where the maximum lies with 90 % probability.",
     )
     for technique in found.laws:
-        console.print(_table(question, found, technique))
-    for line in conclusions(question, found):
+        console.print(_table(design, found, technique))
+    for line in conclusions(design, found):
         _say(console, line)
 
 
@@ -97,11 +112,11 @@ def _say(console: Console, text: str) -> None:
     console.print(text, highlight=False, markup=False, soft_wrap=True)
 
 
-def _table(question: Question, found: Answer, technique: str) -> Table:
+def _table(design: StudyDesign, found: Answer, technique: str) -> Table:
     table = Table(title=f"\n{technique}", title_justify="left", box=box.SIMPLE_HEAD)
     for heading in ("batch\nsize", "runs", "best", "maximum\ncompetitive", "maximum\nscalable"):
         table.add_column(heading, justify="left" if heading.startswith("maximum") else "right")
-    for rule in question.rules:
+    for rule in design.rules:
         table.add_column(f"{rule.replace('_', ' ')}\nrule")
     for each in found.groups:
         if each.group.technique != technique:
@@ -109,17 +124,17 @@ def _table(question: Question, found: Answer, technique: str) -> Table:
         top = each.best
         cells = [
             str(each.group.batch_size),
-            str(sum(len(point.scores) for point in each.known)),
-            f"{top.learning_rate:.3g}\n{question.metric.show(top.score)}" if top else "-",
-            interval(each.competitive),
-            interval(each.scalable),
-            *(_prescription(*each.rules[rule]) for rule in question.rules),
+            str(sum(len(point.scores) for point in each.points)),
+            f"{top.learning_rate:.3g}\n{design.metric.show(top.score)}" if top else "-",
+            in_words(each.competitive),
+            in_words(each.scalable),
+            *(_prescription(*each.rules[rule]) for rule in design.rules),
         ]
         table.add_row(*(Text(cell) for cell in cells))
     return table
 
 
-def interval(edge: Edge) -> str:
+def in_words(edge: Edge) -> str:
     """An edge in words: its interval and flags."""
     flags = ", ".join(edge.flags)
     if edge.lower is None:
@@ -134,7 +149,7 @@ def _prescription(rate: float | None, verdict: Verdict | None) -> str:
     return f"{rate:.3g}\n{verdict.value if verdict else 'not run'}"
 
 
-def conclusions(question: Question, found: Answer) -> list[str]:
+def conclusions(design: StudyDesign, found: Answer) -> list[str]:
     """The answer in sentences: how far each technique scales, why no further, where rules break, the exponent."""
     lines = [
         f"{each.group.technique} at batch size {each.group.batch_size}: measured with "
@@ -162,7 +177,7 @@ def conclusions(question: Question, found: Answer) -> list[str]:
             lines.append(f"{technique}: batch size {size} stopped scaling: {last.why}.")
         else:
             lines.append(f"{technique}: whether batch size {size} scales is undecided with the runs made.")
-        for rule in question.rules:
+        for rule in design.rules:
             breaks = found.breaks[technique, rule]
             name = rule.replace("_", " ")
             unknown = [each.group.batch_size for each in mine if each.rules[rule][1] in (None, Verdict.UNDECIDED)]
@@ -199,7 +214,7 @@ def main() -> int:
     console = Console()
     try:
         runs = load_runs(options.study, tracking_uri(options.tracking_uri))
-        files = report(runs, Path(options.results_dir) / options.study, console)
+        files = report(runs, Path(options.results_dir) / options.study, console).files
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -10,15 +10,16 @@ import pandas as pd
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
-from analysis.frontier import Group, Outcome
+from analysis.outcomes import Group, Outcome
 from analysis.paper_table import PaperTable
-from analysis.question import Question
+from analysis.study_design import StudyDesign
 from trainables.errors import UserError
-from trainables.metrics import METRIC_NAMES, STATUSES
+from trainables.history import REPORTED, SPLITS, STATUSES
 
 DEFAULT_TRACKING_URI = "sqlite:///mlflow.db"
 PARENT_TAG = "mlflow.parentRunId"
-QUESTION_TAG = "question"
+DESIGN_TAG = "question"
+"""Holds a study's design as JSON, on its parent run."""
 STATUS_TAG = "status"
 STUDY_TAG = "study"
 """The study's name, on its parent run only."""
@@ -27,10 +28,10 @@ TABLE_TAG = "table."
 SUBSTITUTE_TAG = "substitute"
 """On every run where a study's own data could not be had: what was taken for what."""
 
-CURVE_METRICS = ("train_loss", "train_accuracy", "validation_loss", "validation_accuracy", "train_seconds")
-
-
 _PARAMS = ("technique", "batch_size", "learning_rate", "seed")
+
+_FORMER_NAMES = {"learning_rate": "last_learning_rate", "batch_size": "last_batch_size"}
+"""Metrics that older stores hold under the name of a parameter, and what they are called now."""
 
 
 class StudyRuns(NamedTuple):
@@ -39,19 +40,19 @@ class StudyRuns(NamedTuple):
     Attributes:
         name: of the study, and of its MLflow experiment.
         parent_id: MLflow's id of the study's parent run.
-        question: what it asked.
+        design: what it compared.
         params: of the parent run, as text.
         frame: one row per run that has ended: run_id, technique, batch_size (at the start), learning_rate (the peak),
-            seed, status, setting (of the question's dimensions), and every other metric of trainables.metrics by its
-            name, NaN where it has no value; then what the task measured besides.
+            seed, status, setting (of the design's dimensions), and then every number the run reported by its name, NaN
+            where it has no value.
         tables: the paper's tables that were run; empty where the study was searched.
-        curves: of those, by run_id, a row for each epoch with the metrics of CURVE_METRICS.
+        curves: of those, by run_id, a row for each epoch with the losses, what the metric made of them, and the time.
         substitute: what data it was trained on for which, in words; empty where it had its own.
     """
 
     name: str
     parent_id: str
-    question: Question
+    design: StudyDesign
     params: dict[str, str]
     frame: pd.DataFrame
     tables: tuple[PaperTable, ...] = ()
@@ -66,18 +67,17 @@ class StudyRuns(NamedTuple):
 
     def outcomes(self) -> list[Outcome]:
         """The same rows as the verdicts take them."""
-        score = self.question.metric.score
         return [
             Outcome(
-                Group(row.technique, row.batch_size),
-                row.learning_rate,
-                row.seed,
-                row.status,
-                score(row.validation_loss, row.validation_accuracy),
-                score(row.train_loss, row.train_accuracy),
-                row.setting,
+                Group(row["technique"], row["batch_size"]),
+                row["learning_rate"],
+                row["seed"],
+                row["status"],
+                self.design.metric.score_of(row),
+                self.design.metric.score_of(row, "train"),
+                row["setting"],
             )
-            for row in self.frame.itertuples()
+            for row in self.frame.to_dict("records")
         ]
 
 
@@ -123,36 +123,37 @@ def load_runs(name: str, uri: str) -> StudyRuns:
         token = page.token
         if not token:
             break
-    question = Question.from_json(parent.data.tags[QUESTION_TAG])
-    rows = [_row(run, question) for run in reversed(children) if run.data.tags.get(STATUS_TAG) in STATUSES]
-    columns = ["run_id", *_PARAMS, "status", "setting", *(name for name in METRIC_NAMES if name not in _PARAMS)]
+    design = StudyDesign.from_json(parent.data.tags[DESIGN_TAG])
+    rows = [_row(run, design) for run in reversed(children) if run.data.tags.get(STATUS_TAG) in STATUSES]
+    reported = (*REPORTED, *(f"{split}_{design.metric.reported}" for split in SPLITS))
+    columns = ["run_id", *_PARAMS, "status", "setting", *reported]
     further = sorted({name for row in rows for name in row} - set(columns))
     frame = pd.DataFrame(rows, columns=[*columns, *further])
     tables = tuple(
         PaperTable.from_json(value) for tag, value in sorted(parent.data.tags.items()) if tag.startswith(TABLE_TAG)
     )
-    curves = {run_id: _curve(client, run_id) for run_id in frame["run_id"]} if tables else {}
+    names = [f"{split}_{name}" for split in ("train", "validation") for name in ("loss", design.metric.reported)]
+    curves = {run_id: _curve(client, run_id, [*names, "train_seconds"]) for run_id in frame["run_id"]} if tables else {}
     substitute = parent.data.tags.get(SUBSTITUTE_TAG, "")
-    return StudyRuns(name, parent.info.run_id, question, parent.data.params, frame, tables, curves, substitute)
+    return StudyRuns(name, parent.info.run_id, design, parent.data.params, frame, tables, curves, substitute)
 
 
-def _curve(client: mlflow.MlflowClient, run_id: str) -> pd.DataFrame:
-    """A run's metrics after each epoch, in order."""
-    histories = {name: client.get_metric_history(run_id, name) for name in CURVE_METRICS}
+def _curve(client: mlflow.MlflowClient, run_id: str, names: list[str]) -> pd.DataFrame:
+    """The named numbers of a run after each epoch, in order."""
+    histories = {name: client.get_metric_history(run_id, name) for name in names}
     columns = {name: {each.step: each.value for each in history} for name, history in histories.items()}
-    return pd.DataFrame(columns, columns=list(CURVE_METRICS)).sort_index()
+    return pd.DataFrame(columns, columns=names).sort_index()
 
 
-def _row(run: Run, question: Question) -> dict[str, object]:
-    params, metrics = run.data.params, run.data.metrics
+def _row(run: Run, design: StudyDesign) -> dict[str, object]:
+    params = run.data.params
     return {
-        **{name: float("nan") for name in METRIC_NAMES},
-        **metrics,
+        **{_FORMER_NAMES.get(name, name): value for name, value in run.data.metrics.items()},
         "run_id": run.info.run_id,
         "technique": params["technique"],
         "batch_size": int(params["batch_size"]),
         "learning_rate": float(params["learning_rate"]),
         "seed": int(params["seed"]),
         "status": run.data.tags[STATUS_TAG],
-        "setting": tuple((name, float(params[name])) for name in question.dimensions),
+        "setting": tuple((name, float(params[name])) for name in design.dimensions),
     }

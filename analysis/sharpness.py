@@ -1,20 +1,18 @@
 """How sharp the minimum is that a run ended in: how much higher the loss rises close by."""
 
-from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from scipy import optimize
 from torch import Tensor, nn
 
 from trainables.errors import require
-from trainables.recurrence import streams
-
-Batches = Callable[[], Iterable[tuple[Tensor, Tensor]]]
-"""Each call goes once over the same inputs and labels."""
+from trainables.layers.split_invariant import split_invariant
+from trainables.loss import CrossEntropy, Loss
+from trainables.measure import Batches
+from trainables.nested import call
 
 MOST_SHARPNESS = 1e12
 """What is reported where the loss or its gradient is not finite at the weights or close to them."""
@@ -43,16 +41,18 @@ class Sharpness:
     def name(self) -> str:
         return "sharpness"
 
-    def __call__(self, model: nn.Module, batches: Batches) -> float:
-        return sharpness(model, batches, self.epsilon, self.iterations)
+    def __call__(self, model: nn.Module, batches: Batches, loss: Loss = CrossEntropy()) -> float:
+        return sharpness(model, batches, self.epsilon, self.iterations, loss)
 
 
-def sharpness(model: nn.Module, batches: Batches, epsilon: float = 1e-3, iterations: int = 10) -> float:
+def sharpness(
+    model: nn.Module, batches: Batches, epsilon: float = 1e-3, iterations: int = 10, loss: Loss = CrossEntropy()
+) -> float:
     """By how many per cent of 1 + loss the loss rises within a small box around the weights x.
 
         phi = 100 * (max over z in C of f(x + z) - f(x)) / (1 + f(x)),   C = {z: |z_i| <= epsilon * (|x_i| + 1)}
 
-    with f the mean cross-entropy over all batches. The box has all dimensions (the paper's A is the identity). As in
+    with f the mean loss over all batches. The box has all dimensions (the paper's A is the identity). As in
     the paper, the maximum is sought from x on by a few iterations of L-BFGS-B; that search can end where it starts, so
     the corner that the gradient points to is tried as well. The highest loss seen counts: phi is a lower bound of the
     true value, 0 at least, and 0 where the gradient is exactly 0.
@@ -61,11 +61,12 @@ def sharpness(model: nn.Module, batches: Batches, epsilon: float = 1e-3, iterati
 
     Args:
         model: in evaluation mode, so that running statistics are used and nothing is dropped; weights and gradients are
-            left as they were. Logits (batch, classes) or (batch, steps, classes). States carried along streams begin at
-            zero in every pass, and are zero afterwards; gradients do not reach across batches, losses do.
-        batches: of inputs and labels, finite in number, in the order of their streams where a state is carried.
+            left as they were. States carried along streams begin at zero in every pass, and are zero afterwards;
+            gradients do not reach across batches, losses do.
+        batches: of inputs and targets, finite in number, in the order of their streams where a state is carried.
         epsilon: half the box's side, relative to |x_i| + 1.
         iterations: of L-BFGS-B at most.
+        loss: f on one batch.
 
     Returns:
         phi, or MOST_SHARPNESS where it is higher or a loss or gradient is not finite.
@@ -77,7 +78,7 @@ def sharpness(model: nn.Module, batches: Batches, epsilon: float = 1e-3, iterati
     epsilon and number of iterations.
     """
     require(not model.training, "sharpness model: is in training mode; call model.eval() first")
-    surface = _Surface(model, batches)
+    surface = _Surface(model, batches, loss)
     saved = [parameter.detach().clone() for parameter in surface.parameters]
     try:
         x = _vector(saved)
@@ -94,8 +95,8 @@ def sharpness(model: nn.Module, batches: Batches, epsilon: float = 1e-3, iterati
         )
     finally:
         surface.move(saved)
-    loss = -descent
-    return min(100 * (surface.highest - loss) / (1 + loss), MOST_SHARPNESS) if surface.finite else MOST_SHARPNESS
+    start = -descent
+    return min(100 * (surface.highest - start) / (1 + start), MOST_SHARPNESS) if surface.finite else MOST_SHARPNESS
 
 
 class _Surface:
@@ -107,10 +108,10 @@ class _Surface:
         finite: whether all losses and gradients seen were.
     """
 
-    def __init__(self, model: nn.Module, batches: Batches) -> None:
+    def __init__(self, model: nn.Module, batches: Batches, loss: Loss) -> None:
         self.parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self.highest, self.finite = -np.inf, True
-        self._model, self._batches = model, batches
+        self._model, self._batches, self._loss = model, batches, loss
 
     def __call__(self, vector: np.ndarray) -> tuple[float, np.ndarray]:
         if not self.finite:  # nothing is higher: a flat value ends the search
@@ -135,19 +136,19 @@ class _Surface:
         total, answers = 0.0, 0
         gradient = [torch.zeros_like(parameter, dtype=torch.float64) for parameter in self.parameters]
         with torch.enable_grad(), self._backward_in_evaluation():
-            for inputs, labels in self._batches():
-                logits = self._model(inputs)
-                loss = F.cross_entropy(logits.flatten(0, -2), labels.flatten(), reduction="sum")
+            for inputs, targets in self._batches():
+                count = self._loss.answers(targets)
+                loss = self._loss(call(self._model, inputs), targets) * count
                 parts = torch.autograd.grad(loss, self.parameters, allow_unused=True, materialize_grads=True)
                 for sum_, part in zip(gradient, parts, strict=True):
                     sum_ += part
                 total += loss.item()
-                answers += labels.numel()
+                answers += count
         return total / answers, _vector(gradient) / answers
 
     def _restart(self) -> None:
         """Each pass is over the same texts from their beginning."""
-        for layer in streams(self._model):
+        for layer in split_invariant(self._model):
             layer.restart()
 
     def _backward_in_evaluation(self) -> AbstractContextManager[None]:

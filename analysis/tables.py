@@ -6,13 +6,13 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from analysis.curves import loss_jumps, plateau
-from analysis.frontier import Group
 from analysis.noise_scale import fluctuation_scale
+from analysis.outcomes import Group
 from analysis.paper_table import PaperTable, TableRun
-from analysis.question import Question
-from trainables.metric import Metric
-from trainables.metrics import DONE
+from analysis.study_design import StudyDesign
+from trainables.history import DONE
 from trainables.recipe import EPOCHS
+from trainables.score import Score
 
 
 class Column(NamedTuple):
@@ -38,18 +38,18 @@ COLUMNS = {
 
 
 def compare(
-    table: PaperTable, question: Question, frame: pd.DataFrame, curves: Mapping[str, pd.DataFrame]
+    table: PaperTable, design: StudyDesign, frame: pd.DataFrame, curves: Mapping[str, pd.DataFrame]
 ) -> pd.DataFrame:
     """One row per row of the table: its setting, how many runs of it ended, and each column as the paper has it and as
     our runs do, their mean and standard deviation over seeds; NaN where there is none.
 
     Args:
         frame: the runs, as analysis.runs gives them.
-        curves: by run_id, its metrics after each epoch, in order.
+        curves: by run_id, what it reported after each epoch, in order.
     """
     mine = [_runs(frame, run) for run in table.runs]
     measured = [
-        pd.DataFrame([_measured(row, question, curves[row["run_id"]]) for row in each.to_dict("records")])
+        pd.DataFrame([_measured(row, design, curves[row["run_id"]]) for row in each.to_dict("records")])
         for each in mine
     ]
     base = measured[0]["train_seconds"].mean() if len(measured[0]) else float("nan")
@@ -82,12 +82,9 @@ def cell(line: Mapping[str, float], column: str) -> str:
     return mine if pd.isna(paper) else f"{paper:{form}} | {mine}"
 
 
-def scores(curve: pd.DataFrame, metric: Metric) -> list[float]:
-    """What a run was worth after each epoch."""
-    return [
-        metric.score(loss, accuracy)
-        for loss, accuracy in zip(curve["validation_loss"], curve["validation_accuracy"], strict=True)
-    ]
+def scores(curve: pd.DataFrame, metric: Score) -> list[float]:
+    """A run's score after each epoch."""
+    return [metric.score_of(row) for row in curve.to_dict("records")]
 
 
 def run_ids(frame: pd.DataFrame, run: TableRun) -> list[str]:
@@ -106,14 +103,14 @@ def _runs(frame: pd.DataFrame, run: TableRun) -> pd.DataFrame:
     return frame[pd.Series(same, index=frame.index, dtype=bool)]
 
 
-def _measured(row: Mapping[str, Any], question: Question, curve: pd.DataFrame) -> dict[str, float]:
+def _measured(row: Mapping[str, Any], design: StudyDesign, curve: pd.DataFrame) -> dict[str, float]:
     """Everything a column can show of one run; times and the plateau only of one that ran to its end."""
     values = {name: value for name, value in row.items() if isinstance(value, (int, float))}
-    values["fluctuation_scale"] = fluctuation_scale(row["learning_rate"], question.train_samples, row["batch_size"])
+    values["fluctuation_scale"] = fluctuation_scale(row["learning_rate"], design.train_samples, row["batch_size"])
     values["loss_jumps"] = len(loss_jumps(list(curve["train_loss"])))
     if row["status"] != DONE:
         return {**values, "train_seconds": float("nan")}
-    epoch = plateau(scores(curve, question.metric))
+    epoch = plateau(scores(curve, design.metric))
     return {
         **values,
         "epoch_seconds": curve["train_seconds"].iloc[-1] / len(curve),

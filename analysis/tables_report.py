@@ -23,20 +23,21 @@ WIDEST = 300
 """Characters of a table; a terminal that has fewer wraps whole lines, which reads better than folded cells."""
 
 
-def report_tables(runs: StudyRuns, folder: Path, console: Console) -> tuple[Path, Path]:
-    """Print every table, and write tables.csv and tables.png into the folder."""
+def report_tables(runs: StudyRuns, folder: Path, console: Console) -> tuple[pd.DataFrame, Path, Path]:
+    """Print every table, and write tables.csv and tables.png into the folder; all tables' rows, and the two files."""
     frames = []
     for table in runs.tables:
-        found = compare(table, runs.question, runs.frame, runs.curves)
+        found = compare(table, runs.design, runs.frame, runs.curves)
         drawn = _table(table, found)
         drawn.width = console.measure(drawn, options=console.options.update(width=WIDEST)).maximum
         console.print(drawn, crop=False)
         frames.append(found.assign(table=table.name))
     csv, picture = folder / "tables.csv", folder / "tables.png"
-    whole = pd.concat(frames)
-    whole[["table", *(name for name in whole if name != "table")]].to_csv(csv, index=False)
+    rows = pd.concat(frames)
+    whole = rows[["table", *(name for name in rows if name != "table")]]
+    whole.to_csv(csv, index=False)
     draw_curves(runs, picture)
-    return csv, picture
+    return whole, csv, picture
 
 
 def _table(table: PaperTable, found: pd.DataFrame) -> Table:
@@ -78,7 +79,7 @@ def draw_curves(runs: StudyRuns, path: Path) -> None:
 
 
 def _panel(axes: Axes, runs: StudyRuns, table: PaperTable) -> None:
-    metric = runs.question.metric
+    metric = runs.design.metric
     techniques = list(dict.fromkeys(run.technique for run in table.runs))
     sizes = sorted({run.batch_size for run in table.runs})
     colours = dict(zip(sizes, plt.colormaps["viridis"].resampled(len(sizes) + 1).colors, strict=False))

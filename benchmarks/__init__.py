@@ -1,1 +1,1 @@
-"""Speed as ratios, measured side by side in one run; each module answers one question."""
+"""Speed as ratios, measured side by side in one run; each module answers one design."""

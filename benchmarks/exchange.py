@@ -22,13 +22,13 @@ import torch.nn.functional as F
 from torch.nn.parallel import DistributedDataParallel
 
 from benchmarks.result import show
-from trainables import Recipe
-from trainables.batch_gradient import Batch, BatchGradient
-from trainables.metric import Accuracy
+from trainables import Recipe, Task
+from trainables.data import CIFAR10
+from trainables.engine.batch_gradient import Batch, BatchGradient
+from trainables.engine.run import prepared
+from trainables.engine.workers import Workers
+from trainables.layers.ghost_batch_norm import ghosts
 from trainables.models import ResNet8
-from trainables.normalization import ghosts
-from trainables.training import prepared
-from trainables.workers import Workers
 
 WORKERS = 2
 SHARE = 64
@@ -43,7 +43,8 @@ def work(rank: int, folder: str, pairs: int, width: int) -> None:
     inputs = torch.randn(SHARE, 3, 32, 32).contiguous(memory_format=torch.channels_last)
     labels = torch.randint(0, 10, (SHARE,))
     models = [prepared(ResNet8(width=width)(), torch.device("cpu"), torch.float32) for _ in range(2)]
-    gradient = BatchGradient(models[0], Recipe(norm_batch_size=SHARE), Workers(rank, WORKERS), Accuracy(), parts=0)
+    task = Task(ResNet8(width=width), CIFAR10(), epochs=1)
+    gradient = BatchGradient(models[0], task, Recipe(norm_batch_size=SHARE), Workers(rank, WORKERS), parts=0)
     parallel = DistributedDataParallel(models[1], forward_sync_buffers=False)
 
     def ours() -> None:

@@ -45,7 +45,7 @@ def main() -> int:
             if not (folder / f"{search}.log").exists():
                 _run(search, folder, options.quick)
         studies = {search: load_runs(search, f"sqlite:///{folder / 'mlflow.db'}") for search in ("frontier", "grid")}
-    found = {search: answer(runs.question, runs.outcomes()) for search, runs in studies.items()}
+    found = {search: answer(runs.design, runs.outcomes()) for search, runs in studies.items()}
     table = Table(box=box.SIMPLE_HEAD)
     for heading in ("batch size", "search", "grid", "overlap", "search's width"):
         table.add_column(heading)

@@ -4,18 +4,18 @@ import heapq
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
-from analysis.frontier import Outcome
+from analysis.outcomes import Outcome
 from benchmarks.synthetic import World
-from search_spaces.plan import Answer, Plan, Proposal
-from search_spaces.proposer import Policy
-from search_spaces.stopping import Curve, curves_behind, futile
-from trainables.metrics import STOPPED_EARLY
+from search_spaces.policy.futility import Curve, futile
+from search_spaces.policy.plan import NoProposal, Plan, Proposal
+from search_spaces.service.policy_proposer import Policy
+from trainables.history import STOPPED_EARLY
 
 
 class Arm(Protocol):
     """A search as the replay drives it."""
 
-    def ask(self) -> Proposal | Answer: ...
+    def ask(self) -> Proposal | NoProposal: ...
 
     def stops(self, run: Proposal, curve: Curve) -> bool: ...
 
@@ -45,17 +45,14 @@ class PolicyArm:
         self._ended: list[tuple[Outcome, Curve]] = []
         self._running: list[Proposal] = []
 
-    def ask(self) -> Proposal | Answer:
+    def ask(self) -> Proposal | NoProposal:
         proposal = self._policy(self._plan, [outcome for outcome, _ in self._ended], self._running)
         if isinstance(proposal, Proposal):
             self._running.append(proposal)
         return proposal
 
     def stops(self, run: Proposal, curve: Curve) -> bool:
-        if not self._stop_futile or run.seed == 0 or len(curve) >= self._plan.epochs:
-            return False
-        base = curves_behind(self._ended, self._plan)
-        return futile(self._plan, [outcome for outcome, _ in self._ended], base, run, curve)
+        return self._stop_futile and futile(self._plan, self._ended, run, curve)
 
     def tell(self, run: Proposal, outcome: Outcome, curve: Curve) -> Outcome:
         self._running.remove(run)
@@ -76,7 +73,7 @@ def replay(arm: Arm, world: World, in_flight: int, note: Callable[[Spent], None]
     while True:
         while len(flying) < in_flight:
             asked = arm.ask()
-            if isinstance(asked, Answer):
+            if isinstance(asked, NoProposal):
                 break
             outcome, curve = _train(arm, world, asked)
             heapq.heappush(flying, (now + len(curve), started, asked, outcome, curve))

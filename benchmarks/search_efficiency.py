@@ -38,16 +38,17 @@ from rich.console import Console
 from rich.table import Table
 
 from analysis.edge import Edge, scalable
-from analysis.frontier import Group, Outcome, baseline, noise, points
-from analysis.question import Question
+from analysis.outcomes import Group, Outcome, points_of
+from analysis.study_design import StudyDesign
+from analysis.verdict import find_baseline, standard
 from benchmarks.replay import Arm, PolicyArm, Spent, replay
 from benchmarks.result import show_json
 from benchmarks.synthetic import BATCH_SIZES, CHANCE, EPOCHS, FAMILIES, LEARNING_RATES, TOLERANCE, World, world
-from search_spaces import frontier, grid
-from search_spaces.plan import Answer, Plan, Proposal
-from search_spaces.proposer import SamplerProposer, tpe
-from search_spaces.stopping import Curve
-from trainables.metrics import STOPPED_EARLY
+from search_spaces.policy import grid, policy
+from search_spaces.policy.futility import Curve
+from search_spaces.policy.plan import NoProposal, Plan, Proposal
+from search_spaces.service.sampler_proposer import SamplerProposer, tpe
+from trainables.history import STOPPED_EARLY
 
 IN_FLIGHT = 2
 SAMPLER_RUNS = {"TPE": 200, "GP": 75}
@@ -105,7 +106,7 @@ def plan() -> Plan:
     """What every arm is asked, and how much it may spend; the grid and the samplers have their own number of runs."""
     groups = tuple(Group("synthetic", size) for size in BATCH_SIZES)
     ratios = [size / BATCH_SIZES[0] for size in BATCH_SIZES]
-    question = Question(
+    design = StudyDesign(
         groups=groups,
         baseline=groups[0],
         learning_rates=LEARNING_RATES,
@@ -117,7 +118,7 @@ def plan() -> Plan:
         chance=CHANCE,
     )
     return Plan(
-        question,
+        design,
         first=2.0**-5,
         seeds=3,
         seeds_near_margin=3,
@@ -134,9 +135,9 @@ class SamplerArm:
         self._engine = SamplerProposer(replace(the_plan, max_runs=runs), InMemoryStorage(), "s", sampler)
         self._trials: dict[Proposal, list[optuna.Trial]] = {}
 
-    def ask(self) -> Proposal | Answer:
+    def ask(self) -> Proposal | NoProposal:
         asked = self._engine.ask()
-        if isinstance(asked, Answer):
+        if isinstance(asked, NoProposal):
             return asked
         self._trials.setdefault(asked[1], []).append(asked[0])
         return asked[1]
@@ -157,7 +158,7 @@ class ASHAGridArm:
         self._left = [
             Proposal(group, rate, seed)
             for seed in range(the_plan.seeds_near_margin)
-            for group in the_plan.question.groups
+            for group in the_plan.design.groups
             for rate in grid.learning_rates(the_plan)
         ]
         self._running, self._baseline_asked = 0, False
@@ -165,19 +166,19 @@ class ASHAGridArm:
         pruner = SuccessiveHalvingPruner(min_resource=1, reduction_factor=3)
         self._studies = {
             group: optuna.create_study(direction="maximize", pruner=pruner, sampler=RandomSampler())
-            for group in the_plan.question.groups
+            for group in the_plan.design.groups
         }
         self._trials: dict[Proposal, optuna.Trial] = {}
 
-    def ask(self) -> Proposal | Answer:
+    def ask(self) -> Proposal | NoProposal:
         if not self._left and not self._running and not self._baseline_asked:
-            base, seeds = self._plan.question.baseline, self._plan.seeds_near_margin
-            yardstick = baseline(self._finished, base)
-            assert yardstick is not None
-            self._left = [Proposal(base, yardstick.learning_rate, seeds + n) for n in range(self._plan.seeds)]
+            base, seeds = self._plan.design.baseline, self._plan.seeds_near_margin
+            found = find_baseline(self._finished, base)
+            assert found is not None
+            self._left = [Proposal(base, found.learning_rate, seeds + n) for n in range(self._plan.seeds)]
             self._baseline_asked = True
         if not self._left:
-            return Answer.WAIT if self._running else Answer.OVER
+            return NoProposal.WAIT if self._running else NoProposal.OVER
         self._running += 1
         return self._left.pop(0)
 
@@ -202,10 +203,10 @@ def study(job: tuple[str, int, bool]) -> Studied:
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     the_world, the_plan = world(family, seed), plan()
     scores: dict[str, list[Score]] = {}
-    policy = PolicyArm(the_plan, frontier.propose, stop_futile=True)
-    final = replay(policy, the_world, IN_FLIGHT, _ignore)
+    arm = PolicyArm(the_plan, policy.propose, stop_futile=True)
+    final = replay(arm, the_world, IN_FLIGHT, _ignore)
     scores["frontier"] = [_score(the_world, the_plan, final)]
-    wide = replay(PolicyArm(the_plan, frontier.propose, stop_futile=True), the_world, 8, _ignore)
+    wide = replay(PolicyArm(the_plan, policy.propose, stop_futile=True), the_world, 8, _ignore)
     scores["frontier, 8 in flight"] = [_score(the_world, the_plan, wide)]
     scores["grid"] = [_end(PolicyArm(the_plan, grid.propose, stop_futile=False), the_world, the_plan)]
     once = replace(the_plan, seeds_near_margin=1)
@@ -242,9 +243,9 @@ def _course(arm: Arm, the_world: World, the_plan: Plan, runs: int) -> list[Score
 
 
 def _score(the_world: World, the_plan: Plan, spent: Spent) -> Score:
-    edges = _edges(the_plan.question, spent.outcomes)
+    edges = _edges(the_plan.design, spent.outcomes)
     errors, widths, covered, claimed, sure_covered, sure = [], [], 0, 0, 0, 0
-    for group in the_plan.question.groups:
+    for group in the_plan.design.groups:
         truth, edge = the_world.edge(group), edges.get(group)
         right = edge is not None and _right(edge, truth)
         claimed += edge is not None and (edge.lower is not None or "none" in edge.flags)
@@ -255,7 +256,7 @@ def _score(the_world: World, the_plan: Plan, spent: Spent) -> Score:
             errors.append(abs(_middle(edge) - truth) if edge and edge.finite else math.inf)
         if edge and edge.lower and edge.upper:
             widths.append(math.log2(edge.upper / edge.lower))
-    groups = len(the_plan.question.groups)
+    groups = len(the_plan.design.groups)
     return Score(
         spent.epochs,
         spent.time,
@@ -269,16 +270,12 @@ def _score(the_world: World, the_plan: Plan, spent: Spent) -> Score:
     )
 
 
-def _edges(question: Question, outcomes: Sequence[Outcome]) -> dict[Group, Edge]:
+def _edges(design: StudyDesign, outcomes: Sequence[Outcome]) -> dict[Group, Edge]:
     """What the report would say; nothing before the baseline's seeds have run."""
-    yardstick = baseline(outcomes, question.baseline)
-    if yardstick is None or not yardstick.scores:
+    against = standard(design, outcomes)
+    if against is None:
         return {}
-    spread = noise(outcomes, yardstick, question.tolerance, question.floor)
-    return {
-        group: scalable(question, points(outcomes, group), yardstick.reference, spread).edge
-        for group in question.groups
-    }
+    return {group: scalable(design, points_of(outcomes, group), against).edge for group in design.groups}
 
 
 def _right(edge: Edge, truth: float | None) -> bool:

@@ -17,8 +17,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from analysis.frontier import Group
-from trainables.metrics import DIVERGED, DONE
+from analysis.outcomes import Group
+from trainables.history import DIVERGED, DONE
 
 FAMILIES = (
     "power law",
@@ -107,15 +107,8 @@ class World:
 
     def edge(self, group: Group) -> float | None:
         """The true edge in log2; None where nothing holds, inf where it lies above the range."""
-        return self._crossing(group, self.a0())
-
-    def competitive_edge(self, group: Group) -> float | None:
-        """The same against the group's own highest expected score."""
-        return self._crossing(group, float(self.shapes[group].expected(_axis()).max()))
-
-    def _crossing(self, group: Group, reference: float) -> float | None:
         axis = _axis()
-        holds = np.flatnonzero(self.shapes[group].expected(axis) >= reference - TOLERANCE)
+        holds = np.flatnonzero(self.shapes[group].expected(axis) >= self.a0() - TOLERANCE)
         if not len(holds):
             return None
         return math.inf if holds[-1] == len(axis) - 1 else float(axis[holds[-1]]) + FINE / 2

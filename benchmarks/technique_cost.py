@@ -25,13 +25,13 @@ import torch
 
 from benchmarks.result import show
 from trainables import Recipe, Task
-from trainables.data.images import Images, Split
-from trainables.data.source import Data
+from trainables.data.loading.images import Images, Split
+from trainables.data.loading.source import Data
+from trainables.engine.run import Run
 from trainables.gradient import SAM
 from trainables.models import ResNet8, ResNet18
 from trainables.optimizers import SGD
 from trainables.scaling import AdaScale
-from trainables.training import Run
 
 BATCHES = 10
 """Steps in an epoch of the whole batch size."""
@@ -39,7 +39,7 @@ BATCHES = 10
 
 @dataclass(frozen=True)
 class RandomImages(Data):
-    """Noise of CIFAR's shape, with random labels."""
+    """Spread of CIFAR's shape, with random labels."""
 
     train_samples: int
     validation_samples: int = 10

@@ -30,12 +30,12 @@ from ray.tune.integration.ray_train import TuneReportCallback
 from ray.util import placement_group_table
 
 from benchmarks.result import show
-from search_spaces.cluster import trial_resources
+from search_spaces.service.cluster import trial_resources
 from trainables import Recipe, Task, train
 from trainables.data import Digits
 from trainables.models import SmallCNN
-from trainables.trial import Trial
-from trainables.worker_group import GroupSize
+from trainables.on_ray.trial import Trial
+from trainables.on_ray.worker_group import GroupSize
 
 TASK = Task(SmallCNN(width=2), Digits(train_samples=64, validation_samples=64), epochs=1)
 RECIPE = Recipe()

@@ -1,9 +1,35 @@
-"""What to search: one runnable study per file, and what runs it."""
+"""What to search: one runnable study per file, and what runs it.
+
+A study of one's own needs `Study` and `main` for a command, or `run_study` for a script or a notebook.
+"""
 
 import os
 import signal
 import sys
+from importlib import import_module
 from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from search_spaces.service.command_line import main
+    from search_spaces.service.session import StudyResult, run_study
+    from search_spaces.study import Study
+
+__all__ = ["Study", "StudyResult", "main", "run_study"]
+
+_HOMES = {
+    "Study": "search_spaces.study",
+    "StudyResult": "search_spaces.service.session",
+    "main": "search_spaces.service.command_line",
+    "run_study": "search_spaces.service.session",
+}
+"""Where each name is defined. They are imported when they are first used, because they bring Ray and MLflow."""
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def _stop(_number: int, _frame: FrameType | None) -> None:

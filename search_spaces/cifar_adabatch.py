@@ -23,8 +23,7 @@ section 3, Figure 1.
 from dataclasses import replace
 
 from analysis.paper_table import PaperTable, TableRun
-from search_spaces.command_line import main
-from search_spaces.study import Study
+from search_spaces import Study, main
 from trainables import Recipe, Task
 from trainables.data import CIFAR10, CIFAR100
 from trainables.decay import NoDecay, StepDecay

@@ -20,8 +20,7 @@ nets using large mini-batches".
 from dataclasses import replace
 
 from analysis.paper_table import PaperTable, TableRun, rows
-from search_spaces.command_line import main
-from search_spaces.study import Study
+from search_spaces import Study, main
 from trainables import Recipe, Task
 from trainables.data import CIFAR10
 from trainables.models import SixLayerCNN

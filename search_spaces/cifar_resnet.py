@@ -23,8 +23,7 @@ Source: Li and Sheng, "On the large-batch training of CIFAR-10", sections III-B 
 from dataclasses import replace
 
 from analysis.paper_table import PaperTable, rows
-from search_spaces.command_line import main
-from search_spaces.study import Study
+from search_spaces import Study, main
 from trainables import Recipe, Task
 from trainables.data import CIFAR10
 from trainables.decay import CosineDecay, StepDecay

@@ -24,8 +24,7 @@ from dataclasses import replace
 
 from analysis.paper_table import PaperTable, TableRun
 from analysis.sharpness import Sharpness
-from search_spaces.command_line import main
-from search_spaces.study import Study
+from search_spaces import Study, main
 from trainables import Recipe, Task
 from trainables.data import CIFAR10
 from trainables.gradient import SAM

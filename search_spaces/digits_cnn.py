@@ -21,8 +21,7 @@ from dataclasses import replace
 
 from analysis.paper_table import PaperTable, TableRun
 from analysis.sharpness import Sharpness
-from search_spaces.command_line import main
-from search_spaces.study import Study
+from search_spaces import Study, main
 from trainables import Recipe, Task
 from trainables.data import Digits
 from trainables.decay import CosineDecay, ExponentialDecay, MultiStepDecay, NoDecay, PolynomialDecay, StepDecay

@@ -27,8 +27,7 @@ and Garland 2017, "AdaBatch", section 3, Figures 2 and 3.
 from dataclasses import replace
 
 from analysis.paper_table import PaperTable, TableRun, rows
-from search_spaces.command_line import main
-from search_spaces.study import Study
+from search_spaces import Study, main
 from trainables import Recipe, Task
 from trainables.data import CIFAR10JPEG, ImageFolder
 from trainables.decay import MultiStepDecay, NoDecay, PolynomialDecay, StepDecay

@@ -21,8 +21,7 @@ Source: You et al. 2019, "Large-Batch Training for LSTM and Beyond", sections 5.
 from dataclasses import replace
 
 from analysis.paper_table import PaperTable, TableRun
-from search_spaces.command_line import main
-from search_spaces.study import Study
+from search_spaces import Study, main
 from trainables import Recipe, Task
 from trainables.data import MNIST, FashionMNIST
 from trainables.decay import PolynomialDecay

@@ -27,8 +27,7 @@ Source: You et al. 2019, "Large-Batch Training for LSTM and Beyond", sections 5.
 from dataclasses import replace
 
 from analysis.paper_table import PaperTable, TableRun
-from search_spaces.command_line import main
-from search_spaces.study import Study
+from search_spaces import Study, main
 from trainables import Recipe, Task
 from trainables.data import KingJamesBible, TextCorpus
 from trainables.decay import ExponentialDecay

@@ -10,25 +10,28 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("search_spaces", "analysis", "trainables")  # each may import those after it
-RAY = {
-    "trainables/worker_group.py",
-    "trainables/trial.py",
-    "search_spaces/cluster.py",
-    "search_spaces/tuning.py",
+RAY = ("trainables/on_ray/", "search_spaces/service/cluster.py", "search_spaces/service/ray_tune.py")
+MLFLOW = ("search_spaces/service/tracking.py", "analysis/runs.py")
+INNER = {
+    "search_spaces/policy/": ("search_spaces.service", "search_spaces.study"),
+    "trainables/engine/": ("trainables.on_ray",),
+    "trainables/data/loading/": ("trainables.engine", "trainables.on_ray", "trainables.models"),
+    "trainables/layers/": ("trainables.engine", "trainables.on_ray", "trainables.recipe", "trainables.task"),
+    "trainables/models/": ("trainables.engine", "trainables.on_ray", "trainables.data"),
 }
-MLFLOW = {"search_spaces/tracking.py", "analysis/runs.py"}
+"""Inside a package: what the files of a folder never import."""
 FILES = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
 
 
 def imported(path: Path) -> set[str]:
-    """Top-level names of everything a file imports, wherever in the file."""
+    """Full names of everything a file imports, wherever in the file."""
     names = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            names |= {alias.name.split(".")[0] for alias in node.names}
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
-            names.add(node.module.split(".")[0])
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
     return names
 
 
@@ -37,9 +40,13 @@ def test_imports_run_one_way(path: Path) -> None:
     name = str(path.relative_to(ROOT))
     package = PACKAGES.index(name.split("/")[0])
     found = imported(path)
-    assert not found & set(PACKAGES[:package])
-    assert "ray" not in found or name in RAY
-    assert "mlflow" not in found or name in MLFLOW
+    tops = {each.split(".")[0] for each in found}
+    assert not tops & set(PACKAGES[:package])
+    assert "ray" not in tops or name.startswith(RAY)
+    assert "mlflow" not in tops or name.startswith(MLFLOW)
+    for folder, never in INNER.items():
+        if name.startswith(folder):
+            assert not [each for each in found if f"{each}.".startswith(tuple(f"{other}." for other in never))]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
@@ -48,6 +55,13 @@ def test_every_module_imports_and_says_what_it_is(path: Path) -> None:
         str(path.relative_to(ROOT).with_suffix("")).replace("/", ".").removesuffix(".__init__")
     )
     assert module.__doc__
+
+
+def test_only_studies_are_at_the_top_of_search_spaces() -> None:
+    """Beside what a study is and what checks it."""
+    for path in sorted((ROOT / "search_spaces").glob("*.py")):
+        if path.stem not in ("__init__", "study", "study_checks"):
+            assert importlib.import_module(f"search_spaces.{path.stem}").BUDGETS
 
 
 def test_the_core_needs_neither_ray_nor_mlflow_nor_torchvision() -> None:

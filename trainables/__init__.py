@@ -1,9 +1,10 @@
 """How one run trains: tasks, recipes and their slots, in PyTorch alone."""
 
+from trainables.engine.run import train
 from trainables.errors import UserError
-from trainables.metrics import EpochMetrics, History
+from trainables.history import EpochReport, History
 from trainables.progress import Progress
-from trainables.recipe import Recipe, Task
-from trainables.training import train
+from trainables.recipe import Recipe
+from trainables.task import Task
 
-__all__ = ["EpochMetrics", "History", "Progress", "Recipe", "Task", "UserError", "train"]
+__all__ = ["EpochReport", "History", "Progress", "Recipe", "Task", "UserError", "train"]

@@ -5,22 +5,24 @@ tests find it.
 """
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Protocol
+from typing import Literal
 
 from trainables.errors import require
 from trainables.progress import Progress
 
 
-class Decay(Protocol):
+class Decay(ABC):
     """progress -> share of the peak learning rate to use now, 0 to 1."""
 
+    @abstractmethod
     def __call__(self, progress: Progress) -> float: ...
 
 
 @dataclass(frozen=True)
-class NoDecay:
+class NoDecay(Decay):
     """The peak learning rate to the end.
 
     decay = 1
@@ -31,7 +33,7 @@ class NoDecay:
 
 
 @dataclass(frozen=True)
-class StepDecay:
+class StepDecay(Decay):
     """The learning rate is multiplied by a factor every so many epochs.
 
     decay = factor ** floor(epoch / every_epochs)
@@ -62,7 +64,7 @@ class StepDecay:
 
 
 @dataclass(frozen=True)
-class MultiStepDecay:
+class MultiStepDecay(Decay):
     """The learning rate is multiplied by a factor at each of some epochs.
 
     decay = factor ** (how many of at_epochs have been reached)
@@ -98,7 +100,7 @@ class MultiStepDecay:
 
 
 @dataclass(frozen=True)
-class ExponentialDecay:
+class ExponentialDecay(Decay):
     """The peak for some epochs, then a factor less with every epoch.
 
     decay = factor ** max(0, floor(epoch - constant_epochs) + 1)
@@ -132,7 +134,7 @@ class ExponentialDecay:
 
 
 @dataclass(frozen=True)
-class PolynomialDecay:
+class PolynomialDecay(Decay):
     """A power of what is left of the run.
 
     decay = (1 - fraction) ** power
@@ -160,7 +162,7 @@ class PolynomialDecay:
 
 
 @dataclass(frozen=True)
-class CosineDecay:
+class CosineDecay(Decay):
     """Half a cosine from the peak at the start of the run down to zero at its end.
 
     decay = (1 + cos(pi * fraction)) / 2
@@ -174,3 +176,39 @@ class CosineDecay:
 
     def __call__(self, progress: Progress) -> float:
         return 0.5 * (1.0 + math.cos(math.pi * min(1.0, progress.fraction)))
+
+
+@dataclass(frozen=True)
+class StableDecay(Decay):
+    """The peak for most of the run, then down to zero; after a warm-up this is the warmup-stable-decay schedule (WSD).
+
+    decay = 1 while fraction <= 1 - decay_fraction, then s ("linear") or 1 - sqrt(1 - s) ("root"),
+    with s = (1 - fraction) / decay_fraction, the share of the fall that is left
+
+    Example, half-way down the last fifth of a run:
+        >>> half_way = Progress(epoch=90, epochs=100, batch_size=32, base_batch_size=32)
+        >>> [round(StableDecay(decay_fraction=0.2, shape=shape)(half_way), 3) for shape in ("linear", "root")]
+        [0.5, 0.293]
+
+    Attributes:
+        decay_fraction: share of the whole run that the fall takes, above 0 and at most 1.
+        shape: "linear" or "root".
+
+    Raises:
+        UserError: a value outside those ranges.
+
+    Source: Hu et al. 2024, "MiniCPM", section 4 (WSD); Hägele et al. 2024, "Scaling Laws and Compute-Optimal Training
+    Beyond Fixed Training Durations", section 3 (the root).
+    """
+
+    decay_fraction: float = 0.2
+    shape: Literal["linear", "root"] = "linear"
+
+    def __post_init__(self) -> None:
+        share, shape = self.decay_fraction, self.shape
+        require(0 < share <= 1, f"StableDecay decay_fraction {share}: must be above 0 and at most 1")
+        require(shape in ("linear", "root"), f"StableDecay shape {shape!r}: must be 'linear' or 'root'")
+
+    def __call__(self, progress: Progress) -> float:
+        left = min(1.0, (1.0 - min(1.0, progress.fraction)) / self.decay_fraction)
+        return left if self.shape == "linear" else 1.0 - math.sqrt(1.0 - left)

@@ -4,7 +4,8 @@ A gradient is a frozen dataclass. To add one, write one more such class here; th
 """
 
 import math
-from collections.abc import Callable, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -30,17 +31,18 @@ class Backward(Protocol):
     def __call__(self, *, move_statistics: bool = True, average: bool = True) -> Tensor: ...
 
 
-class Gradient(Protocol):
+class Gradient(ABC):
     """(model, backward, progress) -> the batch's mean loss at the model's weights.
 
     It leaves in each parameter's .grad what the optimizer shall step along, and the weights as they were.
     """
 
+    @abstractmethod
     def __call__(self, model: nn.Module, backward: Backward, progress: Progress) -> Tensor: ...
 
 
 @dataclass(frozen=True)
-class Plain:
+class Plain(Gradient):
     """The gradient of the batch's mean loss, as it is.
 
     g = 1/|B| * sum over x in B of grad l(x, w)
@@ -51,20 +53,67 @@ class Plain:
 
 
 @dataclass(frozen=True)
-class SAM:
-    """Sharpness-aware minimisation: the gradient at the worst point near the weights.
+class SharpnessAware(Gradient):
+    """What SAM and its kin share: a second gradient, at the worst point of a neighbourhood of the weights.
 
-    g = grad L(w + e),   e = rho * grad L(w) / |grad L(w)|_2
-
-    The second pass leaves BatchNorm's running statistics alone and sees the same dropout; the loss returned is L(w).
-    Steps between every `every`-th are plain.
+    Two passes: one to find the step e to that point, one at w + e. The second leaves BatchNorm's running statistics
+    alone and sees the same dropout; the loss returned is that of the first. Steps between every `every`-th are plain.
 
     Attributes:
-        rho: radius of the neighbourhood, in the weights' own units, at least 0; 0 is Plain.
+        rho: radius of the neighbourhood, at least 0; 0 is Plain.
         perturbation: "global": e comes from the whole batch's gradient, and no result depends on the number of workers.
             "per_worker": each worker perturbs along its own share's gradient, which saves an exchange and makes e that
             of a smaller batch (m-sharpness, m = B / workers): here results do depend on the number of workers.
         every: how many steps from one perturbed step to the next, at least 1.
+
+    Raises:
+        UserError: a value outside those ranges.
+    """
+
+    rho: float = 0.05
+    perturbation: Literal["global", "per_worker"] = "global"
+    every: int = 1
+
+    def __post_init__(self) -> None:
+        name = type(self).__name__
+        require(0 <= self.rho < math.inf, f"{name} rho {self.rho}: must be at least 0 and finite")
+        require(
+            self.perturbation in ("global", "per_worker"),
+            f"{name} perturbation {self.perturbation!r}: must be 'global' or 'per_worker'",
+        )
+        whole = isinstance(self.every, int) and self.every >= 1
+        require(whole, f"{name} every {self.every}: must be a whole number, at least 1")
+
+    @abstractmethod
+    def size(self, weight: Tensor) -> Tensor | float:
+        """T: how far the neighbourhood reaches along each weight."""
+
+    def __call__(self, model: nn.Module, backward: Backward, progress: Progress) -> Tensor:
+        if progress.steps % self.every:
+            return backward()
+        loss = backward(average=self.perturbation == "global")
+        weights = [parameter for parameter in model.parameters() if parameter.grad is not None]
+        with torch.no_grad():
+            scaled = [weight.grad * self.size(weight) for weight in weights if weight.grad is not None]
+            norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(each) for each in scaled]))
+            length = self.rho / (norm + torch.finfo(norm.dtype).tiny)
+            steps = [length * self.size(weight) * each for weight, each in zip(weights, scaled, strict=True)]
+        for weight in weights:
+            weight.grad = None
+        with _moved(weights, steps):
+            backward(move_statistics=False)
+        return loss
+
+
+@dataclass(frozen=True)
+class SAM(SharpnessAware):
+    """Sharpness-aware minimisation: the gradient at the worst point near the weights.
+
+    g = grad L(w + e),   e = rho * grad L(w) / |grad L(w)|_2
+
+    Attributes:
+        rho: radius of the neighbourhood, in the weights' own units, at least 0; 0 is Plain.
+        perturbation, every: as of SharpnessAware.
 
     Raises:
         UserError: a value outside those ranges.
@@ -73,27 +122,20 @@ class SAM:
     section 4.1 (m-sharpness).
     """
 
-    rho: float = 0.05
-    perturbation: Literal["global", "per_worker"] = "global"
-    every: int = 1
-
-    def __post_init__(self) -> None:
-        _check(self)
-
-    def __call__(self, model: nn.Module, backward: Backward, progress: Progress) -> Tensor:
-        return _sharpness_aware(self, model, backward, progress, lambda _: 1.0)
+    def size(self, weight: Tensor) -> Tensor | float:
+        return 1.0
 
 
 @dataclass(frozen=True)
-class ASAM:
+class ASAM(SharpnessAware):
     """Adaptive SAM: a neighbourhood whose size follows each weight's own.
 
     g = grad L(w + e),   e = rho * T^2 grad L(w) / |T grad L(w)|_2   with T = |w| + eta
 
     Attributes:
         rho: radius in units of the weights, at least 0; about ten times SAM's.
+        perturbation, every: as of SharpnessAware.
         eta: keeps small weights moving, at least 0.
-        perturbation, every: as SAM's.
 
     Raises:
         UserError: a value outside those ranges.
@@ -103,39 +145,13 @@ class ASAM:
 
     rho: float = 0.5
     eta: float = 0.01
-    perturbation: Literal["global", "per_worker"] = "global"
-    every: int = 1
 
     def __post_init__(self) -> None:
-        _check(self)
+        super().__post_init__()
         require(self.eta >= 0, f"ASAM eta {self.eta}: must be at least 0")
 
-    def __call__(self, model: nn.Module, backward: Backward, progress: Progress) -> Tensor:
-        return _sharpness_aware(self, model, backward, progress, lambda weight: weight.abs() + self.eta)
-
-
-def _sharpness_aware(
-    gradient: SAM | ASAM,
-    model: nn.Module,
-    backward: Backward,
-    progress: Progress,
-    size: Callable[[Tensor], Tensor | float],
-) -> Tensor:
-    """Two passes: one to find e, one at w + e. `size` is T, how far a weight's own neighbourhood reaches."""
-    if progress.steps % gradient.every:
-        return backward()
-    loss = backward(average=gradient.perturbation == "global")
-    weights = [parameter for parameter in model.parameters() if parameter.grad is not None]
-    with torch.no_grad():
-        scaled = [weight.grad * size(weight) for weight in weights if weight.grad is not None]
-        norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(each) for each in scaled]))
-        length = gradient.rho / (norm + torch.finfo(norm.dtype).tiny)
-        steps = [length * size(weight) * each for weight, each in zip(weights, scaled, strict=True)]
-    for weight in weights:
-        weight.grad = None
-    with _moved(weights, steps):
-        backward(move_statistics=False)
-    return loss
+    def size(self, weight: Tensor) -> Tensor | float:
+        return weight.abs() + self.eta
 
 
 @contextmanager
@@ -151,14 +167,3 @@ def _moved(weights: list[nn.Parameter], steps: list[Tensor]) -> Iterator[None]:
         with torch.no_grad():
             for weight, old in zip(weights, before, strict=True):
                 weight.copy_(old)
-
-
-def _check(gradient: SAM | ASAM) -> None:
-    name = type(gradient).__name__
-    require(0 <= gradient.rho < math.inf, f"{name} rho {gradient.rho}: must be at least 0 and finite")
-    require(
-        gradient.perturbation in ("global", "per_worker"),
-        f"{name} perturbation {gradient.perturbation!r}: must be 'global' or 'per_worker'",
-    )
-    whole = isinstance(gradient.every, int) and gradient.every >= 1
-    require(whole, f"{name} every {gradient.every}: must be a whole number, at least 1")

@@ -5,21 +5,27 @@ contract tests find it. Batches grow by whole factors, so whatever divides the f
 """
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 from trainables.decay import Decay
 from trainables.errors import require
 from trainables.progress import Progress
 
 MOST_GROWTHS = 60
-"""More doublings than any data set has room for."""
+"""More growths by a factor than any data set has room for."""
 
 
-class Growth(Protocol):
+class Growth(ABC):
     """progress -> global batch size now, never smaller than before."""
 
+    @abstractmethod
     def __call__(self, progress: Progress) -> int: ...
+
+    @property
+    def ceiling(self) -> int | None:
+        """The global batch size that is never exceeded, samples; None for none."""
+        return None
 
     def rate(self, progress: Progress) -> float:
         """What the growth itself multiplies the learning rate by; 1 unless it stands in for a decay."""
@@ -82,6 +88,10 @@ class StepGrowth(Growth):
         share = self.learning_rate_factor
         require(0 < share <= 1, f"StepGrowth learning_rate_factor {share}: must be above 0 and at most 1")
 
+    @property
+    def ceiling(self) -> int | None:
+        return self.max_batch_size
+
     def __call__(self, progress: Progress) -> int:
         wanted = progress.batch_size * self.factor ** _times(self, progress)
         return _whole_growths(progress.batch_size, wanted, self.factor, self.max_batch_size)
@@ -121,6 +131,10 @@ class GrowthInPlaceOfDecay(Growth):
     def __post_init__(self) -> None:
         _check_ceiling(self)
 
+    @property
+    def ceiling(self) -> int | None:
+        return self.max_batch_size
+
     def __call__(self, progress: Progress) -> int:
         times = math.floor(min(1 / max(self.decay(progress), 1e-9), 1e9) * (1 + 1e-9))
         if self.max_batch_size is not None:
@@ -141,7 +155,7 @@ class AdaptiveGrowth(Growth):
     epoch / every_epochs, so that an average exists before it counts and the batch cannot run ahead of the run.
 
     Example, a noise scale of 700 samples seen in the third epoch:
-        >>> from trainables.noise import GradientNoise
+        >>> from trainables.gradient_noise import GradientNoise
         >>> noise = GradientNoise(squared_norm=0.01, variance=7.0)
         >>> growth = AdaptiveGrowth(max_batch_size=4096)
         >>> growth(Progress(epoch=3, epochs=90, batch_size=128, base_batch_size=128, noise=noise))
@@ -167,6 +181,10 @@ class AdaptiveGrowth(Growth):
     def __post_init__(self) -> None:
         _check_growths(self)
         require(self.parts >= 2, f"AdaptiveGrowth parts {self.parts}: must be at least 2")
+
+    @property
+    def ceiling(self) -> int | None:
+        return self.max_batch_size
 
     def __call__(self, progress: Progress) -> int:
         now = progress.grown_batch_size or progress.batch_size

@@ -3,24 +3,31 @@
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from torch import Tensor, nn
+from torch import nn
+
+from trainables.loss import Loss
+from trainables.nested import Nested
+
+Batches = Callable[[], Iterable[tuple[Nested, Nested]]]
+"""Each call goes once over the same inputs and targets."""
 
 
 class Measure(Protocol):
     """A frozen dataclass that measures one number on a trained model.
 
     Attributes:
-        name: of the metric it reports.
+        name: under which the number is reported.
     """
 
     @property
     def name(self) -> str: ...
 
-    def __call__(self, model: nn.Module, batches: Callable[[], Iterable[tuple[Tensor, Tensor]]]) -> float:
+    def __call__(self, model: nn.Module, batches: Batches, loss: Loss) -> float:
         """The number, finite.
 
         Args:
             model: in evaluation mode; left as it was.
-            batches: each call goes once over the training set as it is judged: inputs and labels.
+            batches: the training set as it is judged.
+            loss: the task's.
         """
         ...

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from trainables.noise import GradientNoise
+from trainables.gradient_noise import GradientNoise
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Task and Recipe, and the formula that joins a recipe's slots.
+"""Recipe: how a task is trained, and the formula that joins its slots.
 
     lr(t) = base_lr * warmup(t, scaling(t)) * decay(t) * growth.rate(t)        batch_size(t) = growth(t)
 
@@ -6,19 +6,13 @@ A run is task x recipe x batch size x learning rate x seed. The learning rate of
 what the optimizer sees once warm-up ends. So base_lr = learning_rate / scale.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 
-from torch import nn
-
-from trainables.data.source import Data
 from trainables.decay import Decay, NoDecay
 from trainables.errors import require
 from trainables.gradient import Gradient, Plain
 from trainables.growth import FixedBatch, Growth
-from trainables.measure import Measure
-from trainables.metric import Accuracy, Metric
-from trainables.metrics import METRIC_NAMES
 from trainables.optimizers import SGD, Optimizer
 from trainables.progress import Progress
 from trainables.scaling import NoScaling, Scaling
@@ -26,34 +20,6 @@ from trainables.warmup import NoWarmup, Warmup
 
 EPOCHS = "task.epochs"
 """The name under which a run carries how long it is, where that is not as long as its task says."""
-
-
-@dataclass(frozen=True)
-class Task:
-    """What is trained.
-
-    Attributes:
-        model: called without arguments, returns a freshly initialised module that maps inputs to logits.
-        data: what it is trained and judged on.
-        epochs: passes over the training set.
-        metric: what its runs are judged by.
-        measures: what is measured besides on the final model of a run that ended well.
-
-    Raises:
-        UserError: epochs below 1, or measures that share a name with each other or with what every run reports.
-    """
-
-    model: Callable[[], nn.Module]
-    data: Data
-    epochs: int
-    metric: Metric = Accuracy()
-    measures: tuple[Measure, ...] = ()
-
-    def __post_init__(self) -> None:
-        require(self.epochs >= 1, f"Task epochs {self.epochs}: must be at least 1")
-        names = [*METRIC_NAMES, *(measure.name for measure in self.measures)]
-        twice = sorted({name for name in names if names.count(name) > 1})
-        require(not twice, f"Task measures {self.measures!r}: {', '.join(twice)} would be reported twice")
 
 
 @dataclass(frozen=True)

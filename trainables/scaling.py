@@ -4,33 +4,34 @@ A scaling is a frozen dataclass called with the run's Progress. To add one, writ
 contract tests find it.
 """
 
-import warnings
-from dataclasses import dataclass, replace
-from typing import Protocol
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
 
-from trainables.errors import require
-from trainables.optimizers import Optimizer
+from trainables.errors import UserError, require
+from trainables.optimizers import AdaptiveOptimizer, Optimizer
 from trainables.progress import Progress
 
 
-class Scaling(Protocol):
+class Scaling(ABC):
     """progress -> how many times base_lr this batch size earns (> 0).
 
-    What a rule does besides has a default that does nothing.
+    Everything else that a rule may do has a default that does nothing.
     """
 
+    @abstractmethod
     def __call__(self, progress: Progress) -> float: ...
 
+    @property
+    def name(self) -> str:
+        """The rule's name in tables and pictures."""
+        return repr(self)
+
     def peak(self, progress: Progress) -> float:
-        """The most a run can earn; the learning rate of a run is base_lr times this."""
+        """The most that a run can earn. The learning rate of a run is base_lr times this."""
         return self(progress)
 
-    def counts(self, progress: Progress) -> float:
-        """How much of a step the schedule counts; 1 unless the rule decides how far a step takes the run."""
-        return 1.0
-
-    def stretch(self, progress: Progress) -> float:
-        """How many times the task's epochs the run may last until its schedule is done."""
+    def advance(self, progress: Progress) -> float:
+        """How much of a step the schedule advances by at a step; 1 unless the rule decides how far a step goes."""
         return 1.0
 
     def noise_parts(self, progress: Progress) -> int:
@@ -51,6 +52,8 @@ class NoScaling(Scaling):
     Source: Li and Sheng, "On the large-batch training of CIFAR-10", Table I ("trivially increasing batch size").
     """
 
+    name = "unscaled"
+
     def __call__(self, progress: Progress) -> float:
         return 1.0
 
@@ -67,6 +70,8 @@ class LinearScaling(Scaling):
 
     Source: Goyal et al. 2017, "Accurate, Large Minibatch SGD", section 2.1.
     """
+
+    name = "linear"
 
     def __call__(self, progress: Progress) -> float:
         return progress.batch_ratio
@@ -85,6 +90,8 @@ class SquareRootScaling(Scaling):
     Source: Krizhevsky 2014, "One weird trick for parallelizing convolutional neural networks", section 5; You et al.
     2019, "Large-Batch Training for LSTM and Beyond", section 3.
     """
+
+    name = "square_root"
 
     def __call__(self, progress: Progress) -> float:
         return progress.batch_ratio**0.5
@@ -143,23 +150,12 @@ class AdaptiveSquareRootScaling(Scaling):
         return progress.batch_ratio**0.5
 
     def adapt(self, optimizer: Optimizer, batch_ratio: float) -> Optimizer:
-        averages = [name for name in ("beta1", "beta2", "alpha") if hasattr(optimizer, name)]
-        require(
-            bool(averages),
-            f"AdaptiveSquareRootScaling optimizer {optimizer!r}: must keep an average of squared gradients that can "
-            "be moved, as Adam, AdamW, LAMB and RMSprop do",
-        )
-        moved = {}
-        for name in averages:
-            value = 1 - batch_ratio * (1 - getattr(optimizer, name))
-            if value < 0:
-                warnings.warn(
-                    f"AdaptiveSquareRootScaling {name} {getattr(optimizer, name):g}: would be {value:g} at "
-                    f"{batch_ratio:g} times the base batch size; 0 is used",
-                    stacklevel=2,
-                )
-            moved[name] = max(0.0, value)
-        return replace(optimizer, **moved, epsilon=optimizer.epsilon / batch_ratio**0.5)  # type: ignore[type-var, attr-defined]
+        if not isinstance(optimizer, AdaptiveOptimizer):
+            raise UserError(
+                f"AdaptiveSquareRootScaling optimizer {optimizer!r}: must keep an average of squared gradients that "
+                "can be moved, as Adam, AdamW, LAMB and RMSprop do"
+            )
+        return optimizer.rescaled(batch_ratio)
 
 
 @dataclass(frozen=True)
@@ -168,33 +164,29 @@ class AdaScale(Scaling):
 
     scale = r = (sigma^2 + mu^2) / (sigma^2 / k + mu^2), with k = B / B0, mu^2 = |G|^2, sigma^2 = tr(Sigma) / B0
 
-    The gain r lies between 1 and k. The schedule counts a step as r steps at the reference batch size, of r * B0
-    samples: where the gain falls short of k, a run needs more epochs to finish its schedule. Every comparison here
-    holds the epochs equal, so by default the run ends after the task's epochs all the same; `stretch_epochs` lets it
-    go on. Below the reference batch size r lies between k and 1, and the schedule keeps to the epochs. The learning
-    rate of a run is its ceiling, that of full gain.
+    The gain r lies between 1 and k. The schedule advances by r steps of the reference batch size at every step, that is
+    by r * B0 samples, so where the gain falls short of k, the run ends before its schedule does: every comparison here
+    holds the epochs equal. Below the reference batch size r lies between k and 1, and the schedule keeps to the epochs.
+    The learning rate of a run is the highest it can reach, that of full gain.
 
     Example, noise as large as the signal, sixteen times the batch:
-        >>> from trainables.noise import GradientNoise
+        >>> from trainables.gradient_noise import GradientNoise
         >>> noise = GradientNoise(squared_norm=1.0, variance=32.0)
         >>> round(AdaScale()(Progress(0, 90, batch_size=512, base_batch_size=32, noise=noise)), 3)
         1.882
 
     Attributes:
-        stretch_epochs: how many times the task's epochs the run may last until its schedule is done, at least 1.
         parts: of the batch, whose gradients are compared; at least 2, and a multiple of the workers.
 
     Raises:
-        UserError: a value below those.
+        UserError: parts below 2.
 
     Source: Johnson et al. 2020, "AdaScale SGD: A User-Friendly Algorithm for Distributed Training", algorithm 1.
     """
 
-    stretch_epochs: float = 1.0
     parts: int = 2
 
     def __post_init__(self) -> None:
-        require(self.stretch_epochs >= 1, f"AdaScale stretch_epochs {self.stretch_epochs}: must be at least 1")
         require(self.parts >= 2, f"AdaScale parts {self.parts}: must be at least 2")
 
     def __call__(self, progress: Progress) -> float:
@@ -207,12 +199,9 @@ class AdaScale(Scaling):
     def peak(self, progress: Progress) -> float:
         return max(1.0, progress.batch_ratio)
 
-    def counts(self, progress: Progress) -> float:
+    def advance(self, progress: Progress) -> float:
         batch_size = progress.grown_batch_size or progress.batch_size
         return min(1.0, self(progress) * progress.base_batch_size / batch_size)
-
-    def stretch(self, progress: Progress) -> float:
-        return self.stretch_epochs
 
     def noise_parts(self, progress: Progress) -> int:
         return 0 if progress.batch_ratio == 1 else self.parts

@@ -7,20 +7,21 @@ contract tests find it.
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal
 
 from trainables.errors import require
 from trainables.progress import Progress
 
 
-class Warmup(Protocol):
+class Warmup(ABC):
     """(progress, scale) -> how many times base_lr to use now."""
 
+    @abstractmethod
     def __call__(self, progress: Progress, scale: float) -> float: ...
 
+    @abstractmethod
     def length(self, progress: Progress) -> float:
         """How long it lasts, in epochs of the run."""
-        ...
 
     def over(self, progress: Progress) -> bool:
         """Whether it has ended."""
@@ -42,7 +43,7 @@ class NoWarmup(Warmup):
 
 
 @dataclass(frozen=True)
-class TimedWarmup(Warmup, ABC):
+class TimedWarmup(Warmup):
     """What warm-ups of a given length share: the length, in epochs or as a fraction of the run.
 
     Attributes:

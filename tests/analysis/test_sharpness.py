@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from analysis.sharpness import MOST_SHARPNESS, Sharpness, sharpness
 from trainables.errors import UserError
+from trainables.layers.split_invariant import split_invariant
 from trainables.measure import Measure
 from trainables.models import LSTMClassifier, LSTMLanguageModel, SmallCNN
-from trainables.recurrence import streams
 
 ONE = [(torch.zeros(1, 1), torch.zeros(1, dtype=torch.int64))]
 
@@ -191,7 +191,7 @@ def test_a_language_model_begins_its_texts_anew_in_every_pass() -> None:
     assert sharpness(model, pieces) == once
     model(text[:2])  # leaves a state of other streams behind
     assert sharpness(model, pieces) == once
-    assert all(layer._state is None for layer in streams(model))
+    assert all(layer._state is None for layer in split_invariant(model))
 
 
 def test_an_lstm_classifier_can_be_measured() -> None:

@@ -9,18 +9,18 @@ import pytest
 from rich.console import Console
 
 from analysis.curves import loss_jumps, plateau
-from analysis.frontier import Group
 from analysis.noise_scale import fluctuation_scale
+from analysis.outcomes import Group
 from analysis.paper_table import PaperTable, TableRun, rows
-from analysis.question import Question
 from analysis.runs import StudyRuns
+from analysis.study_design import StudyDesign
 from analysis.tables import cell, compare
 from analysis.tables_report import report_tables
 from trainables.metric import Perplexity
 from trainables.recipe import EPOCHS
 
 GROUPS = (Group("plain", 32), Group("plain", 64))
-QUESTION = Question(GROUPS, GROUPS[0], (0.1, 0.2), 0.01, 1.5, 1000, (EPOCHS,), {}, train_samples=1000)
+DESIGN = StudyDesign(GROUPS, GROUPS[0], (0.1, 0.2), 0.01, 1.5, 1000, (EPOCHS,), {}, train_samples=1000)
 TABLE = PaperTable(
     "Table I",
     "two rows",
@@ -77,7 +77,7 @@ CURVES = {
 
 
 def test_a_table_is_compared_run_by_run() -> None:
-    first, second = compare(TABLE, QUESTION, FRAME, CURVES).to_dict("records")
+    first, second = compare(TABLE, DESIGN, FRAME, CURVES).to_dict("records")
     assert (first["runs"], second["runs"]) == (2, 1), "runs of other rates and lengths are not its rows"
     assert first["test_accuracy_paper"] == 0.88
     assert first["test_accuracy"] == pytest.approx(0.85)
@@ -98,13 +98,13 @@ def test_a_run_that_did_not_end_well_has_no_times(status: str) -> None:
     nothing = {"samples": math.nan, "train_seconds": math.nan} if status != "diverged" else {"train_seconds": 1.0}
     bad = {**row("d", 64, 0.2, 1, 0.1, 1.0), **nothing, "status": status}
     frame = pd.DataFrame([*FRAME.iloc[:2].to_dict("records"), bad])
-    first, second = compare(TABLE, QUESTION, frame, {**CURVES, "d": CURVES["c"].iloc[:0]}).to_dict("records")
+    first, second = compare(TABLE, DESIGN, frame, {**CURVES, "d": CURVES["c"].iloc[:0]}).to_dict("records")
     assert first["speed_up"] == 1.0
     assert second["status"] == status
     assert all(math.isnan(second[name]) for name in ("speed_up", "plateau_seconds", "epoch_seconds"))
     assert second["test_accuracy"] == 0.1
     _, first_bad = compare(
-        TABLE, QUESTION, FRAME.assign(status=[status, "done", "done", "done", "done"]), CURVES
+        TABLE, DESIGN, FRAME.assign(status=[status, "done", "done", "done", "done"]), CURVES
     ).to_dict("records")
     assert first_bad["speed_up"] == 2.0, "the other seed of the first row is what it is against"
 
@@ -112,12 +112,12 @@ def test_a_run_that_did_not_end_well_has_no_times(status: str) -> None:
 def test_fluctuations_are_of_the_whole_training_set() -> None:
     """Whatever an epoch that broke off, or a last partial batch that was dropped, saw of it."""
     table = PaperTable("g", "", TABLE.runs, ("fluctuation_scale",))
-    first, _ = compare(table, QUESTION, FRAME, CURVES).to_dict("records")
+    first, _ = compare(table, DESIGN, FRAME, CURVES).to_dict("records")
     assert first["fluctuation_scale"] == pytest.approx(0.1 * (1000 / 32 - 1))
 
 
 def test_a_row_that_did_not_run_is_empty() -> None:
-    _, second = compare(TABLE, QUESTION, FRAME.iloc[:2], CURVES).to_dict("records")
+    _, second = compare(TABLE, DESIGN, FRAME.iloc[:2], CURVES).to_dict("records")
     assert second["runs"] == 0
     assert cell(second, "test_accuracy") == "-"
 
@@ -148,7 +148,7 @@ def test_a_narrow_terminal_folds_no_cell(tmp_path: Path) -> None:
     """Nor does a paper without numbers get a column for them."""
     unknown = PaperTable("Figure 1", "no numbers", (TableRun("plain", 32, 0.1, 3),))
     printed = io.StringIO()
-    runs = StudyRuns("study", "parent", QUESTION, {}, FRAME, (TABLE, unknown), CURVES)
+    runs = StudyRuns("study", "parent", DESIGN, {}, FRAME, (TABLE, unknown), CURVES)
     report_tables(runs, tmp_path, Console(file=printed, width=40))
     lines = printed.getvalue().splitlines()
     row_of_32 = next(line for line in lines if line.split()[:2] == ["plain", "32"])
@@ -158,7 +158,7 @@ def test_a_narrow_terminal_folds_no_cell(tmp_path: Path) -> None:
 
 def test_tables_of_which_nothing_ran_are_printed_empty(tmp_path: Path) -> None:
     """As after Ctrl-C in the first run."""
-    runs = StudyRuns("study", "parent", QUESTION, {"budget": "quick"}, FRAME.iloc[:0], (TABLE,), {})
+    runs = StudyRuns("study", "parent", DESIGN, {"budget": "quick"}, FRAME.iloc[:0], (TABLE,), {})
     report_tables(runs, tmp_path, Console(file=io.StringIO()))
     assert pd.read_csv(tmp_path / "tables.csv").runs.tolist() == [0, 0]
 
@@ -166,13 +166,13 @@ def test_tables_of_which_nothing_ran_are_printed_empty(tmp_path: Path) -> None:
 def test_jumps_are_told_of_a_run_that_diverged() -> None:
     broken = FRAME.assign(status="diverged")
     curves = {**CURVES, **{name: CURVES[name].assign(train_loss=[2.0, 1.0, 9.0]) for name in ("a", "b")}}
-    first, _ = compare(TABLE, QUESTION, broken, curves).to_dict("records")
+    first, _ = compare(TABLE, DESIGN, broken, curves).to_dict("records")
     assert first["loss_jumps"] == 1
     assert math.isnan(first["plateau_epoch"])
 
 
 def test_titles_name_the_substitute() -> None:
     tag = "FashionMNIST(train_samples=10000, judge_on='held_out') for MNIST(train_samples=10000)"
-    runs = StudyRuns("mnist_lstm", "parent", QUESTION, {"budget": "quick"}, FRAME, substitute=tag)
+    runs = StudyRuns("mnist_lstm", "parent", DESIGN, {"budget": "quick"}, FRAME, substitute=tag)
     assert runs.circumstances == "quick, FashionMNIST for MNIST"
     assert runs._replace(substitute="").circumstances == "quick"

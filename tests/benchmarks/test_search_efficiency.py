@@ -2,19 +2,18 @@
 
 import pytest
 
-from analysis.frontier import Group
+from analysis.verdict import Group
 from benchmarks.replay import PolicyArm, Spent, replay
 from benchmarks.search_efficiency import plan
 from benchmarks.synthetic import FAMILIES, world
-from search_spaces import frontier, grid
+from search_spaces.policy import grid, policy
 from tests.benchmarks.command import run_quick
 
 
 def test_a_replay_spends_what_its_runs_train_and_more_in_flight_take_less_time() -> None:
     the_world, notes = world("power law", 0), []
     two, eight = (
-        replay(PolicyArm(plan(), frontier.propose, stop_futile=True), the_world, count, notes.append)
-        for count in (2, 8)
+        replay(PolicyArm(plan(), policy.propose, stop_futile=True), the_world, count, notes.append) for count in (2, 8)
     )
     for spent in (two, eight):
         assert isinstance(spent, Spent)

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from search_spaces import command_line
 from search_spaces.digits_cnn import BUDGETS
+from search_spaces.service import command_line
 from search_spaces.study import Study
 from tests.search_spaces.place import Place, one_line
 

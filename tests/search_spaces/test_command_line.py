@@ -14,10 +14,12 @@ import pytest
 
 from analysis.runs import load_runs
 from tests.search_spaces.place import ROOT, Place, one_line
-from trainables.metrics import METRIC_NAMES
+from trainables.history import REPORTED
 
-_PERPLEXITIES = ("validation_perplexity", "test_perplexity")
-_METRICS = [name for name in METRIC_NAMES if name not in ("learning_rate", "batch_size", "noise_scale", *_PERPLEXITIES)]
+_NUMBERS = [
+    *(name for name in REPORTED if name != "noise_scale"),
+    *("train_accuracy", "validation_accuracy", "test_accuracy"),
+]
 SMALL = ("--batch-sizes", "16,64", "--max-runs", "10", "--seeds", "2", "--learning-rates", "0.05,25")
 
 
@@ -45,7 +47,7 @@ def test_digits_end_to_end(place: Place) -> None:
     runs = load_runs("digits_cnn", uri)
     assert len(runs.frame) == 10
     assert set(runs.frame.status) <= {"done", "diverged", "stopped_early"}
-    assert not runs.frame[_METRICS].isna().any().any()
+    assert not runs.frame[_NUMBERS].isna().any().any()
     client = mlflow.MlflowClient(uri)
     children = client.search_runs([client.get_experiment_by_name("digits_cnn").experiment_id], "tags.status != 'x'")
     parents = [run for run in children if "mlflow.parentRunId" not in run.data.tags]
@@ -74,7 +76,7 @@ def test_a_grid_records_diverged_runs_as_measurements(place: Place) -> None:
     assert lost.learning_rate.tolist() == [1e4, 1e9] * 3
     assert (lost.diverged == 1).all()
     assert (lost.validation_accuracy == 0.1).all()
-    assert not lost[_METRICS].isna().any().any()
+    assert not lost[_NUMBERS].isna().any().any()
 
 
 @pytest.mark.slow
@@ -94,11 +96,11 @@ from dataclasses import replace
 
 from optuna.distributions import FloatDistribution
 
-from search_spaces.command_line import main
+from search_spaces import main
 from search_spaces.digits_cnn import BUDGETS
 
 DIMENSIONS = {"optimizer.momentum": FloatDistribution(0.5, 0.95), "warmup.epochs": FloatDistribution(0.5, 3.0)}
-STUDY = replace(BUDGETS["quick"], dimensions=DIMENSIONS, draws=2, batch_sizes=(16, 64), max_runs=26)
+STUDY = replace(BUDGETS["quick"], dimensions=DIMENSIONS, sampled_settings=2, batch_sizes=(16, 64), max_runs=26)
 
 if __name__ == "__main__":
     main({"quick": STUDY})
@@ -111,7 +113,7 @@ def test_a_study_may_search_further_dimensions(place: Place) -> None:
     done = place.run(module="momentum")
     assert done.returncode == 0, done.stdout + done.stderr
     runs = load_runs("digits_cnn", f"sqlite:///{place.folder / 'mlflow.db'}")
-    assert runs.question.dimensions == ("optimizer.momentum", "warmup.epochs")
+    assert runs.design.dimensions == ("optimizer.momentum", "warmup.epochs")
     for size in (16, 64):
         mine = runs.frame[runs.frame.batch_size == size]
         tried = set(mine[mine.seed == 0].setting)

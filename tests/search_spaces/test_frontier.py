@@ -10,10 +10,10 @@ import pytest
 from optuna.distributions import FloatDistribution
 
 from analysis.answer import GroupAnswer, answer
-from analysis.frontier import Group, Outcome
-from analysis.question import Question
-from search_spaces import frontier, grid
-from search_spaces.plan import Answer, Plan, Proposal
+from analysis.outcomes import Group, Outcome
+from analysis.study_design import StudyDesign
+from search_spaces.policy import grid, policy
+from search_spaces.policy.plan import NoProposal, Plan, Proposal
 
 SIZES = (16, 32, 64, 128, 256)
 Trainer = Callable[[Group, float], float]
@@ -25,9 +25,9 @@ def plan(max_runs: int = 60, resolution: float = 1.5) -> Plan:
         "linear": tuple(size / SIZES[0] for size in SIZES),
         "square_root": tuple(math.sqrt(size / SIZES[0]) for size in SIZES),
     }
-    question = Question(groups, groups[0], (0.01, 12.8), 0.02, resolution, 10_000, (), rules)
+    design = StudyDesign(groups, groups[0], (0.01, 12.8), 0.02, resolution, 10_000, (), rules)
     grace = dict.fromkeys(groups, 2)
-    return Plan(question, first=0.1, seeds=3, seeds_near_margin=3, max_runs=max_runs, epochs=10, grace_epochs=grace)
+    return Plan(design, first=0.1, seeds=3, seeds_near_margin=3, max_runs=max_runs, epochs=10, grace_epochs=grace)
 
 
 def edge_at(group: Group) -> float:
@@ -47,7 +47,7 @@ def covers(found: GroupAnswer) -> bool:
 def search(
     the_plan: Plan,
     trainer: Trainer,
-    policy: Callable = frontier.propose,
+    proposing: Callable = policy.propose,
     concurrent: int = 2,
     noise: float = 0.002,
     seed: int = 0,
@@ -57,12 +57,12 @@ def search(
     draw, finished, running = random.Random(seed), list(before), []
     while True:
         while len(running) < concurrent:
-            proposal = policy(the_plan, finished, running)
-            if isinstance(proposal, Answer):
+            proposal = proposing(the_plan, finished, running)
+            if isinstance(proposal, NoProposal):
                 break
             running.append(proposal)
         if not running:
-            assert proposal is Answer.OVER
+            assert proposal is NoProposal.OVER
             return finished
         run = running.pop(draw.randrange(len(running)))
         score = trainer(run.group, run.learning_rate)
@@ -75,7 +75,7 @@ def search(
 def test_known_edges_are_bracketed(concurrent: int) -> None:
     the_plan = plan()
     outcomes = search(the_plan, sharp, concurrent=concurrent)
-    found = answer(the_plan.question, outcomes)
+    found = answer(the_plan.design, outcomes)
     for each in found.groups:
         assert each.scalable.held <= edge_at(each.group) <= each.scalable.failed
         assert each.scalable.upper / each.scalable.lower <= 1.5 * (1 + 1e-6)
@@ -102,7 +102,7 @@ def test_where_nothing_holds_the_answer_is_none_and_the_competitive_edge_is_foun
     def trainer(group: Group, rate: float) -> float:
         return sharp(group, rate) - (0.2 if group.batch_size > 64 and rate <= edge_at(group) else 0.0)
 
-    found = answer(plan().question, search(plan(), trainer))
+    found = answer(plan().design, search(plan(), trainer))
     for each in found.groups:
         scales = each.group.batch_size <= 64
         assert each.scalable.finite == scales
@@ -113,21 +113,21 @@ def test_where_nothing_holds_the_answer_is_none_and_the_competitive_edge_is_foun
 
 
 def test_without_a_failure_in_range_the_edge_is_censored() -> None:
-    found = answer(plan().question, search(plan(), lambda group, rate: 0.9))
+    found = answer(plan().design, search(plan(), lambda group, rate: 0.9))
     assert [each.scalable.flags for each in found.groups] == [("censored",)] * len(SIZES)
 
 
 def test_rules_are_tried_and_the_one_that_overshoots_breaks() -> None:
     """The truth is a square root, tuned near the edge: linear breaks, square root holds."""
-    found = answer(plan().question, search(plan(), sharp))
+    found = answer(plan().design, search(plan(), sharp))
     assert found.breaks["t", "linear"] in (32, 64, 128)
     assert found.breaks["t", "square_root"] is None
 
 
 def test_the_baseline_is_tuned_then_measured_with_other_seeds() -> None:
     outcomes = search(plan(), sharp)
-    found = answer(plan().question, outcomes)
-    rate = found.yardstick.learning_rate
+    found = answer(plan().design, outcomes)
+    rate = found.baseline.learning_rate
     assert 0.5 <= rate / (edge_at(Group("t", 16)) / 2) <= 2
     seeds = {outcome.seed for outcome in outcomes if outcome.group.batch_size == 16 and outcome.learning_rate == rate}
     assert {0, 1, 2, 3} <= seeds
@@ -135,10 +135,10 @@ def test_the_baseline_is_tuned_then_measured_with_other_seeds() -> None:
 
 def test_nothing_is_asked_while_everything_is_asked() -> None:
     the_plan = plan(max_runs=1)
-    first = frontier.propose(the_plan, [], [])
+    first = policy.propose(the_plan, [], [])
     assert first == Proposal(Group("t", 16), 0.1, 0)
-    assert frontier.propose(the_plan, [], [first]) is Answer.WAIT
-    assert frontier.propose(the_plan, [first.ended("done", 0.9, 0.9)], []) is Answer.OVER
+    assert policy.propose(the_plan, [], [first]) is NoProposal.WAIT
+    assert policy.propose(the_plan, [first.ended("done", 0.9, 0.9)], []) is NoProposal.OVER
 
 
 def test_the_grid_covers_every_group_at_the_resolution() -> None:
@@ -147,9 +147,9 @@ def test_the_grid_covers_every_group_at_the_resolution() -> None:
     assert rates[0] == 0.01
     assert rates[-1] == 12.8
     assert all(high / low <= 2.0 * (1 + 1e-5) for low, high in pairwise(rates))
-    outcomes = search(the_plan, sharp, policy=grid.propose)
+    outcomes = search(the_plan, sharp, proposing=grid.propose)
     assert len(outcomes) == grid.size(the_plan) == len(SIZES) * len(rates) * 3 + 1
-    assert all(each.scalable.finite for each in answer(the_plan.question, outcomes).groups)
+    assert all(each.scalable.finite for each in answer(the_plan.design, outcomes).groups)
 
 
 def test_near_the_margin_a_rate_runs_again_rather_than_being_guessed_at() -> None:
@@ -170,7 +170,7 @@ def test_a_lucky_run_above_the_edge_is_found_out() -> None:
     group = Group("t", 32)
     tuned = search(plan(max_runs=10), sharp)
     lucky = Outcome(group, 4 * edge_at(group), 1, "done", 0.9, 0.9)
-    found = answer(plan().question, search(plan(max_runs=80), sharp, before=[*tuned, lucky]))
+    found = answer(plan().design, search(plan(max_runs=80), sharp, before=[*tuned, lucky]))
     (mine,) = (each for each in found.groups if each.group == group)
     assert covers(mine), mine.scalable
 
@@ -180,7 +180,7 @@ def test_an_odd_failure_below_the_edge_does_not_become_the_edge() -> None:
     group = Group("t", 32)
     tuned = search(plan(max_runs=10), sharp)
     odd = Outcome(group, edge_at(group) / 2.5, 1, "diverged", 0.1, 0.1)
-    found = answer(plan().question, search(plan(max_runs=80), sharp, before=[*tuned, odd]))
+    found = answer(plan().design, search(plan(max_runs=80), sharp, before=[*tuned, odd]))
     (mine,) = (each for each in found.groups if each.group == group)
     assert mine.scalable.held > odd.learning_rate
     assert covers(mine), mine.scalable
@@ -192,8 +192,8 @@ def test_more_in_flight_take_fewer_rounds() -> None:
         for count in range(200):
             running: list[Proposal] = []
             while len(running) < concurrent:
-                proposal = frontier.propose(plan(), finished, running)
-                if isinstance(proposal, Answer):
+                proposal = policy.propose(plan(), finished, running)
+                if isinstance(proposal, NoProposal):
                     break
                 running.append(proposal)
             if not running:
@@ -210,21 +210,21 @@ def test_a_baseline_that_diverges_everywhere_ends_the_search_with_a_reason() -> 
     outcomes = search(plan(), lambda group, rate: 0.1)
     assert {outcome.group.batch_size for outcome in outcomes} == {16}
     assert min(outcome.learning_rate for outcome in outcomes) == 0.01, "the lowest rate was tried"
-    reason = frontier.objection(plan(), outcomes)
+    reason = policy.objection(plan(), outcomes)
     assert reason.startswith("baseline t at batch size 16, learning rate 0.01: its runs diverge")
 
 
 def test_a_range_that_excludes_every_prescription_ends_the_search_with_a_reason() -> None:
     """Best at the upper end of the range, so that every rule points above it."""
-    question = replace(plan().question, learning_rates=(0.01, 0.1))
-    the_plan = replace(plan(), question=question)
+    design = replace(plan().design, learning_rates=(0.01, 0.1))
+    the_plan = replace(plan(), design=design)
     outcomes = search(the_plan, lambda group, rate: 0.5 + rate)
     assert {outcome.group.batch_size for outcome in outcomes} == {16}
-    assert frontier.objection(the_plan, outcomes) == (
+    assert policy.objection(the_plan, outcomes) == (
         "learning rates 0.01 to 0.1: exclude every prescription of the rules, the lowest of which is 0.141421 "
         "(from the baseline's best, 0.1); the range must hold at least that"
     )
-    assert frontier.objection(plan(), search(plan(), sharp)) is None
+    assert policy.objection(plan(), search(plan(), sharp)) is None
 
 
 def test_settings_are_tried_with_seed_0_and_measured_with_the_best() -> None:
@@ -232,11 +232,11 @@ def test_settings_are_tried_with_seed_0_and_measured_with_the_best() -> None:
         plan(max_runs=120),
         dimensions={"optimizer.momentum": FloatDistribution(0.0, 0.95)},
         own={"t": (("optimizer.momentum", 0.5),)},
-        draws=3,
+        sampled_settings=3,
     )
     draw = random.Random(0)
     finished: list[Outcome] = []
-    while isinstance(proposal := frontier.propose(the_plan, finished, []), Proposal):
+    while isinstance(proposal := policy.propose(the_plan, finished, []), Proposal):
         if proposal.setting is None:
             assert proposal.seed == 0
             proposal = proposal._replace(setting=(("optimizer.momentum", draw.uniform(0.0, 0.95)),))
@@ -248,7 +248,7 @@ def test_settings_are_tried_with_seed_0_and_measured_with_the_best() -> None:
         drawn = {outcome.setting for outcome in mine if outcome.seed == 0} - {the_plan.own["t"]}
         assert len(drawn) == 3
         assert len({outcome.setting for outcome in mine if outcome.seed >= 1}) == 1
-    assert sum(covers(each) for each in answer(the_plan.question, finished).groups) >= 4
+    assert sum(covers(each) for each in answer(the_plan.design, finished).groups) >= 4
 
 
 def test_where_every_run_diverges_the_answer_is_none_and_why() -> None:
@@ -256,10 +256,10 @@ def test_where_every_run_diverges_the_answer_is_none_and_why() -> None:
         return 0.1 if group.batch_size == 256 else sharp(group, rate)
 
     outcomes = search(plan(max_runs=100), trainer)
-    last = answer(plan().question, outcomes).groups[-1]
+    last = answer(plan().design, outcomes).groups[-1]
     assert (last.scalable.flags, last.why) == (("none",), "diverged")
     assert last.competitive.flags == ("undecided",), "nothing there trains"
-    assert min(point.learning_rate for point in last.known) == 0.01, "the range's end was tried"
+    assert min(point.learning_rate for point in last.points) == 0.01, "the range's end was tried"
 
 
 @pytest.mark.parametrize("draws", [0, 3])
@@ -269,17 +269,17 @@ def test_a_batch_size_that_runs_out_of_memory_does_not_hold_up_the_others(draws:
         plan(max_runs=100),
         dimensions={name: FloatDistribution(0.0, 0.95)} if draws else {},
         own={"t": ((name, 0.5),)} if draws else {},
-        draws=draws,
+        sampled_settings=draws,
     )
     finished: list[Outcome] = []
-    while isinstance(proposal := frontier.propose(the_plan, finished, []), Proposal):
+    while isinstance(proposal := policy.propose(the_plan, finished, []), Proposal):
         if proposal.setting is None:
             proposal = proposal._replace(setting=((name, len(finished) / 200),))
         assert not draws or proposal.setting, "every run has a setting"
         score = sharp(proposal.group, proposal.learning_rate)
         status = "out_of_memory" if proposal.group.batch_size == 256 else "diverged" if score == 0.1 else "done"
         finished.append(proposal.ended(status, score, score))
-    found = answer(the_plan.question, finished)
+    found = answer(the_plan.design, finished)
     assert found.groups[-1].why == "out of memory"
     assert all(each.scalable.finite for each in found.groups[:-1])
     assert sum(outcome.group.batch_size == 256 for outcome in finished) <= 4
@@ -287,23 +287,23 @@ def test_a_batch_size_that_runs_out_of_memory_does_not_hold_up_the_others(draws:
 
 def test_a_run_that_failed_is_tried_once_more_with_another_seed() -> None:
     finished: list[Outcome] = []
-    while isinstance(proposal := frontier.propose(plan(), finished, []), Proposal):
+    while isinstance(proposal := policy.propose(plan(), finished, []), Proposal):
         score = sharp(proposal.group, proposal.learning_rate)
         status = "failed" if proposal.seed == 1 else "diverged" if score == 0.1 else "done"
         finished.append(proposal.ended(status, score, score))
     runs = [outcome[:3] for outcome in finished]
     assert len(set(runs)) == len(runs)
     assert {outcome.seed for outcome in finished if outcome.status != "failed"} >= {0, 2, 101}
-    assert all(each.scalable.finite for each in answer(plan().question, finished).groups)
+    assert all(each.scalable.finite for each in answer(plan().design, finished).groups)
 
 
 def test_a_baseline_rate_at_which_a_seed_diverges_gives_way_to_the_next_best() -> None:
     tuned = search(plan(max_runs=9), sharp)
     best_rate = max((outcome for outcome in tuned if outcome.seed == 0), key=lambda outcome: outcome.score)
     broken = Outcome(best_rate.group, best_rate.learning_rate, 9, "diverged", 0.1, 0.1)
-    found = answer(plan().question, search(plan(max_runs=80), sharp, before=[*tuned, broken]))
-    assert found.yardstick.learning_rate != best_rate.learning_rate
-    assert not found.yardstick.diverged
+    found = answer(plan().design, search(plan(max_runs=80), sharp, before=[*tuned, broken]))
+    assert found.baseline.learning_rate != best_rate.learning_rate
+    assert not found.baseline.diverged
     assert all(each.scalable.finite for each in found.groups[1:])
 
 
@@ -311,8 +311,8 @@ def test_a_technique_of_far_lower_rates_is_found_below_its_guesses() -> None:
     """Started six octaves too high, its runs end at chance, the luckiest by no merit; it trains further down."""
     groups = (Group("t", 16), Group("other", 16))
     rules = {"linear": (1.0, 1.0)}
-    question = Question(groups, groups[0], (0.001, 12.8), 0.02, 1.5, 500, (), rules, chance=0.1)
-    the_plan = replace(plan(), question=question, grace_epochs=dict.fromkeys(groups, 2))
+    design = StudyDesign(groups, groups[0], (0.001, 12.8), 0.02, 1.5, 500, (), rules, chance=0.1)
+    the_plan = replace(plan(), design=design, grace_epochs=dict.fromkeys(groups, 2))
 
     def trainer(group: Group, rate: float) -> float:
         if group.technique == "t":
@@ -320,6 +320,6 @@ def test_a_technique_of_far_lower_rates_is_found_below_its_guesses() -> None:
         luck = random.Random(rate).uniform(0.101, 0.13)
         return sharp(group, rate * 64) if rate * 64 < edge_at(group) else luck
 
-    found = answer(question, search(the_plan, trainer)).groups[1]
+    found = answer(design, search(the_plan, trainer)).groups[1]
     assert "none" not in found.scalable.flags
     assert found.scalable.lower <= edge_at(groups[1]) / 64 <= found.scalable.upper

@@ -11,9 +11,9 @@ from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
 from analysis.answer import answer
-from analysis.frontier import Outcome
-from search_spaces.plan import Answer, Plan
-from search_spaces.proposer import SEARCHES, Proposer, proposer, runs_at_most
+from analysis.outcomes import Outcome
+from search_spaces.policy.plan import NoProposal, Plan
+from search_spaces.service.proposers import SEARCHES, Proposer, proposer, runs_at_most
 from tests.search_spaces.test_frontier import plan, sharp
 
 
@@ -22,8 +22,8 @@ def run(search: str, storage: RDBStorage, max_runs: int) -> list[Outcome]:
     engine, outcomes = proposer(search, the_plan, storage, "s"), []
     while True:
         asked = engine.ask()
-        if isinstance(asked, Answer):
-            assert asked is Answer.OVER
+        if isinstance(asked, NoProposal):
+            assert asked is NoProposal.OVER
             return outcomes
         trial, proposal = asked
         score = sharp(proposal.group, proposal.learning_rate)
@@ -42,9 +42,9 @@ def test_a_search_ends_within_its_budget_and_judges_its_baseline(search: str, st
     the_plan = plan(max_runs=30, resolution=2.0)
     outcomes = run(search, storage, max_runs=30)
     assert len(outcomes) <= runs_at_most(search, the_plan)
-    found = answer(the_plan.question, outcomes)
-    assert len(found.yardstick.scores) >= 3
-    assert {outcome.group for outcome in outcomes} == set(the_plan.question.groups)
+    found = answer(the_plan.design, outcomes)
+    assert len(found.baseline.scores) >= 3
+    assert {outcome.group for outcome in outcomes} == set(the_plan.design.groups)
 
 
 def test_optuna_holds_every_run_with_its_status_and_a_finite_value(storage: RDBStorage) -> None:
@@ -58,8 +58,8 @@ def test_optuna_holds_every_run_with_its_status_and_a_finite_value(storage: RDBS
 def test_tpe_searches_each_group_by_itself_and_tries_the_rules(storage: RDBStorage) -> None:
     outcomes = run("optuna", storage, max_runs=30)
     assert len(optuna.get_all_study_names(storage)) == 5
-    question = plan(resolution=2.0).question
-    found = answer(question, outcomes)
+    design = plan(resolution=2.0).design
+    found = answer(design, outcomes)
     assert all(verdict is not None for each in found.groups[1:] for rate, verdict in each.rules.values() if rate)
 
 
@@ -77,8 +77,8 @@ def test_runs_that_did_not_finish_are_not_told_as_complete(storage: RDBStorage) 
 
 def test_bounds_of_many_digits_stay_inside_the_range(storage: RDBStorage) -> None:
     the_plan = plan(resolution=2.0)
-    question = replace(the_plan.question, learning_rates=(0.0123456789, 1.2345678))
-    engine = proposer("grid", replace(the_plan, question=question), storage, "s")
+    design = replace(the_plan.design, learning_rates=(0.0123456789, 1.2345678))
+    engine = proposer("grid", replace(the_plan, design=design), storage, "s")
     rates = []
     for _ in range(8):
         trial, proposal = engine.ask()
@@ -132,17 +132,20 @@ def test_asha_goes_on_from_the_rungs_in_the_storage(storage: RDBStorage) -> None
 def test_tpe_draws_the_settings_and_the_policy_the_rates(storage: RDBStorage) -> None:
     name = "optimizer.momentum"
     the_plan = replace(
-        plan(max_runs=150), dimensions={name: FloatDistribution(0.0, 0.95)}, own={"t": ((name, 0.5),)}, draws=10
+        plan(max_runs=150),
+        dimensions={name: FloatDistribution(0.0, 0.95)},
+        own={"t": ((name, 0.5),)},
+        sampled_settings=10,
     )
     engine, drawn = make("frontier", storage, the_plan), []
-    while not isinstance(asked := engine.ask(), Answer):
+    while not isinstance(asked := engine.ask(), NoProposal):
         trial, proposal = asked
         momentum = dict(proposal.setting)[name]
-        if proposal.group == the_plan.question.baseline and proposal.seed == 0 and momentum != 0.5:
+        if proposal.group == the_plan.design.baseline and proposal.seed == 0 and momentum != 0.5:
             drawn.append(momentum)
         score = sharp(*proposal[:2]) - 0.05 * abs(momentum - 0.8)
         engine.tell(trial, proposal.ended("diverged" if score < 0.2 else "done", score, score))
-        if proposal.group != the_plan.question.baseline:
+        if proposal.group != the_plan.design.baseline:
             break
     assert len(set(drawn)) >= 10
     assert all(0.0 <= momentum <= 0.95 for momentum in drawn)

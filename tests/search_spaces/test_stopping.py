@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from analysis.frontier import Group, Outcome
-from search_spaces.plan import Proposal
-from search_spaces.stopping import curves_behind, futile, hopeless
+from analysis.outcomes import Group, Outcome
+from search_spaces.policy.futility import curves_behind_a0, futile, hopeless
+from search_spaces.policy.plan import Proposal
 from tests.search_spaces.test_frontier import plan
 
 BASE = [(0.2, 0.4, 0.55, 0.65, 0.72, 0.78, 0.82, 0.86, 0.89, 0.90)]
@@ -41,10 +41,15 @@ def test_noise_is_allowed_for() -> None:
 
 
 def outcomes(holding: bool) -> list[Outcome]:
-    question = plan().question
-    base = [Outcome(question.baseline, 0.1, seed, "done", 0.90 + 0.001 * seed, 0.9) for seed in range(4)]
+    design = plan().design
+    base = [Outcome(design.baseline, 0.1, seed, "done", 0.90 + 0.001 * seed, 0.9) for seed in range(4)]
     known = [Outcome(LARGE, 0.2, seed, "done", 0.90 if holding else 0.5, 0.9) for seed in (1, 2, 3)]
     return [*base, *known]
+
+
+def ended(holding: bool) -> list[tuple[Outcome, tuple[float, ...]]]:
+    """The same runs, each with the baseline's curve."""
+    return [(outcome, BASE[0]) for outcome in outcomes(holding)]
 
 
 STUCK = [0.1] * 8
@@ -52,16 +57,17 @@ STUCK = [0.1] * 8
 
 def test_only_where_something_holds_only_what_measures_and_only_after_the_warmup() -> None:
     run = Proposal(LARGE, 0.8, 1)
-    assert futile(plan(), outcomes(True), BASE, run, STUCK)
-    assert not futile(plan(), outcomes(False), BASE, run, STUCK), "it may be the group's best"
-    assert not futile(plan(), outcomes(True), BASE, run._replace(seed=0), STUCK), "seed 0 tunes"
-    assert not futile(plan(), outcomes(True), [], run, STUCK), "there is no curve to compare with yet"
-    assert not futile(plan(), outcomes(True), BASE, Proposal(plan().question.baseline, 0.1, 1), STUCK), "A0 itself"
-    patient = replace(plan(), grace_epochs=dict.fromkeys(plan().question.groups, 9))
-    assert not futile(patient, outcomes(True), BASE, run, STUCK)
+    assert futile(plan(), ended(True), run, STUCK)
+    assert not futile(plan(), ended(False), run, STUCK), "it may be the group's best"
+    assert not futile(plan(), ended(True), run._replace(seed=0), STUCK), "seed 0 tunes"
+    cut = [(outcome, curve[:5]) for outcome, curve in ended(True)]
+    assert not futile(plan(), cut, run, STUCK), "there is no whole curve to compare with yet"
+    assert not futile(plan(), ended(True), Proposal(plan().design.baseline, 0.1, 1), STUCK), "A0 itself"
+    patient = replace(plan(), grace_epochs=dict.fromkeys(plan().design.groups, 9))
+    assert not futile(patient, ended(True), run, STUCK)
 
 
-def test_the_curves_behind_a0_are_those_of_its_seeds() -> None:
+def test_the_curves_behind_a0_a0_are_those_of_its_seeds() -> None:
     curves = [(outcome, [outcome.score] * 10) for outcome in outcomes(True)]
-    assert curves_behind(curves, plan()) == [[0.90 + 0.001 * seed] * 10 for seed in (1, 2, 3)]
-    assert curves_behind([], plan()) == []
+    assert curves_behind_a0(curves, plan()) == [[0.90 + 0.001 * seed] * 10 for seed in (1, 2, 3)]
+    assert curves_behind_a0([], plan()) == []

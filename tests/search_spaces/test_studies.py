@@ -12,11 +12,11 @@ from analysis.paper_table import PaperTable
 from search_spaces.study import Study
 from trainables import Recipe, Task, UserError
 from trainables.data import Data, Digits, Images, Loaded, Split, TextCorpus
-from trainables.data.streams import Streams
+from trainables.data.loading.streams import Streams
+from trainables.engine.run import Run
 from trainables.growth import StepGrowth
 from trainables.optimizers import Adam
 from trainables.scaling import AdaptiveSquareRootScaling, AdaScale
-from trainables.training import Run
 from trainables.warmup import LinearWarmup
 
 STUDIES = (
@@ -37,7 +37,7 @@ BUDGETS = [
 
 
 def random_data(data: Data, samples: int) -> Loaded:
-    """Noise in the shape of a study's data, one batch of it; large images are cut to 32 pixels a side."""
+    """Spread in the shape of a study's data, one batch of it; large images are cut to 32 pixels a side."""
     if isinstance(data, TextCorpus):
         text = torch.randint(0, data.classes, (samples * data.steps + 1,))
         return Streams(text, text, text, data.steps)
@@ -80,8 +80,8 @@ def test_quick_is_small_and_says_what_it_leaves_out(name: str) -> None:
 @pytest.mark.parametrize("study", BUDGETS)
 def test_a_plan_starts_at_the_smallest_batch_size(study: Study) -> None:
     plan = study.plan()
-    assert plan.question.baseline.batch_size == min(study.batch_sizes)
-    assert all(ratios[0] == 1.0 for ratios in plan.question.rules.values())
+    assert plan.design.baseline.batch_size == min(study.batch_sizes)
+    assert all(ratios[0] == 1.0 for ratios in plan.design.rules.values())
 
 
 def test_the_paper_budget_is_the_papers_setting() -> None:
@@ -148,7 +148,6 @@ class Activated:
         return nn.Sequential(OwnForward(1), nn.Flatten(), nn.Linear(64, 10))
 
 
-STRETCHED = Recipe(base_batch_size=8, scaling=AdaScale(stretch_epochs=2), norm_batch_size=8)
 ADAPTIVE = Recipe(scaling=AdaptiveSquareRootScaling())
 
 
@@ -181,14 +180,6 @@ def test_the_grace_period_waits_for_adascales_slower_clock() -> None:
         (
             {"dimensions": {"warmup.epochs": FloatDistribution(0.5, 11)}},
             "lasts 11 epochs at batch size 16, but",
-        ),
-        ({"techniques": {"ada": STRETCHED}}, r"scaling AdaScale\(.*\): may last 2 times the epochs, but studies hold"),
-        (
-            {
-                "techniques": {"ada": replace(STRETCHED, scaling=AdaScale())},
-                "dimensions": {"scaling.stretch_epochs": FloatDistribution(1, 3)},
-            },
-            "may last 3 times the epochs",
         ),
         (
             {

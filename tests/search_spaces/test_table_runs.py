@@ -12,11 +12,11 @@ from rich.console import Console
 from analysis.paper_table import PaperTable, TableRun
 from analysis.runs import load_runs
 from analysis.sharpness import Sharpness
-from search_spaces.command_line import _with_data
 from search_spaces.digits_cnn import BUDGETS
 from search_spaces.imagenet_resnet import BUDGETS as IMAGENET
 from search_spaces.ptb_lstm import BUDGETS as PTB
-from search_spaces.tables import table_plan, table_runs
+from search_spaces.service.session import with_data
+from search_spaces.service.tables import table_plan, table_runs
 from tests.search_spaces.place import Place
 from trainables import Task, UserError, train
 from trainables.data import Digits, KingJamesBible
@@ -147,7 +147,7 @@ def test_only_texts_and_image_folders_can_be_replaced(refused: Callable[..., str
 
 def test_data_that_cannot_be_had_is_substituted_and_tagged(tmp_path: Path) -> None:
     quick = PTB["quick"]
-    study, tags = _with_data(quick, tmp_path, 1, Console(quiet=True))
+    study, tags = with_data(quick, tmp_path, 1, Console(quiet=True))
     assert isinstance(study.task.data, KingJamesBible)
     assert study.substitute is None
     assert tags["substitute"].startswith("KingJamesBible")
@@ -155,10 +155,10 @@ def test_data_that_cannot_be_had_is_substituted_and_tagged(tmp_path: Path) -> No
     folder.mkdir()
     for part, lines in (("train", 12_000), ("valid", 2_000), ("test", 200)):
         (folder / f"ptb.{part}.txt").write_text("the cat sat on the mat and <unk> too\n" * lines)
-    assert _with_data(quick, tmp_path, 1, Console(quiet=True)) == (quick, {})
+    assert with_data(quick, tmp_path, 1, Console(quiet=True)) == (quick, {})
     (folder / "ptb.train.txt").write_text("too short\n")
     with pytest.raises(UserError, match=r"ptb.train.txt: has .* tokens"):
-        _with_data(quick, tmp_path, 1, Console(quiet=True))
+        with_data(quick, tmp_path, 1, Console(quiet=True))
 
 
 @pytest.mark.slow

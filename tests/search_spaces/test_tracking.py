@@ -6,7 +6,7 @@ import mlflow
 import pytest
 from mlflow.exceptions import MlflowException
 
-from search_spaces.tracking import Tracker, open_store
+from search_spaces.service.tracking import Tracker, open_store
 
 PARAMS = {"technique": "t", "batch_size": 32, "learning_rate": 0.1, "seed": 1}
 

@@ -5,9 +5,10 @@ from pathlib import Path
 import optuna
 from optuna.storages import RDBStorage
 
-from search_spaces.plan import Answer
-from search_spaces.proposer import params_of, proposal_of, proposer
-from search_spaces.tuning import EarlyStopping, ProposerSearch
+from search_spaces.policy.plan import NoProposal
+from search_spaces.service.optuna_store import params_of, proposal_of
+from search_spaces.service.proposers import proposer
+from search_spaces.service.ray_tune import EarlyStopping, ProposerSearch
 from tests.search_spaces.test_frontier import plan, sharp
 from trainables.metric import Accuracy
 
@@ -57,5 +58,5 @@ def test_hopeless_runs_are_stopped_on_the_way_tune_reports_them(tmp_path: Path) 
 
 def test_a_proposal_survives_the_trip_through_tunes_config() -> None:
     asked = proposer("frontier", plan(), optuna.storages.InMemoryStorage(), "s").ask()
-    assert not isinstance(asked, Answer)
+    assert not isinstance(asked, NoProposal)
     assert proposal_of(params_of(asked[1])) == asked[1]

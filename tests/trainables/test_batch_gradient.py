@@ -14,16 +14,16 @@ import torch.multiprocessing
 from torch import Tensor, nn
 
 from trainables import Recipe, Task, UserError, train
-from trainables.checks import check_run
 from trainables.data import Digits
-from trainables.data.images import Images, Split
-from trainables.data.source import Data
+from trainables.data.loading.images import Images, Split
+from trainables.data.loading.source import Data
+from trainables.engine.checks import check_run
+from trainables.engine.run import Run
+from trainables.engine.workers import Workers
 from trainables.gradient import SAM, Gradient, Plain
 from trainables.growth import StepGrowth
 from trainables.models import SmallCNN
 from trainables.optimizers import SGD
-from trainables.training import Run
-from trainables.workers import Workers
 
 DATA = Digits(train_samples=320, validation_samples=100)
 TASK = Task(SmallCNN(width=4), DATA, epochs=2)
@@ -202,9 +202,9 @@ def test_a_batch_of_half_a_million() -> None:
     """Paper 3's 8,192 x 8 x 8, normalised 512 at a time, in micro-batches; on a toy task it learns."""
     task = Task(Dot(), Dots(train_samples=2**20), epochs=3)
     history = train(task, PAPER3, batch_size=8192, learning_rate=0.5)
-    assert history["batch_size"] == [8192, 65_536, 524_288]
+    assert history["last_batch_size"] == [8192, 65_536, 524_288]
     assert history["steps"] == [128, 144, 146]
-    assert history["learning_rate"] == pytest.approx([0.5, 0.4, 0.32])
+    assert history["last_learning_rate"] == pytest.approx([0.5, 0.4, 0.32])
     assert history["validation_accuracy"][-1] > 0.9
 
 

@@ -12,8 +12,9 @@ import pytest
 import torch
 from PIL import Image
 
-from trainables.data import CIFAR10, Digits, cifar10, download
-from trainables.data.images import Images, Split, normalise
+from trainables.data import CIFAR10, Digits, cifar10
+from trainables.data.loading import download
+from trainables.data.loading.images import Images, Split, normalise
 from trainables.errors import UserError
 
 

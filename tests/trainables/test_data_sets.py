@@ -31,15 +31,14 @@ from trainables.data import (
     cifar10,
     cifar10_jpeg,
     cifar100,
-    download,
-    folder_images,
     mnist,
     text,
 )
-from trainables.data.folder_images import FolderImages
-from trainables.data.held_out import Arrays
-from trainables.data.once import once
-from trainables.data.streams import Streams
+from trainables.data.loading import download, folder_images
+from trainables.data.loading.folder_images import FolderImages
+from trainables.data.loading.held_out import Arrays
+from trainables.data.loading.once import once
+from trainables.data.loading.streams import Streams
 from trainables.errors import UserError
 
 NOWHERE = "http://127.0.0.1:9/"

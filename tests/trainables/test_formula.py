@@ -6,7 +6,6 @@ import warnings
 import pytest
 
 from trainables import Progress, Recipe, Task, UserError
-from trainables.checks import check_run
 from trainables.data import Digits
 from trainables.decay import (
     CosineDecay,
@@ -17,6 +16,7 @@ from trainables.decay import (
     PolynomialDecay,
     StepDecay,
 )
+from trainables.engine.checks import check_run
 from trainables.growth import FixedBatch, GrowthInPlaceOfDecay, StepGrowth
 from trainables.models import SmallCNN
 from trainables.optimizers import LAMB, SGD, Adam, AdamW, Optimizer, RMSprop

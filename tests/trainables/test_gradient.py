@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from trainables import Progress, Recipe, Task, train
 from trainables.data import Digits
+from trainables.engine.run import Run
 from trainables.gradient import ASAM, SAM, Gradient, Plain
 from trainables.models import SmallCNN
 from trainables.optimizers import SGD
-from trainables.training import Run
 
 TASK = Task(SmallCNN(width=4), Digits(train_samples=200, validation_samples=100), epochs=2)
 AT = Progress(0, 1, batch_size=8, base_batch_size=8)

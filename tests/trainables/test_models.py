@@ -8,8 +8,11 @@ import pytest
 import torch
 from torch import nn
 
-from trainables.dropout import dropouts, with_sample_dropout
 from trainables.errors import UserError
+from trainables.layers.ghost_batch_norm import batch_norms
+from trainables.layers.sample_dropout import SampleDropout, with_sample_dropout
+from trainables.layers.split_invariant import Pass, split_invariant
+from trainables.layers.stream_lstm import StreamLSTM
 from trainables.models import (
     VGG19BN,
     LSTMClassifier,
@@ -21,8 +24,6 @@ from trainables.models import (
     SixLayerCNN,
     TwoConvCNN,
 )
-from trainables.normalization import batch_norms
-from trainables.recurrence import StreamLSTM, streams
 
 IMAGE = (3, 32, 32)
 
@@ -123,14 +124,14 @@ def test_the_six_layer_network_is_built_as_it_says() -> None:
     end = ["Flatten", "Dropout", "Linear", "ReLU", "Linear", "ReLU", "Dropout", "Linear"]
     assert kinds == [*block, *block, "Dropout2d", *block, *end]
     model = with_sample_dropout(SixLayerCNN()())
-    assert [layer.p for layer in dropouts(model)] == [0.05, 0.1, 0.1]
+    assert [layer.p for layer in split_invariant(model) if isinstance(layer, SampleDropout)] == [0.05, 0.1, 0.1]
     assert [layer.num_features for layer in batch_norms(model)] == [32, 128, 256]
 
 
 def test_the_two_convolution_network_is_built_as_it_says() -> None:
     kinds = [type(module).__name__ for module in TwoConvCNN()()]
     assert kinds == 2 * ["Conv2d", "ReLU", "MaxPool2d", "Dropout"] + ["Flatten", "Linear"]
-    assert [layer.p for layer in dropouts(with_sample_dropout(TwoConvCNN()()))] == [0.25, 0.25]
+    assert [layer.p for layer in split_invariant(with_sample_dropout(TwoConvCNN()()))] == [0.25, 0.25]
 
 
 @pytest.mark.parametrize(
@@ -170,6 +171,10 @@ def test_images_are_read_row_by_row_and_the_last_row_counts() -> None:
     assert rows[-1] > 10 * rows[0]
 
 
+KEYS = torch.zeros(0, dtype=torch.int32)
+"""No layer of these draws anything."""
+
+
 def stream(steps: int, streams_: int = 4) -> torch.Tensor:
     return torch.randn(streams_, steps, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
 
@@ -183,7 +188,7 @@ def test_training_goes_on_where_the_settled_batch_ended() -> None:
     x, pieces, whole = stream(10), layer(), layer()
     expected = whole(x)
     first = pieces(x[:, :6])
-    pieces.settle()
+    pieces.settle(1)
     second = pieces(x[:, 6:])
     assert torch.allclose(torch.cat([first, second], dim=1), expected, rtol=0, atol=1e-12)
 
@@ -191,7 +196,7 @@ def test_training_goes_on_where_the_settled_batch_ended() -> None:
 def test_gradients_end_where_a_piece_begins() -> None:
     x, pieces = stream(10).requires_grad_(), layer()
     pieces(x[:, :6])
-    pieces.settle()
+    pieces.settle(1)
     pieces(x[:, 6:]).sum().backward()
     assert (x.grad[:, :6] == 0).all()
     assert (x.grad[:, 6:] != 0).all()
@@ -207,7 +212,7 @@ def test_without_settling_training_stays_where_it_is() -> None:
     x, pieces = stream(10), layer()
     assert torch.equal(pieces(x), pieces(x))
     pieces.forget()
-    pieces.settle()
+    pieces.settle(1)
     assert torch.equal(pieces(x), layer()(x))
 
 
@@ -217,31 +222,31 @@ def test_micro_batches_are_the_whole_batch(split: int) -> None:
     for piece in (x[:, :6], x[:, 6:]):
         outputs = []
         for first, micro in ((split, piece[split:]), (0, piece[:split])):  # in whichever order
-            parts.pass_over(first=first, note=True)
+            parts.begin_pass(Pass(first, KEYS, groups=1, noted=True))
             outputs.insert(0, parts(micro))
         assert torch.allclose(torch.cat(outputs), whole(piece), rtol=0, atol=1e-12)
-        parts.settle()
-        whole.settle()
+        parts.settle(1)
+        whole.settle(1)
 
 
 def test_a_pass_that_does_not_count_does_not_move_the_state() -> None:
     x, pieces, whole = stream(10), layer(), layer()
     for piece in (x[:, :6], x[:, 6:]):
         expected = whole(piece)
-        whole.settle()
-        pieces.pass_over(first=0, note=True)
+        whole.settle(1)
+        pieces.begin_pass(Pass(0, KEYS, groups=1, noted=True))
         assert torch.equal(pieces(piece), expected)
-        pieces.pass_over(first=0, note=False)
+        pieces.begin_pass(Pass(0, KEYS, groups=1, noted=False))
         assert torch.equal(pieces(piece), expected)
         pieces(torch.zeros_like(piece))
-        pieces.settle()
+        pieces.settle(1)
 
 
 @pytest.mark.parametrize("training", [True, False])
 def test_restarting_begins_all_streams_anew(training: bool) -> None:
     x, pieces = stream(10), layer().train(training)
     expected = pieces(x)
-    pieces.settle()
+    pieces.settle(1)
     assert not torch.equal(pieces(x), expected)
     pieces.restart()
     assert torch.equal(pieces(x), expected)
@@ -252,8 +257,8 @@ def test_a_language_model_carries_its_state() -> None:
     model, text = LSTMLanguageModel(11, 6)().double(), torch.randint(11, (2, 10))
     whole = model(text)
     first = model(text[:, :4])
-    (carried,) = streams(model)
+    (carried,) = split_invariant(model)
     carried.forget()
     assert torch.equal(model(text[:, :4]), first)
-    carried.settle()
+    carried.settle(1)
     assert torch.allclose(torch.cat([first, model(text[:, 4:])], dim=1), whole, rtol=0, atol=1e-12)

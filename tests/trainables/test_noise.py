@@ -9,9 +9,10 @@ from torch import nn
 
 from trainables import Progress, Recipe, Task, train
 from trainables.data import Digits
+from trainables.decay import StepDecay
+from trainables.gradient_noise import GradientNoise, averaged, noise_between
 from trainables.growth import AdaptiveGrowth
-from trainables.noise import GradientNoise, averaged, measured
-from trainables.scaling import AdaScale
+from trainables.scaling import AdaScale, LinearScaling
 
 
 @pytest.mark.parametrize("parts", [2, 8])
@@ -24,7 +25,7 @@ def test_a_known_gradient_and_covariance_are_recovered(parts: int) -> None:
     for _ in range(4000):
         samples = mean + (50 / 20) ** 0.5 * torch.randn(16, 20, generator=generator, dtype=torch.float64)
         each = samples.view(parts, 16 // parts, 20).mean(1)
-        now = measured(each.square().sum(1).mean().item(), each.mean(0).square().sum().item(), parts, 16 // parts)
+        now = noise_between(each.square().sum(1).mean().item(), each.mean(0).square().sum().item(), parts, 16 // parts)
         totals.append((now.squared_norm, now.variance))
     noise = GradientNoise(*torch.tensor(totals, dtype=torch.float64).mean(0).tolist())
     assert noise.squared_norm == pytest.approx(4.0, rel=0.03)
@@ -42,8 +43,8 @@ def test_the_average_is_plain_first_and_forgets_later() -> None:
 
 
 def test_what_is_not_finite_is_skipped() -> None:
-    assert measured(math.nan, 1.0, 2, 8) is None
-    assert measured(math.inf, math.inf, 2, 8) is None
+    assert noise_between(math.nan, 1.0, 2, 8) is None
+    assert noise_between(math.inf, math.inf, 2, 8) is None
     before = GradientNoise(1.0, 2.0)
     assert averaged(before, None) is before
     assert averaged(None, None) is None
@@ -66,7 +67,7 @@ def test_the_gain_is_the_papers_formula() -> None:
     """sigma^2 = 3, mu^2 = 1, k = 16: (3 + 1) / (3/16 + 1)."""
     noise = GradientNoise(squared_norm=1.0, variance=3.0 * 32)
     assert AdaScale()(at(noise)) == pytest.approx(4 / (3 / 16 + 1))
-    assert AdaScale().counts(at(noise)) == pytest.approx(4 / (3 / 16 + 1) / 16)
+    assert AdaScale().advance(at(noise)) == pytest.approx(4 / (3 / 16 + 1) / 16)
     assert AdaScale()(at(noise, batch_size=32)) == 1.0
     assert AdaScale().noise_parts(at(None, batch_size=32)) == 0
     assert AdaScale()(at(noise, batch_size=16)) == pytest.approx(4 / 7)  # downwards: between k and 1
@@ -90,19 +91,16 @@ class Linear:
 TASK = Task(Linear(), Digits(train_samples=320, validation_samples=100), epochs=4)
 
 
-def test_scale_invariant_steps_stretch_the_run_until_its_schedule_is_done() -> None:
-    """A gain below k means more epochs for the same schedule: taken where allowed; otherwise the run ends as all do."""
-    recipe = Recipe(base_batch_size=8, scaling=AdaScale())
-    equal = train(TASK, recipe, batch_size=64, learning_rate=0.1)
-    assert len(equal.epochs) == 4
-    stretched = train(TASK, replace(recipe, scaling=AdaScale(stretch_epochs=8)), batch_size=64, learning_rate=0.1)
-    assert 4 < len(stretched.epochs) < 32
-    assert stretched.status == "done"
-    assert stretched["train_loss"][:4] == equal["train_loss"]
-    gains = [rate / (0.1 / 8) for rate in stretched["learning_rate"]]
-    assert all(1 < gain < 8 for gain in gains)
-    counted = sum(gain / 8 for gain in gains)  # gain of each epoch's last step, so roughly
-    assert counted == pytest.approx(4, abs=0.7)
+def test_the_schedule_advances_by_what_the_gain_makes_of_a_step() -> None:
+    """A gain below k makes a slower clock: the run ends after the task's epochs, before its schedule does."""
+    recipe = Recipe(base_batch_size=8, scaling=AdaScale(), decay=StepDecay(every_epochs=2))
+    slow = train(TASK, recipe, batch_size=64, learning_rate=0.1)
+    assert (len(slow.epochs), slow.status) == (4, "done")
+    gains = [rate / (0.1 / 8) for rate in slow["last_learning_rate"]]
+    assert all(1 < gain < 8 for gain in gains), "no decay so far"
+    assert sum(gain / 8 for gain in gains) < 2  # gain of each epoch's last step, so roughly
+    whole = train(TASK, replace(recipe, scaling=LinearScaling()), batch_size=64, learning_rate=0.1)
+    assert whole["last_learning_rate"] == pytest.approx([0.1, 0.1, 0.01, 0.01])
 
 
 def test_a_run_at_the_reference_batch_size_is_the_plain_one() -> None:
@@ -119,7 +117,7 @@ def test_below_the_reference_the_schedule_keeps_to_the_epochs() -> None:
     recipe = Recipe(base_batch_size=160, scaling=AdaScale())
     history = train(TASK, recipe, batch_size=32, learning_rate=0.1)
     assert (len(history.epochs), history.status) == (4, "done")
-    assert all(0.1 / 5 <= rate <= 0.1 for rate in history["learning_rate"])
+    assert all(0.1 / 5 <= rate <= 0.1 for rate in history["last_learning_rate"])
 
 
 def test_a_grown_batch_counts_for_as_many_reference_steps_as_its_rate() -> None:
@@ -127,8 +125,8 @@ def test_a_grown_batch_counts_for_as_many_reference_steps_as_its_rate() -> None:
     noise = GradientNoise(squared_norm=1.0, variance=96.0)
     now = at(noise)
     grown = replace(now, grown_batch_size=2048)
-    assert AdaScale().counts(grown) * 2048 == pytest.approx(AdaScale().counts(now) * 512)
-    assert AdaScale().counts(grown) * 2048 == pytest.approx(AdaScale()(now) * 32)
+    assert AdaScale().advance(grown) * 2048 == pytest.approx(AdaScale().advance(now) * 512)
+    assert AdaScale().advance(grown) * 2048 == pytest.approx(AdaScale()(now) * 32)
 
 
 def test_the_batch_follows_the_noise_scale_and_never_shrinks() -> None:

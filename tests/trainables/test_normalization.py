@@ -7,14 +7,16 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from trainables.batch_norm import normalise
-from trainables.checks import check_run
 from trainables.data import Digits
+from trainables.engine.checks import check_run
 from trainables.errors import UserError
+from trainables.layers.batch_statistics import normalise
+from trainables.layers.ghost_batch_norm import GhostBatchNorm, ghosts, with_ghost_batches
+from trainables.layers.split_invariant import Pass
 from trainables.models import ResNet8, SmallCNN
-from trainables.normalization import GhostBatchNorm, ghosts, with_ghost_batches
-from trainables.recipe import Recipe, Task
+from trainables.recipe import Recipe
 from trainables.scaling import AdaScale
+from trainables.task import Task
 
 SHAPES = [(24, 3), (24, 3, 5), (24, 3, 4, 6), (24, 3, 2, 3, 2)]
 LAYERS = {2: nn.BatchNorm1d, 3: nn.BatchNorm1d, 4: nn.BatchNorm2d, 5: nn.BatchNorm3d}
@@ -34,6 +36,10 @@ def layer_for(shape: tuple[int, ...]) -> nn.Module:
 
 def ghost_of(layer: nn.Module) -> GhostBatchNorm:
     return with_ghost_batches(copy.deepcopy(layer), workers=1)
+
+
+def a_pass(groups: int, noted: bool) -> Pass:
+    return Pass(first=0, keys=torch.zeros(0, dtype=torch.int32), groups=groups, noted=noted)
 
 
 def in_layout(x: torch.Tensor, channels_last: bool) -> torch.Tensor:
@@ -62,7 +68,7 @@ def test_groups_are_normalised_apart_forward_and_backward(
         elif one_sweep:
             y = normalise(x, layer.weight, layer.bias, groups, layer.eps)[0]
         else:
-            ghost.pass_over(groups, note=False)
+            ghost.begin_pass(a_pass(groups, False))
             y = ghost(x)
         results.append([y.detach(), *torch.autograd.grad(y, (x, used.weight, used.bias), upstream)])
     for mine, theirs in zip(*results, strict=True):
@@ -79,7 +85,7 @@ def test_the_one_sweep_gradient_is_the_gradient() -> None:
 def test_both_ways_note_the_same_statistics(groups: int) -> None:
     x = torch.randn(24, 3, 4, 4)
     ghost = ghost_of(nn.BatchNorm2d(3))
-    ghost.pass_over(groups, note=True)
+    ghost.begin_pass(a_pass(groups, True))
     ghost(x)
     (means, variances), *_ = ghost._noted
     _, mean, variance = normalise(x, None, None, groups, 1e-5)
@@ -97,7 +103,7 @@ def test_half_precision_keeps_statistics_in_32_bits() -> None:
 def test_one_normalisation_batch_is_ordinary_batch_norm() -> None:
     theirs, x = nn.BatchNorm1d(3), torch.randn(8, 3)
     ours = ghost_of(nn.BatchNorm1d(3))
-    ours.pass_over(1, note=True)
+    ours.begin_pass(a_pass(1, True))
     assert torch.equal(ours(x), theirs(x))
     ours.settle(1)
     assert torch.allclose(ours.running_mean, theirs.running_mean, atol=1e-7)
@@ -111,7 +117,7 @@ def test_running_statistics_are_the_formulas(passes: int) -> None:
     """However many passes (micro-batches) the four normalisation batches of a step came in."""
     ghost, parts = ghost_of(nn.BatchNorm1d(2).double()), torch.randn(4, 8, 2, dtype=torch.float64)
     for each in parts.chunk(passes):
-        ghost.pass_over(4 // passes, note=True)
+        ghost.begin_pass(a_pass(4 // passes, True))
         ghost(each.flatten(0, 1))
     ghost.settle(4)
     assert torch.allclose(ghost.running_mean, (1 - 0.9**4) * parts.mean(1).mean(0))
@@ -121,7 +127,7 @@ def test_running_statistics_are_the_formulas(passes: int) -> None:
 def test_a_pass_that_is_not_noted_or_forgotten_leaves_running_statistics_alone() -> None:
     ghost = ghost_of(nn.BatchNorm1d(2))
     for note, forget in ((False, False), (True, True)):
-        ghost.pass_over(2, note=note)
+        ghost.begin_pass(a_pass(2, note))
         ghost(torch.randn(8, 2))
         if forget:
             ghost.forget()
@@ -134,7 +140,7 @@ def test_a_cumulative_layer_averages_all_steps() -> None:
     ghost = ghost_of(nn.BatchNorm1d(2, momentum=None).double())
     steps = torch.randn(3, 8, 2, dtype=torch.float64)
     for step in steps:
-        ghost.pass_over(1, note=True)
+        ghost.begin_pass(a_pass(1, True))
         ghost(step)
         ghost.settle(1)
     assert torch.allclose(ghost.running_mean, steps.mean((0, 1)))
@@ -176,7 +182,7 @@ def test_a_layer_stays_what_it_was_to_everything_that_asks() -> None:
     shared.register_forward_hook(lambda *_: calls.append(1))
     model = with_ghost_batches(nn.Sequential(nn.Linear(2, 2), shared, nn.Linear(2, 2), shared), workers=1)
     assert ghosts(model) == [shared]
-    shared.pass_over(2, note=True)
+    shared.begin_pass(a_pass(2, True))
     model(torch.randn(8, 2))
     assert len(calls) == len(shared._noted) == 2
 
@@ -186,7 +192,7 @@ def test_a_layer_stays_what_it_was_to_everything_that_asks() -> None:
 def test_layers_without_weights_or_statistics(options: dict[str, bool], mixed: bool) -> None:
     ghost, theirs = ghost_of(nn.BatchNorm2d(3, **options)), nn.BatchNorm2d(3, **options)
     x = torch.randn(8, 3, 4, 4)
-    ghost.pass_over(1, note=True)
+    ghost.begin_pass(a_pass(1, True))
     with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
         assert torch.allclose(ghost(x), theirs(x), atol=1e-6)
     ghost(x.bfloat16() if mixed else x)
@@ -208,7 +214,7 @@ def test_layers_that_cannot_be_told_apart_are_refused(layer: nn.Module) -> None:
 
 def test_one_value_has_no_variance_either_way() -> None:
     ghost = ghost_of(nn.BatchNorm1d(3))
-    ghost.pass_over(4, note=False)
+    ghost.begin_pass(a_pass(4, False))
     for attempt in (lambda: ghost(torch.randn(4, 3)), lambda: normalise(torch.randn(4, 3), None, None, 4, 1e-5)):
         with pytest.raises(ValueError, match="Expected more than 1 value per channel"):
             attempt()

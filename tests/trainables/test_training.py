@@ -11,13 +11,12 @@ from torch import nn
 
 from trainables import Recipe, Task, UserError, train
 from trainables.data import Digits
-from trainables.data.images import normalise
+from trainables.data.loading.images import normalise
 from trainables.decay import CosineDecay
-from trainables.metrics import METRIC_NAMES
+from trainables.engine.run import Run, _draw
 from trainables.models import SmallCNN
 from trainables.optimizers import SGD
 from trainables.scaling import LinearScaling, NoScaling, SquareRootScaling
-from trainables.training import Run, _draw
 from trainables.warmup import LinearWarmup
 
 TASK = Task(SmallCNN(width=4), Digits(train_samples=200, validation_samples=100), epochs=2)
@@ -74,8 +73,8 @@ def test_recipes_that_differ_only_in_scaling_are_the_same_run() -> None:
 def test_the_peak_learning_rate_is_reached_when_warmup_ends() -> None:
     recipe = Recipe(base_batch_size=5, scaling=LinearScaling(), warmup=LinearWarmup(1))
     trained = run(recipe=recipe, learning_rate=0.08)
-    assert trained.train_epoch().learning_rate == pytest.approx(0.02 * (1 + 3 * 0.9))
-    assert trained.train_epoch().learning_rate == pytest.approx(0.08)
+    assert trained.train_epoch().last_learning_rate == pytest.approx(0.02 * (1 + 3 * 0.9))
+    assert trained.train_epoch().last_learning_rate == pytest.approx(0.08)
 
 
 def test_a_resumed_run_equals_an_uninterrupted_one() -> None:
@@ -86,7 +85,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one() -> None:
     second.load_state_bytes(first.state_bytes())
     expected, resumed = whole.train_epoch(), second.train_epoch()
     assert torch.equal(weights(whole), weights(second))
-    assert resumed.validation_accuracy == expected.validation_accuracy
+    assert resumed["validation_accuracy"] == expected["validation_accuracy"]
     assert (resumed.epoch, resumed.samples, resumed.status) == (2, 400, "done")
 
 
@@ -108,11 +107,11 @@ def test_a_diverging_run_is_a_measurement() -> None:
     last = history.epochs[-1]
     assert history.status == last.status == "diverged"
     assert len(history.epochs) < 5
-    assert last.validation_accuracy == 0.1
-    assert last.test_accuracy == 0.1
+    assert last["validation_accuracy"] == 0.1
+    assert last["test_accuracy"] == 0.1
     assert last.validation_loss == pytest.approx(math.log(10))
     assert last.diverged == 1
-    assert set(last.numbers()) == set(METRIC_NAMES) - {
+    assert set(last.numbers()) == set(TASK.reported_names) - {
         "noise_scale",
         "validation_perplexity",
         "test_perplexity",

@@ -14,16 +14,16 @@ from torch import nn
 
 from trainables import Recipe, Task
 from trainables.data import Digits, TextCorpus
-from trainables.data.streams import Streams
+from trainables.data.loading.streams import Streams
 from trainables.decay import StepDecay
+from trainables.engine.run import Run, _draw
+from trainables.engine.workers import Workers
 from trainables.gradient import ASAM, SAM
 from trainables.growth import AdaptiveGrowth, GrowthInPlaceOfDecay, StepGrowth
+from trainables.layers.stream_lstm import StreamLSTM
 from trainables.metric import Perplexity
 from trainables.optimizers import LARS, SGD
-from trainables.recurrence import StreamLSTM
 from trainables.scaling import AdaScale
-from trainables.training import Run, _draw
-from trainables.workers import Workers
 
 
 @dataclass(frozen=True)
@@ -140,9 +140,13 @@ def test_two_workers_equal_one_process(together: list[dict], name: str) -> None:
         for mine, theirs in zip(epochs, same_epochs, strict=True):
             assert theirs.train_loss == pytest.approx(mine.train_loss, abs=1e-6)
             assert theirs.validation_loss == pytest.approx(mine.validation_loss, abs=1e-6)
-            assert theirs.validation_accuracy == mine.validation_accuracy
-            assert (theirs.samples, theirs.steps, theirs.batch_size) == (mine.samples, mine.steps, mine.batch_size)
-            assert theirs.learning_rate == pytest.approx(mine.learning_rate)
+            assert theirs["validation_accuracy"] == mine["validation_accuracy"]
+            assert (theirs.samples, theirs.steps, theirs.last_batch_size) == (
+                mine.samples,
+                mine.steps,
+                mine.last_batch_size,
+            )
+            assert theirs.last_learning_rate == pytest.approx(mine.last_learning_rate)
             assert (theirs.noise_scale is None) == (mine.noise_scale is None)
 
 
@@ -164,11 +168,11 @@ def test_a_resumed_run_equals_an_uninterrupted_one(name: str) -> None:
 def test_the_recipes_do_what_they_say() -> None:
     """What is compared above is not one and the same run: batches grow, noise is measured, weights differ."""
     results = {name: trained(*each) for name, each in RECIPES.items()}
-    assert [each.batch_size for each in results["AdaBatch"][1]] == [32, 64, 128]
-    assert [each.batch_size for each in results["growth in place of decay"][1]] == [32, 64, 128]
-    assert [each.batch_size for each in results["adaptive growth"][1]] == [32, 64, 64]
+    assert [each.last_batch_size for each in results["AdaBatch"][1]] == [32, 64, 128]
+    assert [each.last_batch_size for each in results["growth in place of decay"][1]] == [32, 64, 128]
+    assert [each.last_batch_size for each in results["adaptive growth"][1]] == [32, 64, 64]
     assert results["AdaScale"][1][-1].noise_scale > 0
-    assert 0.0125 < results["AdaScale"][1][-1].learning_rate < 0.05
+    assert 0.0125 < results["AdaScale"][1][-1].last_learning_rate < 0.05
     weights = {name: state["model"] for name, (state, _) in results.items()}
     biases = {name: each["1.bias" if "1.bias" in each else "3.bias"] for name, each in weights.items()}
     final = {name: float(bias.square().sum()) for name, bias in biases.items()}

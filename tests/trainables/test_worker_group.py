@@ -15,13 +15,15 @@ from torch import nn
 from trainables import Recipe, Task
 from trainables.data import Digits
 from trainables.decay import CosineDecay
+from trainables.engine.run import Run
 from trainables.gradient import SAM
 from trainables.growth import StepGrowth
 from trainables.models import SmallCNN
+from trainables.on_ray.mailbox import Mailbox
+from trainables.on_ray.orders import RunFailed, Save, Start, TrainEpoch
+from trainables.on_ray.trial import Trial
+from trainables.on_ray.worker_group import GroupSize, WorkerGroup
 from trainables.optimizers import SGD
-from trainables.training import Run
-from trainables.trial import Trial
-from trainables.worker_group import GroupSize, Mailbox, RunFailed, Save, Start, TrainEpoch, WorkerGroup
 
 TASK = Task(SmallCNN(width=4), Digits(train_samples=320, validation_samples=100), epochs=2)
 RECIPE = Recipe(
@@ -81,10 +83,10 @@ def test_two_workers_equal_one_process_and_leave_nothing() -> None:
             expected, together = alone.train_epoch(), group.execute(TrainEpoch())
             assert together.train_loss == pytest.approx(expected.train_loss, abs=1e-6)
             assert together.validation_loss == pytest.approx(expected.validation_loss, abs=1e-6)
-            assert together.validation_accuracy == expected.validation_accuracy
+            assert together["validation_accuracy"] == expected["validation_accuracy"]
             assert together.samples == expected.samples
         assert together.status == "done"
-        assert together.test_accuracy == expected.test_accuracy
+        assert together["test_accuracy"] == expected["test_accuracy"]
         there = Run(TASK, RECIPE, TASK.data.load(Path()), 32, 0.05, seed=5, dtype=torch.float64)
         there.load_state_bytes(group.execute(Save()))
         for name, value in alone.state_dict()["model"].items():

@@ -8,9 +8,9 @@ from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from trainables.data.download import Unreachable, deb_package
-from trainables.data.once import once
-from trainables.data.streams import Streams
+from trainables.data.loading.download import Unreachable, deb_package
+from trainables.data.loading.once import once
+from trainables.data.loading.streams import Streams
 from trainables.data.text import PARTS, TextCorpus
 from trainables.errors import UserError, require
 

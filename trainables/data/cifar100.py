@@ -1,18 +1,15 @@
 """CIFAR-100: 60,000 colour photographs of 32 by 32 pixels in 100 classes, from the official host."""
 
-import gzip
-import tarfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 
-from trainables.data.download import Unreachable, download
-from trainables.data.held_out import Arrays, Photographs
-from trainables.data.images import Images
-from trainables.data.once import once
+from trainables.data.loading.download import Unreachable, download, unpack
+from trainables.data.loading.held_out import Arrays, Photographs
+from trainables.data.loading.images import Images
+from trainables.data.loading.once import once
 from trainables.errors import MissingData, UserError
 
 OFFICIAL_URL = "https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz"
@@ -69,12 +66,9 @@ def _fetch(folder: Path, archive: Path) -> None:
     try:
         if not archive.exists():
             download(OFFICIAL_URL, archive)
-        with tarfile.open(archive) as tar:
-            tar.extractall(folder.parent, filter="data")
+        unpack(archive, folder.parent)
     except Unreachable as error:
         raise MissingData(
             f"CIFAR-100 is not in {archive.parent} and cannot be fetched ({error}): put {archive.name} from "
             f"{OFFICIAL_URL} into that directory"
         ) from error
-    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise UserError(f"{archive}: is damaged ({error}); delete it and run again to fetch it anew") from error

@@ -8,9 +8,9 @@ from PIL import Image
 
 from trainables.data.cifar10 import load_arrays
 from trainables.data.folder import ImageFolder
-from trainables.data.folder_images import FolderImages
-from trainables.data.once import once
-from trainables.data.source import Data
+from trainables.data.loading.folder_images import FolderImages
+from trainables.data.loading.once import once
+from trainables.data.loading.source import Data
 from trainables.errors import require
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")

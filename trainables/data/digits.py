@@ -5,8 +5,8 @@ from pathlib import Path
 
 import torch
 
-from trainables.data.images import Images, Split
-from trainables.data.source import Data
+from trainables.data.loading.images import Images, Split
+from trainables.data.loading.source import Data
 from trainables.errors import require
 
 _SAMPLES = 1797

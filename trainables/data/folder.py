@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import torch
 
-from trainables.data.folder_images import Files, FolderImages
-from trainables.data.source import Data
+from trainables.data.loading.folder_images import Files, FolderImages
+from trainables.data.loading.source import Data
 from trainables.errors import MissingData, require
 
 

@@ -15,10 +15,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from trainables.data.download import Unreachable, deb_package, download
-from trainables.data.held_out import Arrays, HeldOut, check
-from trainables.data.images import Images
-from trainables.data.once import once
+from trainables.data.loading.download import Unreachable, deb_package, download
+from trainables.data.loading.held_out import Arrays, HeldOut, check
+from trainables.data.loading.images import Images
+from trainables.data.loading.once import once
 from trainables.errors import MissingData, UserError, require
 
 FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")

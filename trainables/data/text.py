@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from trainables.data.source import Data
-from trainables.data.streams import Streams, pieces
+from trainables.data.loading.source import Data
+from trainables.data.loading.streams import Streams, pieces
 from trainables.errors import MissingData, require
 
 UNKNOWN, END_OF_LINE = "<unk>", "<eos>"

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from trainables.recurrence import StreamLSTM
+from trainables.layers.stream_lstm import StreamLSTM
 
 
 @dataclass(frozen=True)

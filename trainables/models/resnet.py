@@ -1,7 +1,7 @@
 """Residual networks for CIFAR and ImageNet."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -10,41 +10,56 @@ from trainables.errors import require
 
 
 @dataclass(frozen=True)
-class ResNet8:
-    """The CIFAR residual network of He et al. with n = 1: a 3x3 stem, one basic block in each of three stages of
-    `width`, 2 `width` and 4 `width` channels, a global average and one dense layer. 78,042 parameters at width 16.
+class CIFARResNet:
+    """The CIFAR residual network of He et al., of 6 n + 2 layers: a 3x3 stem, n basic blocks in each of three stages of
+    `width`, 2 `width` and 4 `width` channels, a global average and one dense layer.
+
+    Its shortcuts are projections (option B) where the paper's pad with zeros.
 
     Attributes:
         width: channels of the first stage; the paper's is 16.
         classes: number of logits.
 
-    Source: He et al. 2016, "Deep Residual Learning", section 4.2, with projection shortcuts (option B).
+    Source: He et al. 2016, "Deep Residual Learning", section 4.2.
     """
 
     width: int = 16
     classes: int = 10
 
+    blocks: ClassVar[int]
+    """n."""
+
     def __call__(self) -> nn.Module:
-        return _of_cifar(1, self.width, self.classes)
+        width = self.width
+        stages = ((width, width, 1), (width, 2 * width, 2), (2 * width, 4 * width, 2))
+        model = nn.Sequential(
+            nn.Conv2d(3, width, 3, padding=1, bias=False),
+            nn.BatchNorm2d(width),
+            nn.ReLU(),
+            *(
+                BasicBlock(channels_out if number else channels_in, channels_out, 1 if number else stride)
+                for channels_in, channels_out, stride in stages
+                for number in range(self.blocks)
+            ),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(4 * width, self.classes),
+        )
+        return he_initialised(model)
 
 
 @dataclass(frozen=True)
-class ResNet20:
-    """The CIFAR residual network of He et al. with n = 3, three basic blocks in each stage, otherwise as ResNet8: its
-    shortcuts are projections (option B) where the paper's pad with zeros. 272,474 parameters at width 16.
+class ResNet8(CIFARResNet):
+    """CIFARResNet with n = 1: 78,042 parameters at width 16."""
 
-    Attributes:
-        width: channels of the first stage; the paper's is 16.
-        classes: number of logits.
+    blocks: ClassVar[int] = 1
 
-    Source: He et al. 2016, "Deep Residual Learning", section 4.2, with projection shortcuts (option B).
-    """
 
-    width: int = 16
-    classes: int = 10
+@dataclass(frozen=True)
+class ResNet20(CIFARResNet):
+    """CIFARResNet with n = 3: 272,474 parameters at width 16."""
 
-    def __call__(self) -> nn.Module:
-        return _of_cifar(3, self.width, self.classes)
+    blocks: ClassVar[int] = 3
 
 
 @dataclass(frozen=True)
@@ -125,22 +140,3 @@ def he_initialised(model: nn.Module) -> nn.Module:
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
     return model
-
-
-def _of_cifar(blocks: int, width: int, classes: int) -> nn.Module:
-    """The residual network of 6 * blocks + 2 layers: a stem, so many blocks in each of three stages, a dense layer."""
-    stages = ((width, width, 1), (width, 2 * width, 2), (2 * width, 4 * width, 2))
-    model = nn.Sequential(
-        nn.Conv2d(3, width, 3, padding=1, bias=False),
-        nn.BatchNorm2d(width),
-        nn.ReLU(),
-        *(
-            BasicBlock(channels_out if number else channels_in, channels_out, 1 if number else stride)
-            for channels_in, channels_out, stride in stages
-            for number in range(blocks)
-        ),
-        nn.AdaptiveAvgPool2d(1),
-        nn.Flatten(),
-        nn.Linear(4 * width, classes),
-    )
-    return he_initialised(model)

@@ -1,0 +1,66 @@
+"""Searching for the best learning rate and setting, with runs of seed 0.
+
+These are the baseline's tuning runs and, where a study searches further dimensions, runs of sampled settings.
+"""
+
+import math
+from collections.abc import Collection, Iterator, Sequence
+
+from analysis.outcomes import Group, Outcome, Point, Setting, best, chosen_setting, leading, points_of
+from search_spaces.policy.plan import Plan, Proposal
+
+TUNING_OCTAVES = 2.0
+"""Between the first tuning runs; halved until neighbours of the best are an octave away."""
+
+
+def tuning_runs(plan: Plan, finished: Sequence[Outcome], asked: Collection[Proposal]) -> Iterator[Proposal]:
+    """The baseline's tuning runs, of seed 0: a ladder, a pattern search, settings, a pattern search with the best."""
+    group = plan.design.baseline
+    yield from ladder(plan, (0.0, TUNING_OCTAVES, -TUNING_OCTAVES))
+    tuning = [run for run in finished if run.group == group and run.seed == 0]
+    own = own_setting(plan, group)
+    yield from _pattern(plan, points_of([run for run in tuning if run.setting == own], group), own)
+    top = best(points_of(tuning, group))
+    if plan.sampled_settings and top is not None:
+        yield from sampled_runs(plan, group, top.learning_rate, asked)
+        yield from _pattern(plan, points_of(tuning, group), chosen_setting(tuning, group))
+
+
+def ladder(plan: Plan, octaves: Sequence[float]) -> Iterator[Proposal]:
+    """Tuning runs so many octaves from the first."""
+    group = plan.design.baseline
+    for distance in octaves:
+        yield Proposal(group, plan.design.inside(plan.first * 2.0**distance), 0, own_setting(plan, group))
+
+
+def _pattern(plan: Plan, points: Sequence[Point], setting: Setting) -> Iterator[Proposal]:
+    """Tuning runs around the best, at ever smaller steps."""
+    step = TUNING_OCTAVES
+    while step >= 1.0:
+        for learning_rate in around_best(plan, points, step):
+            yield Proposal(plan.design.baseline, learning_rate, 0, setting)
+        step /= 2
+
+
+def sampled_runs(plan: Plan, group: Group, around: float, asked: Collection[Proposal]) -> Iterator[Proposal]:
+    """Runs of seed 0 whose settings are to be sampled, at most an octave from a learning rate."""
+    own = own_setting(plan, group)
+    sampled = sum(run.group == group and run.seed == 0 and run.setting != own for run in asked)
+    if sampled < plan.sampled_settings:
+        yield Proposal(group, plan.design.inside(around * 2.0 ** (0, 1, -1)[sampled % 3]), 0, None)
+
+
+def own_setting(plan: Plan, group: Group) -> Setting:
+    return plan.own.get(group.technique, ())
+
+
+def around_best(plan: Plan, points: Sequence[Point], step: float) -> Iterator[float]:
+    """The best point's neighbours so many octaves away, where nothing has run about there."""
+    top = leading(points, plan.design.guess)
+    if top is None:
+        return
+    for octaves in (step, -step):
+        neighbour = plan.design.inside(top.learning_rate * 2.0**octaves)
+        near = 0.0 if neighbour in plan.design.learning_rates else step / 2  # the range's ends are tried themselves
+        if not any(abs(math.log2(neighbour / point.learning_rate)) <= max(near - 1e-9, 1e-6) for point in points):
+            yield neighbour

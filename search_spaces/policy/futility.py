@@ -1,0 +1,86 @@
+"""Futility: giving up a run that cannot reach the baseline any more.
+
+A run is judged against the baseline's own learning curve at equal samples, never against other runs, since large
+batches, long warm-ups and the highest learning rates look bad early. With A(t) the baseline's mean score after t of
+T epochs, and t' the time at which it was as accurate as this run is now,
+
+    hopeless   if   A(t' + PACE * (T - t)) < A0 - tolerance
+
+that is, if learning PACE times as fast as the baseline did from there would still not do. Only runs that measure are
+given up, only after the warm-up, and only in groups where some rate was seen to hold: elsewhere the run may be the
+group's best, which is reported.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from analysis.outcomes import Outcome, points_of
+from analysis.verdict import Verdict, find_baseline, standard, verdicts
+from search_spaces.policy.plan import Plan, Proposal
+
+PACE = 3.0
+"""How many times as fast as the baseline a run may still have to learn."""
+
+Curve = Sequence[float]
+"""Validation score after each epoch."""
+
+
+def futile(plan: Plan, ended: Sequence[tuple[Outcome, Curve]], run: Proposal, curve: Curve) -> bool:
+    """Whether to give up a run.
+
+    Args:
+        plan: of the study.
+        ended: every run so far, with its score after each epoch.
+        run, curve: the run, and its score after each epoch so far.
+    """
+    if run.seed == 0 or not plan.grace_epochs[run.group] < len(curve) < plan.epochs:
+        return False
+    finished = [outcome for outcome, _ in ended]
+    against, base = standard(plan.design, finished), curves_behind_a0(ended, plan)
+    if against is None or against.baseline.diverged or not base:
+        return False
+    if run.group == plan.design.baseline and run.learning_rate == against.baseline.learning_rate:
+        return False
+    reference, tolerance = against.baseline.reference, plan.design.tolerance
+    if Verdict.HOLDS not in verdicts(points_of(finished, run.group), reference, tolerance, against.spread).values():
+        return False
+    return hopeless(curve, base, plan.design.chance, reference.score - tolerance, 2 * against.spread.deviation)
+
+
+def hopeless(curve: Curve, base: Sequence[Curve], chance: float | None, target: float, allowance: float) -> bool:
+    """Whether a run cannot reach the target at PACE times the baseline's pace.
+
+    Args:
+        curve: the run's score after each epoch so far.
+        base: curves of as many epochs as the run will have; their mean is the baseline's.
+        chance: the score of a guess, where curves begin; where it is not known, they begin at the end of the first
+            epoch.
+        target: score to reach, A0 - tolerance.
+        allowance: added to what the run has reached, for the spread between seeds.
+    """
+    mean = np.mean(base, axis=0)
+    start = mean[0] if chance is None else chance
+    typical = np.maximum.accumulate(np.concatenate(([start], mean)))  # (epochs + 1,), never falling
+    epochs = np.arange(len(typical))
+    reached = curve[-1] + allowance
+    if reached >= typical[-1]:
+        return False
+    then = float(np.interp(reached, typical, epochs))
+    end = then + PACE * (len(typical) - 1 - len(curve))
+    return end < len(typical) - 1 and float(np.interp(end, epochs, typical)) < target
+
+
+def curves_behind_a0(ended: Sequence[tuple[Outcome, Curve]], plan: Plan) -> list[Curve]:
+    """The curves of the runs behind A0 that ran to the end."""
+    baseline = find_baseline([outcome for outcome, _ in ended], plan.design.baseline)
+    return [
+        curve
+        for outcome, curve in ended
+        if baseline is not None
+        and outcome.group == plan.design.baseline
+        and outcome.learning_rate == baseline.learning_rate
+        and outcome.setting == baseline.setting
+        and outcome.seed != 0
+        and len(curve) == plan.epochs
+    ]

@@ -1,0 +1,41 @@
+"""The grid: every learning rate at the study's resolution in every group, with every seed; then the baseline's."""
+
+import math
+from collections.abc import Sequence
+
+from analysis.outcomes import Outcome
+from analysis.verdict import find_baseline
+from search_spaces.policy.plan import NoProposal, Plan, Proposal, asked_so_far
+
+
+def learning_rates(plan: Plan) -> list[float]:
+    """From the lowest to the highest, evenly spaced in the logarithm, neighbours at most the resolution apart."""
+    low, high = plan.design.learning_rates
+    gaps = max(1, math.ceil(math.log(high / low) / math.log(plan.design.resolution) - 1e-9))
+    return [plan.design.inside(low * (high / low) ** (gap / gaps)) for gap in range(gaps + 1)]
+
+
+def size(plan: Plan) -> int:
+    """Runs of the whole grid and the baseline's seeds, at most."""
+    seeds = max(0, plan.seeds - plan.seeds_near_margin + 1)
+    return len(plan.design.groups) * len(learning_rates(plan)) * plan.seeds_near_margin + seeds
+
+
+def propose(plan: Plan, finished: Sequence[Outcome], running: Sequence[Proposal]) -> Proposal | NoProposal:
+    """The next point of the grid, seed by seed, then the baseline's at its best; it is not cut short by max_runs."""
+    asked = set(asked_so_far(finished, running))
+    for seed in range(plan.seeds_near_margin):
+        for group in plan.design.groups:
+            for learning_rate in learning_rates(plan):
+                point = Proposal(group, learning_rate, seed)
+                if point not in asked:
+                    return point
+    if any(run.group == plan.design.baseline and run.seed == 0 for run in running):
+        return NoProposal.WAIT
+    baseline = find_baseline(finished, plan.design.baseline)
+    for seed in range(1, 1 + plan.seeds):
+        if baseline:
+            again = Proposal(plan.design.baseline, baseline.learning_rate, seed)
+            if again not in asked:
+                return again
+    return NoProposal.WAIT if running else NoProposal.OVER

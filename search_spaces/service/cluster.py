@@ -1,0 +1,178 @@
+"""The Ray cluster a study runs on: joined where there is one, embedded otherwise; and what fits into it."""
+
+import logging
+import os
+from dataclasses import dataclass
+
+import ray
+from ray._private.state import state as ray_state
+
+from trainables.errors import UserError, require
+from trainables.on_ray.worker_group import GroupSize
+
+MOST_CONCURRENT_TRIALS = 4
+"""Trials at a time where nobody says otherwise and there is no GPU."""
+
+_HELPER_CPUS = 2
+"""Logical CPUs declared on an embedded cluster beyond what workers reserve, for the trials and Ray Train's helpers."""
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """What a cluster has, or can grow to.
+
+    Attributes:
+        cpus, gpus: logical.
+        node_cpus: of the smallest node that has any; a worker lives on one node.
+        address: of the cluster joined; None where one will be embedded.
+    """
+
+    cpus: int
+    gpus: float
+    node_cpus: int
+    address: str | None
+
+    @property
+    def description(self) -> str:
+        """One line for the plan."""
+        where = f"joined at {self.address}" if self.address else "embedded in this process"
+        return f"{where} ({self.cpus} CPUs, {self.gpus:g} GPUs)"
+
+
+@dataclass
+class _Connection:
+    """This process's connection to Ray, as far as this module made it.
+
+    Attributes:
+        ours: whether this module connected, so that it may disconnect.
+        embedded_cpus: logical CPUs that the embedded cluster declares; 0 where none is embedded.
+    """
+
+    ours: bool = False
+    embedded_cpus: int = 0
+
+
+_connection = _Connection()
+
+
+def find_capacity(address: str | None = None) -> Capacity:
+    """Join the cluster at an address, or count this machine's processors without starting anything yet.
+
+    Where this process is connected to Ray already, that cluster is used.
+
+    Args:
+        address: of a running cluster, such as "auto" or "10.0.0.1:6379"; "local" to embed one; by default what the
+            environment's RAY_ADDRESS says, else to embed one.
+
+    Raises:
+        UserError: no cluster answers there.
+    """
+    where = address or os.environ.get("RAY_ADDRESS") or "local"
+    if _connection.embedded_cpus or (where == "local" and not ray.is_initialized()):
+        import torch
+
+        cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return Capacity(cpus, torch.cuda.device_count(), cpus, None)
+    if not ray.is_initialized():
+        try:
+            ray.init(address=where, logging_level=logging.WARNING, log_to_driver=False)
+        except (ConnectionError, RuntimeError, ValueError) as error:
+            reason = str(error).splitlines()[0]
+            name = "cluster" if address else "RAY_ADDRESS"
+            raise UserError(f"{name} {where}: no Ray cluster answers there ({reason})") from error
+        _connection.ours = True
+    now = ray.cluster_resources()
+    grown = ray_state.get_max_resources_from_cluster_config() or {}
+    cpus = max(now.get("CPU", 0), min(grown.get("CPU", 0), 10_000))
+    gpus = max(now.get("GPU", 0), min(grown.get("GPU", 0), 10_000))
+    nodes = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
+    smallest = min((node_cpus for node_cpus in nodes if node_cpus), default=1)
+    return Capacity(int(cpus), gpus, smallest, ray.get_runtime_context().gcs_address)
+
+
+@dataclass(frozen=True)
+class Allotment:
+    """How a study uses its cluster.
+
+    Attributes:
+        size: of each worker group.
+        concurrent_trials: groups at a time.
+    """
+
+    size: GroupSize
+    concurrent_trials: int
+
+
+def allot(
+    capacity: Capacity, workers: int, concurrent_trials: int | None, gpus_per_worker: float | None, most_runs: int
+) -> Allotment:
+    """Divide a cluster among trials; what is None is chosen so that the cluster is used.
+
+    Raises:
+        UserError: more than the cluster can hold, with the arithmetic.
+    """
+    require(workers >= 1, f"workers {workers}: must be at least 1")
+    require(
+        concurrent_trials is None or concurrent_trials >= 1,
+        f"concurrent trials {concurrent_trials}: must be at least 1",
+    )
+    require(gpus_per_worker is None or gpus_per_worker >= 0, f"GPUs per worker {gpus_per_worker}: must be at least 0")
+    gpus = gpus_per_worker if gpus_per_worker is not None else (1.0 if capacity.gpus else 0.0)
+    require(gpus <= 1 or gpus == int(gpus), f"GPUs per worker {gpus:g}: must be a whole number or a fraction below 1")
+    fit = capacity.cpus // workers
+    if gpus:
+        seats = int(capacity.gpus // gpus) if gpus >= 1 else int(capacity.gpus) * int(1 / gpus + 1e-9)
+        fit = min(fit, seats // workers)
+    trials = concurrent_trials or max(1, min(fit, most_runs, fit if gpus else MOST_CONCURRENT_TRIALS))
+    asked = trials * workers
+    trials_words = f"{trials} concurrent trial{'s' * (trials > 1)} x {workers} worker{'s' * (workers > 1)}"
+    require(
+        asked <= capacity.cpus,
+        f"workers {workers}: {trials_words} x 1 CPU = {asked} CPUs asked, {capacity.cpus} available",
+    )
+    require(
+        asked * gpus <= capacity.gpus + 1e-9,
+        f"GPUs per worker {gpus:g}: {trials_words} x {gpus:g} = {asked * gpus:g} GPUs asked, "
+        f"{capacity.gpus:g} available",
+    )
+    spare = 1 if capacity.address else 0  # an embedded cluster declares its own spare CPUs
+    threads = 1 if gpus else max(1, min((capacity.cpus - spare) // asked, capacity.node_cpus))
+    return Allotment(GroupSize(workers, gpus, threads), trials)
+
+
+def start(capacity: Capacity, allotment: Allotment) -> None:
+    """Embed a cluster with room for the allotment, unless one was joined or an embedded one has the room."""
+    os.environ.setdefault("RAY_TRAIN_METRICS_ENABLED", "0")
+    if capacity.address is not None:
+        return
+    os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
+    size = allotment.size
+    cpus = allotment.concurrent_trials * size.workers * size.threads_per_worker + _HELPER_CPUS
+    if _connection.embedded_cpus >= cpus:
+        return
+    stop()
+    ray.init(
+        address="local",
+        num_cpus=cpus,
+        num_gpus=int(capacity.gpus),
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.ERROR,
+    )
+    _connection.ours, _connection.embedded_cpus = True, cpus
+
+
+def stop() -> None:
+    """End an embedded cluster and everything in it, or leave a cluster that this module joined, which ends what this
+    process started there. A connection that was there before is left as it is.
+    """
+    if _connection.ours:
+        ray.shutdown()
+    _connection.ours, _connection.embedded_cpus = False, 0
+
+
+def trial_resources() -> dict[str, float]:
+    """What a trial's own actor reserves: a byte, since it only waits, and a CPU kept for it could keep its workers from
+    starting. Its worker group reserves the rest.
+    """
+    return {"memory": 1}

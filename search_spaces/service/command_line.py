@@ -1,0 +1,163 @@
+"""The command line every study has: from the arguments to a study, which session.py runs."""
+
+import argparse
+import logging
+import os
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType
+
+from rich.console import Console
+
+from analysis.report import Parser
+from search_spaces.service import cluster, session
+from search_spaces.service.cluster import Capacity, find_capacity
+from search_spaces.service.proposers import SEARCHES
+from search_spaces.study import Study
+from trainables.errors import UserError, require
+
+SEARCH_OPTIONS = ("batch_sizes", "learning_rates", "seeds", "tolerance", "resolution", "max_runs")
+"""The options that mean nothing for tables."""
+
+
+def main(budgets: Mapping[str, Study]) -> None:
+    """Run a study from the command line and leave the process: with 0, 2 for what the user can mend, 130 for Ctrl-C.
+
+    Args:
+        budgets: the study in one or more sizes, by name; the first is the default, or `standard` where there is a GPU.
+    """
+    signal.signal(signal.SIGINT, _interrupt)
+    signal.signal(signal.SIGTERM, _interrupt)
+    logging.basicConfig(format="%(message)s", level=logging.WARNING)
+    console = Console()
+    code = 0
+    try:
+        _run_command(budgets, _parse(budgets), console)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        code = 2
+    except KeyboardInterrupt as interrupt:
+        print(f"stopped: {interrupt or 'nothing had started, and nothing was kept'}", file=sys.stderr)
+        code = 130
+    _leave(code)
+
+
+def _parse(budgets: Mapping[str, Study]) -> argparse.Namespace:
+    first = next(iter(budgets.values()))
+    parser = Parser(prog=_called_as(), description=first.question)
+    add = parser.add_argument
+    add("--budget", choices=list(budgets), help="size of the study (default: quick without a GPU, else standard)")
+    add("--tables", action="store_true", help="run the papers' tables as they are written, instead of a search")
+    add("--search", choices=SEARCHES, default="frontier", help="how to search (default: frontier)")
+    add("--batch-sizes", type=_integers, metavar="B,B,...", help="global batch sizes")
+    add("--learning-rates", type=_numbers, metavar="LOW,HIGH", help="range of peak learning rates")
+    add("--seeds", type=int, help="baseline runs behind A0, at least; more where they scatter against the tolerance")
+    add("--tolerance", type=float, help="how far below A0 still holds; 0.01 is one percentage point")
+    add("--resolution", type=float, help="widest interval to be content with, as a factor")
+    add("--max-runs", type=int, help="most runs together (not with --search grid)")
+    add("--workers", type=int, default=1, help="data-parallel workers of each trial (default: 1)")
+    add("--concurrent-trials", type=int, help="trials at a time (default: what fits)")
+    add(
+        "--gpus-per-worker", type=float, help="GPUs of each worker, fractions allowed (default: 1 where there are GPUs)"
+    )
+    add("--data", type=Path, metavar="DIR", help="train on what lies there: a text corpus, or folders of images")
+    add("--data-dir", default=session.DATA_DIR, help="where data sets are kept (default: %(default)s)")
+    add("--tracking-uri", help="MLflow store (default: MLFLOW_TRACKING_URI, else sqlite:///mlflow.db)")
+    add("--results-dir", default=session.RESULTS_DIR, help="where tables and pictures go (default: %(default)s)")
+    add("--name", help=f"name of the study (default: {first.name}, or {first.name}_BUDGET_tables)")
+    add("--dry-run", action="store_true", help="print the plan and stop")
+    return parser.parse_args()
+
+
+def _called_as() -> str:
+    """The command that this process was started with: a module by name, or a file."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    return f"python -m {spec.name}" if spec else f"python {sys.argv[0]}"
+
+
+def _run_command(budgets: Mapping[str, Study], options: argparse.Namespace, console: Console) -> None:
+    session.quiet_libraries()
+    capacity = find_capacity()
+    budget = options.budget or _default_budget(budgets, capacity, options.tables)
+    prepared = session.prepare(
+        _chosen(budgets, budget, options),
+        search=options.search,
+        tables=options.tables,
+        budget=budget,
+        workers=options.workers,
+        concurrent_trials=options.concurrent_trials,
+        gpus_per_worker=options.gpus_per_worker,
+        capacity=capacity,
+        tracking=options.tracking_uri,
+        results=options.results_dir,
+        data_dir=options.data_dir,
+        substitutes=not options.dry_run,
+        console=console,
+    )
+    if not options.dry_run:
+        session.execute(prepared, console)
+
+
+def _default_budget(budgets: Mapping[str, Study], capacity: Capacity, tables: bool) -> str:
+    """The first that has tables where they are asked for, else standard with a GPU and the first without."""
+    if tables:
+        return next((name for name, study in budgets.items() if study.tables), next(iter(budgets)))
+    return "standard" if capacity.gpus and "standard" in budgets else next(iter(budgets))
+
+
+def _chosen(budgets: Mapping[str, Study], budget: str, options: argparse.Namespace) -> Study:
+    """The budget's study with the options' choices."""
+    study = budgets[budget]
+    if options.data:
+        study = study.on(options.data)
+    if options.tables:
+        given = [name for name in SEARCH_OPTIONS if getattr(options, name) is not None]
+        given += ["search"] * (options.search != "frontier")
+        flags = ", ".join(f"--{name.replace('_', '-')}" for name in given)
+        require(not given, f"--tables with {flags}: tables are run as they are written, and nothing is searched")
+        having = ", ".join(name for name, each in budgets.items() if each.tables)
+        require(
+            bool(study.tables), f"--tables: budget {budget} of {study.name} lists none; {having or 'no other'} does"
+        )
+        return study.with_choices(name=options.name or f"{study.name}_{budget}_tables")
+    return study.with_choices(
+        name=options.name,
+        batch_sizes=options.batch_sizes,
+        learning_rates=options.learning_rates,
+        seeds=options.seeds,
+        tolerance=options.tolerance,
+        resolution=options.resolution,
+        max_runs=options.max_runs,
+    )
+
+
+def _integers(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list of whole numbers such as 32,64,128") from error
+
+
+def _numbers(text: str) -> tuple[float, float]:
+    try:
+        low, high = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a pair of numbers such as 0.01,3.2") from error
+    return low, high
+
+
+def _interrupt(number: int, _frame: FrameType | None) -> None:
+    """The first signal stops the study; further ones do not disturb its closing."""
+    signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+def _leave(code: int) -> None:
+    """End Ray, and with it everything it started, then this process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    cluster.stop()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

@@ -1,0 +1,136 @@
+"""What is shown while a study runs: a live line per running trial on a terminal, plain lines elsewhere."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from textwrap import indent
+from types import TracebackType
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from trainables.score import Score
+
+PLAIN_SECONDS = 30.0
+"""At most one plain line per running trial in this time."""
+
+
+@dataclass
+class _Running:
+    name: str
+    epochs: int
+    started: float
+    report: Mapping[str, float] = field(default_factory=dict)
+    printed: float = 0.0
+
+    @property
+    def seconds(self) -> float:
+        """Its own work so far; starting the worker group, which is done once, is not in it."""
+        return self.report.get("train_seconds", 0.0) + self.report.get("evaluation_seconds", 0.0)
+
+
+class Display:
+    """Draws running trials.
+
+    Args:
+        console: where to.
+        most_runs: the search makes at most so many.
+        concurrent: trials at a time.
+        seconds_per_run: estimate until the first has ended; None where there is none.
+        metric: what runs are judged by.
+    """
+
+    def __init__(
+        self,
+        console: Console,
+        most_runs: int,
+        concurrent: int,
+        seconds_per_run: float | None,
+        metric: Score,
+    ) -> None:
+        self._metric = metric
+        self._console, self._most_runs, self._concurrent = console, most_runs, concurrent
+        self._estimate = seconds_per_run
+        self._begun = time.monotonic()
+        self._running: dict[str, _Running] = {}
+        self._ended = 0
+        self._seconds: list[float] = []
+        self._traces: set[str] = set()
+        self._live = Live(console=console, get_renderable=self._draw, refresh_per_second=2, transient=True)
+
+    def __enter__(self) -> "Display":
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.stop()
+
+    def start(self, trial_id: str, name: str, epochs: int) -> None:
+        """A trial of so many epochs has begun."""
+        self._running.setdefault(trial_id, _Running(name, epochs, time.monotonic()))
+
+    def progress(self, trial_id: str, report: Mapping[str, float]) -> None:
+        """A trial has finished an epoch."""
+        running, now = self._running[trial_id], time.monotonic()
+        running.report = report
+        if not self._console.is_terminal and now - max(running.printed, running.started) > PLAIN_SECONDS:
+            running.printed = now
+            self._console.print(f"  {running.name}  {self._describe(running)}", highlight=False)
+
+    def end(self, trial_id: str, status: str, error: str = "", trace: str = "") -> None:
+        """A trial has ended; where a worker raised, with its error and traceback. Each traceback is printed once."""
+        running = self._running.pop(trial_id)
+        self._ended += 1
+        if running.seconds:
+            self._seconds.append(running.seconds)
+        count = f"[{self._ended}/{self._most_runs}]"
+        score = self._score(running.report) if running.report.get("epoch") else ""
+        text = Text(f"{count:>8} {running.name:<40} {score:>7}  {status}  {error}".rstrip())
+        text.append(f"   {self._eta()}", style="dim")
+        self._console.print(text, highlight=False, soft_wrap=True)
+        if trace and trace not in self._traces:
+            self._traces.add(trace)
+            self._console.print(Text(indent(trace.rstrip(), "    ")), highlight=False, soft_wrap=True)
+
+    def _describe(self, running: _Running) -> str:
+        report = running.report
+        if not report.get("epoch"):
+            return "starting"
+        rate = report["samples"] / report["train_seconds"] if report.get("train_seconds") else 0.0
+        return (
+            f"epoch {report['epoch']:.0f}/{running.epochs}  loss {report['train_loss']:.3f}  "
+            f"validation {self._score(report):>6}  {rate:,.0f} samples/s"
+        )
+
+    def _score(self, report: Mapping[str, float]) -> str:
+        return self._metric.show(self._metric.score_of(report))
+
+    def _eta(self) -> str:
+        """At most how long the rest takes, from the runs that have ended."""
+        a_run = sum(self._seconds) / len(self._seconds) if self._seconds else self._estimate
+        if a_run is None:
+            return "time left unknown until a run has ended"
+        under_way = sum(min(a_run, running.seconds) for running in self._running.values())
+        seconds = max(0.0, (self._most_runs - self._ended) * a_run - under_way) / self._concurrent
+        return f"at most {clock(seconds)} left"
+
+    def _draw(self) -> Group:
+        table = Table.grid(padding=(0, 2))
+        for running in self._running.values():
+            table.add_row(running.name, self._describe(running), f"{clock(time.monotonic() - running.started)}")
+        elapsed = clock(time.monotonic() - self._begun)
+        footer = f"{self._ended} of at most {self._most_runs} runs  elapsed {elapsed}  {self._eta()}"
+        waiting = [] if self._running else [Text("starting the worker groups (20 to 50 s, once)", style="dim")]
+        return Group(table, *waiting, Text(footer, style="bold"))
+
+
+def clock(seconds: float) -> str:
+    """Seconds as h:mm:ss or m:ss."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

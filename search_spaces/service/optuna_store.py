@@ -1,0 +1,85 @@
+"""Optuna as the store: every run is a trial of an Optuna study, in a storage that commits at once.
+
+A trial has the parameters technique, batch_size, learning_rate and seed, and one for each further dimension that the
+study searches. Its value is the validation score, its intermediate values are the score after each epoch, and how the
+run ended is a user attribute.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import optuna
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.trial import FrozenTrial, TrialState
+
+from analysis.outcomes import Group, Outcome
+from search_spaces.policy.futility import Curve
+from search_spaces.policy.plan import Plan, Proposal
+from trainables.history import STOPPED_EARLY
+
+OUTCOME = "outcome"
+"""The user attribute that holds a run's status, score and training score."""
+HIGHEST_SEED = 1000
+RUN_PARAMS = ("technique", "batch_size", "learning_rate", "seed")
+
+
+def search_space(plan: Plan) -> dict[str, BaseDistribution]:
+    """What a run is: its technique, batch size, learning rate and seed, and the study's further dimensions."""
+    design = plan.design
+    return {
+        "technique": CategoricalDistribution(sorted({group.technique for group in design.groups})),
+        "batch_size": CategoricalDistribution(sorted({group.batch_size for group in design.groups})),
+        "learning_rate": FloatDistribution(*design.learning_rates, log=True),
+        "seed": IntDistribution(0, HIGHEST_SEED),
+        **plan.dimensions,
+    }
+
+
+def params_of(proposal: Proposal) -> dict[str, Any]:
+    """A proposal as Optuna parameters."""
+    (technique, batch_size), learning_rate, seed, setting = proposal
+    own = {"technique": technique, "batch_size": batch_size, "learning_rate": learning_rate, "seed": seed}
+    return {**own, **dict(setting or ())}
+
+
+def proposal_of(params: Mapping[str, Any]) -> Proposal:
+    """Optuna parameters as a proposal; those that are not a run's own are the setting."""
+    further = tuple(sorted((name, value) for name, value in params.items() if name not in RUN_PARAMS))
+    return Proposal(Group(params["technique"], params["batch_size"]), params["learning_rate"], params["seed"], further)
+
+
+def stored_outcome(trial: FrozenTrial) -> Outcome:
+    """How the run of a trial that was told ended."""
+    return proposal_of(trial.params).ended(*trial.user_attrs[OUTCOME])
+
+
+def stored_curve(trial: FrozenTrial) -> list[float]:
+    """The score of a trial's run after each epoch."""
+    return [trial.intermediate_values[epoch] for epoch in sorted(trial.intermediate_values)]
+
+
+def finished_runs(trials: Sequence[FrozenTrial]) -> list[Outcome]:
+    """How the runs ended that have ended."""
+    return [stored_outcome(trial) for trial in trials if OUTCOME in trial.user_attrs]
+
+
+def finished_curves(trials: Sequence[FrozenTrial]) -> list[tuple[Outcome, Curve]]:
+    """The same, each with its curve."""
+    return [(stored_outcome(trial), stored_curve(trial)) for trial in trials if OUTCOME in trial.user_attrs]
+
+
+def running_proposals(trials: Sequence[FrozenTrial]) -> list[Proposal]:
+    """The runs that have been asked for and not told."""
+    return [proposal_of(trial.params) for trial in trials if trial.state == TrialState.RUNNING]
+
+
+def tell_outcome(study: optuna.Study, trial: optuna.Trial, outcome: Outcome) -> None:
+    """Complete a trial whose run is evidence, prune one stopped early, fail the others. Only finite scores are told."""
+    trial.set_user_attr(OUTCOME, [outcome.status, outcome.score, outcome.train_score])
+    if outcome.status == STOPPED_EARLY:
+        study.tell(trial, state=TrialState.PRUNED)
+    elif outcome.is_evidence and math.isfinite(outcome.score):
+        study.tell(trial, outcome.score)
+    else:
+        study.tell(trial, state=TrialState.FAIL)

@@ -1,0 +1,69 @@
+"""What a command is about to do, printed before it starts."""
+
+from pathlib import Path
+
+from optuna.distributions import FloatDistribution, IntDistribution
+from rich.console import Console
+
+from search_spaces.service.cluster import Allotment, Capacity
+from search_spaces.service.display import clock
+from search_spaces.service.work import Work
+from search_spaces.study import Study
+
+START_SECONDS = 40.0
+"""About what starting a cluster and its worker groups takes, once."""
+
+
+def print_plan(
+    work: Work,
+    budget: str,
+    capacity: Capacity,
+    allotment: Allotment,
+    seconds: float | None,
+    uri: str,
+    results: Path,
+    console: Console,
+) -> None:
+    """One line for each thing worth knowing.
+
+    Args:
+        seconds: a run takes on one worker, about; None where that cannot be told.
+    """
+    study, design, size = work.study, work.plan.design, allotment.size
+    low, high = design.learning_rates
+    rules = f"; rules tried: {', '.join(rule.name for rule in study.rules)}" if design.rules else ""
+    gpus = (
+        f", {size.gpus_per_worker:g} GPUs each" if size.gpus_per_worker else f", {size.threads_per_worker} threads each"
+    )
+    if seconds is None:
+        duration = "known once a run has ended"
+    else:
+        runs = -(-work.most_runs // allotment.concurrent_trials)
+        duration = f"at most about {clock(START_SECONDS + runs * seconds / size.workers)} ({seconds:.1f} s a run)"
+    lines = {
+        "Study": f"{study.name}, budget {budget}: {study.question}",
+        "Ray cluster": capacity.description,
+        "Techniques": ", ".join(study.techniques),
+        "Batch sizes": ", ".join(map(str, sorted({group.batch_size for group in design.groups}))),
+        "Learning rates": f"{low:g} to {high:g}{rules}",
+        "Also searched": ", ".join(range_words(*each) for each in study.dimensions.items()),
+        "Data": _data_words(study),
+        "Left out": study.left_out,
+        "Runs": work.words,
+        "At a time": f"{allotment.concurrent_trials} trials x {size.workers} workers{gpus}",
+        "Time": duration,
+        "Results": f"{results}, MLflow {uri}",
+    }
+    for label, text in lines.items():
+        if text:
+            console.print(f"{label + ':':<16}{text}", highlight=False, soft_wrap=True)
+
+
+def range_words(name: str, values: FloatDistribution | IntDistribution) -> str:
+    """What a study searches besides the learning rate, and where."""
+    return f"{name} {values.low:g} to {values.high:g}"
+
+
+def _data_words(study: Study) -> str:
+    own, other = study.task.data, study.substitute
+    return f"{own!r}, or {other.data!r} where that cannot be had" if other else repr(own)

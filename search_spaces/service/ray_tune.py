@@ -1,0 +1,184 @@
+"""Running a study on Ray Tune: adapters between Tune, the proposer, the tracker and the display."""
+
+import os
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import optuna
+from ray import tune
+from ray.tune.experiment import Trial as TuneTrial
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+from ray.tune.search import Searcher
+
+from analysis.outcomes import Outcome
+from search_spaces.policy.plan import NoProposal, Proposal
+from search_spaces.service.cluster import Allotment, trial_resources
+from search_spaces.service.display import Display
+from search_spaces.service.optuna_store import params_of, proposal_of
+from search_spaces.service.proposers import Proposer
+from search_spaces.service.tracking import Tracker
+from search_spaces.study import Study
+from trainables.history import FAILED, RUNNING, STOPPED_EARLY
+from trainables.on_ray.trial import Trial
+from trainables.recipe import EPOCHS
+from trainables.score import Score
+
+TUNE_METRIC = "epoch"
+"""Tune requires the name of a number that every trial reports. Nothing is decided by it: the proposer decides."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """What runs a study: where runs come from, where they are written, what is shown."""
+
+    study: Study
+    proposer: Proposer
+    tracker: Tracker
+    display: Display
+
+
+def run_trials(search: Search, allotment: Allotment, data_dir: str) -> None:
+    """Run every trial the proposer asks for; returns when it has nothing left to ask.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C, at once; everything that has finished is in the tracker by then.
+    """
+    os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
+    os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
+    os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
+    study = search.study
+    shared = {"task": study.task, "techniques": study.all_techniques, "data_dir": data_dir, "size": allotment.size}
+    trainable = tune.with_resources(
+        tune.with_parameters(Trial, shared=shared), tune.PlacementGroupFactory([trial_resources()])
+    )
+    searcher = ProposerSearch(search.proposer, study.task.metric)
+    with tempfile.TemporaryDirectory(prefix="batchscale-") as scratch:
+        tune.Tuner(
+            trainable,
+            tune_config=tune.TuneConfig(
+                search_alg=searcher,
+                scheduler=EarlyStopping(searcher),
+                metric=TUNE_METRIC,
+                mode="max",
+                num_samples=-1,
+                max_concurrent_trials=allotment.concurrent_trials,
+                reuse_actors=True,
+            ),
+            run_config=tune.RunConfig(
+                storage_path=scratch,
+                name="trials",
+                callbacks=[Recorder(search)],
+                verbose=0,
+                checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
+            ),
+        ).fit()
+
+
+class _LivesInTheDriver:
+    """Tune pickles its parts for Tuner.restore, which is not used: what must survive is in Optuna and MLflow."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}
+
+
+class ProposerSearch(_LivesInTheDriver, Searcher):
+    """A proposer as Tune sees it."""
+
+    def __init__(self, proposer: Proposer, metric: Score) -> None:
+        super().__init__(metric=TUNE_METRIC, mode="max")
+        self._proposer, self._judged_by = proposer, metric
+        self._asked: dict[str, tuple[optuna.Trial, Proposal]] = {}
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        asked = self._proposer.ask()
+        if isinstance(asked, NoProposal):
+            return Searcher.FINISHED if asked is NoProposal.OVER else None
+        self._asked[trial_id] = asked
+        return params_of(asked[1])
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        if trial_id not in self._asked:  # told already: Tune reports a run that ended and then failed to save twice
+            return
+        trial, proposal = self._asked.pop(trial_id)
+        self._proposer.tell(trial, tune_outcome(proposal, self._judged_by, result or {}, error))
+
+    def report(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Note an epoch; whether the run is to be stopped. A run that has ended of itself is not."""
+        if result.get("status") != RUNNING:
+            return False
+        trial, _ = self._asked[trial_id]
+        return self._proposer.report(trial, int(result["epoch"]), self._judged_by.score_of(result))
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing: Optuna's storage has committed everything."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Nothing: Optuna's storage has it."""
+
+
+def tune_outcome(proposal: Proposal, metric: Score, result: dict[str, Any], error: bool) -> Outcome:
+    """How a trial ended, from the last result Tune has of it."""
+    status = result.get("status", FAILED)
+    if error:
+        status = FAILED
+    elif status == RUNNING:
+        status = STOPPED_EARLY
+    return proposal.ended(status, *(_score(metric, result, split) for split in ("validation", "train")))
+
+
+def _score(metric: Score, result: Mapping[str, Any], split: str) -> float:
+    """The score of a trial's last result; 0 for a run that failed before its first, whose score nothing uses."""
+    return metric.score_of(result, split) if f"{split}_{metric.reported}" in result else 0.0
+
+
+class Recorder(_LivesInTheDriver, tune.Callback):
+    """Writes what Tune says to the tracker and the display."""
+
+    def __init__(self, search: Search) -> None:
+        self._search = search
+
+    def on_trial_start(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
+        config = trial.config
+        technique = self._search.study.all_techniques[config["technique"]]
+        recipe = {f"recipe.{name}": repr(value) for name, value in vars(technique).items()}
+        name = f"{config['technique']} B={config['batch_size']} lr={config['learning_rate']:g} seed={config['seed']}"
+        self._search.tracker.start(trial.trial_id, name, {**config, **recipe})
+        self._search.display.start(trial.trial_id, name, config.get(EPOCHS, self._search.study.task.epochs))
+
+    def on_trial_result(
+        self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, result: dict[str, Any], **info: Any
+    ) -> None:
+        report = {name: result[name] for name in self._search.study.task.reported_names if name in result}
+        self._search.tracker.log(trial.trial_id, report, int(result.get("epoch", 0)))
+        self._search.display.progress(trial.trial_id, report)
+
+    def on_trial_complete(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
+        self._end(trial, error=False)
+
+    def on_trial_error(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
+        self._end(trial, error=True)
+
+    def _end(self, trial: TuneTrial, error: bool) -> None:
+        metric = self._search.study.task.metric
+        last = trial.last_result or {}
+        ended = tune_outcome(proposal_of(trial.config), metric, last, error)
+        told, trace = last.get("error", ""), last.get("trace", "")
+        self._search.tracker.end(trial.trial_id, ended.status, trace)
+        self._search.display.end(trial.trial_id, ended.status, told, trace)
+
+
+class EarlyStopping(FIFOScheduler):
+    """Asks the search after each epoch whether a run is worth going on with.
+
+    It holds nothing itself: what the search decides from is in Optuna's storage, and so outlives this process.
+    """
+
+    def __init__(self, searcher: ProposerSearch) -> None:
+        super().__init__()
+        self._searcher = searcher
+
+    def on_trial_result(self, tune_controller: Any, trial: TuneTrial, result: dict[str, Any]) -> str:
+        stop = self._searcher.report(trial.trial_id, result)
+        return TrialScheduler.STOP if stop else TrialScheduler.CONTINUE

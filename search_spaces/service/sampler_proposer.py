@@ -1,0 +1,109 @@
+"""An Optuna sampler as a proposer, with ASHA: what people use who search for the best rate at every batch size."""
+
+from collections.abc import Callable, Sequence
+
+import optuna
+from optuna.pruners import SuccessiveHalvingPruner
+from optuna.samplers import BaseSampler, TPESampler
+from optuna.storages import BaseStorage
+
+from analysis.outcomes import Group, Outcome
+from analysis.verdict import find_baseline
+from search_spaces.policy import policy
+from search_spaces.policy.plan import NoProposal, Plan, Proposal, asked_so_far
+from search_spaces.service.optuna_store import (
+    HIGHEST_SEED,
+    finished_runs,
+    proposal_of,
+    running_proposals,
+    tell_outcome,
+)
+
+
+class SamplerProposer:
+    """An Optuna sampler inside each technique and batch size, a study of its own for each; then the baseline's seeds.
+
+    The baseline is searched first, so that the rules' prescriptions can be the first trials of every other group. Runs
+    of seed 0, which look for the best, are stopped by ASHA among those of their own study; what a rule prescribes and
+    the baseline's seeds are measured to the end. ASHA's rungs are in the storage.
+
+    Args:
+        plan: of the study.
+        storage: where Optuna keeps the studies.
+        name: the beginning of their names in the storage.
+        sampler: makes the sampler of the group at a position, which gets so many runs.
+    """
+
+    def __init__(self, plan: Plan, storage: BaseStorage, name: str, sampler: Callable[[int, int], BaseSampler]) -> None:
+        self._plan = plan
+        self._share = max(1, (plan.max_runs - plan.seeds) // len(plan.design.groups))
+        self._studies = {
+            group: optuna.create_study(
+                storage=storage,
+                study_name=f"{name}/{group.technique}/{group.batch_size}",
+                sampler=sampler(position, self._share),
+                pruner=SuccessiveHalvingPruner(min_resource=plan.grace_epochs[group], reduction_factor=3),
+                direction="maximize",
+                load_if_exists=True,
+            )
+            for position, group in enumerate(plan.design.groups)
+        }
+
+    def ask(self) -> tuple[optuna.Trial, Proposal] | NoProposal:
+        finished, running = self._runs()
+        asked = self._next(finished, running) if len(finished) + len(running) < self._plan.max_runs else None
+        if asked is None:
+            return NoProposal.WAIT if running else NoProposal.OVER
+        group, fixed, seed = asked
+        study = self._studies[group]
+        study.enqueue_trial({"seed": seed} if fixed is None else {"seed": seed, "learning_rate": fixed})
+        trial = study.ask()
+        trial.suggest_categorical("technique", [group.technique])
+        trial.suggest_categorical("batch_size", [group.batch_size])
+        low, high = self._plan.design.learning_rates
+        trial.suggest_float("learning_rate", low, high, log=True)
+        trial.suggest_int("seed", 0, HIGHEST_SEED)
+        return trial, proposal_of(trial.params)
+
+    def report(self, trial: optuna.Trial, epoch: int, score: float) -> bool:
+        trial.report(score, epoch)
+        return proposal_of(trial.params).seed == 0 and epoch < self._plan.epochs and trial.should_prune()
+
+    def tell(self, trial: optuna.Trial, outcome: Outcome) -> None:
+        tell_outcome(self._studies[outcome.group], trial, outcome)
+
+    def objection(self) -> str | None:
+        return policy.baseline_diverges(self._plan, self._runs()[0])
+
+    def _runs(self) -> tuple[list[Outcome], list[Proposal]]:
+        """The runs that have ended and those that are running."""
+        trials = [trial for study in self._studies.values() for trial in study.get_trials(deepcopy=False)]
+        return finished_runs(trials), running_proposals(trials)
+
+    def _next(self, finished: Sequence[Outcome], running: Sequence[Proposal]) -> tuple[Group, float | None, int] | None:
+        """The next group, the learning rate where it is given, and the seed."""
+        design = self._plan.design
+        runs = asked_so_far(finished, running)
+        tuning = [run for run in runs if run.group == design.baseline and run.seed == 0]
+        if not tuning:
+            return design.baseline, self._plan.first, 0
+        if len(tuning) < self._share:
+            return design.baseline, None, 0
+        baseline = find_baseline(finished, design.baseline)
+        if baseline is None or any(run.group == design.baseline and run.seed == 0 for run in running):
+            return None
+        for seed in range(1, 1 + self._plan.seeds):
+            if Proposal(design.baseline, baseline.learning_rate, seed) not in runs:
+                return design.baseline, baseline.learning_rate, seed
+        others = [group for group in design.groups if group != design.baseline]
+        for group in sorted(others, key=lambda group: sum(run.group == group for run in runs)):
+            if sum(run.group == group for run in runs) < self._share:
+                wanted = [design.prescription(rule, group, baseline.learning_rate) for rule in design.rules]
+                unasked = [rate for rate in wanted if rate is not None and Proposal(group, rate, 1) not in runs]
+                return (group, unasked[0], 1) if unasked else (group, None, 0)
+        return None
+
+
+def tpe(position: int, share: int) -> BaseSampler:
+    """TPE for the group at a position, which gets so many runs."""
+    return TPESampler(seed=position, n_startup_trials=min(4, share))

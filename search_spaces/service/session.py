@@ -1,0 +1,314 @@
+"""One study from its check to its report, for the command line, scripts and notebooks alike."""
+
+import logging
+import time
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import optuna
+import pandas as pd
+from rich.console import Console
+
+from analysis.answer import Answer
+from analysis.report import Files, Report, make_writable, print_files, report
+from analysis.runs import SUBSTITUTE_TAG, load_runs, tracking_uri
+from search_spaces.service import cluster as ray_cluster
+from search_spaces.service.cluster import Allotment, Capacity, allot, find_capacity
+from search_spaces.service.display import Display, clock
+from search_spaces.service.estimate import seconds_per_run
+from search_spaces.service.preview import print_plan, range_words
+from search_spaces.service.proposers import SEARCHES, Proposer
+from search_spaces.service.ray_tune import Search, run_trials
+from search_spaces.service.tracking import Tracker, open_store
+from search_spaces.service.work import Work, running_tables, searching
+from search_spaces.study import Study
+from trainables.errors import MissingData, UserError, require
+from trainables.history import DONE
+
+DATA_DIR = "~/.cache/batchscale"
+RESULTS_DIR = "results"
+RUNS_PAGE = "runs?workflowType=machine_learning"
+"""The page of an experiment in the MLflow UI that lists its runs; by default it opens on an overview of traces."""
+
+
+@dataclass(frozen=True)
+class StudyResult:
+    """What a study found, and where it is kept.
+
+    Attributes:
+        name: of the study and of its MLflow experiment.
+        answer: the edges, the law and what the rules did; None where papers' tables were run.
+        frontier: one row per technique and batch size, or per row of a paper's table.
+        runs: one row per run that has ended.
+        files: the table and the picture.
+        tracking: the MLflow store.
+        run_id: of the study's own run in that store.
+    """
+
+    name: str
+    answer: Answer | None
+    frontier: pd.DataFrame
+    runs: pd.DataFrame
+    files: Files
+    tracking: str
+    run_id: str
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A study that has been checked and can start.
+
+    Attributes:
+        work: the study and the runs that will be made of it.
+        budget: its name among the study's budgets.
+        capacity: of the cluster.
+        allotment: how the study uses it.
+        seconds: that a run takes on one worker, about; None where that cannot be told.
+        data_dir: where data sets are kept.
+        tracking: the MLflow store.
+        results: the folder of its tables and pictures.
+        tags: put on every MLflow run.
+    """
+
+    work: Work
+    budget: str
+    capacity: Capacity
+    allotment: Allotment
+    seconds: float | None
+    data_dir: Path
+    tracking: str
+    results: Path
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+def run_study(
+    study: Study,
+    *,
+    search: str = "frontier",
+    tables: bool = False,
+    budget: str = "own",
+    workers: int = 1,
+    concurrent_trials: int | None = None,
+    gpus_per_worker: float | None = None,
+    cluster: str | None = None,
+    tracking: str | None = None,
+    results: str | Path = RESULTS_DIR,
+    data_dir: str | Path = DATA_DIR,
+    keep_ray: bool = False,
+    console: Console | None = None,
+) -> StudyResult:
+    """Run a study in this process and return what it found.
+
+    Example, in a notebook:
+        >>> from search_spaces import run_study
+        >>> from search_spaces.digits_cnn import QUICK
+        >>> result = run_study(QUICK.with_choices(max_runs=20))  # doctest: +SKIP
+        >>> result.frontier[["batch_size", "scalable_lower", "scalable_upper"]]  # doctest: +SKIP
+
+    Args:
+        study: what varies.
+        search: how to search: "frontier", "optuna" (TPE with ASHA) or "grid".
+        tables: whether to run the papers' tables as they are written instead.
+        budget: a name for the record.
+        workers: data-parallel workers of each trial.
+        concurrent_trials: trials at a time; by default what fits.
+        gpus_per_worker: fractions share a GPU; by default 1 where there are GPUs.
+        cluster: address of a running Ray cluster, such as "auto", or "local" to embed one; by default what RAY_ADDRESS
+            says. A process that is connected to Ray already stays with its cluster.
+        tracking: MLflow store; by default what MLFLOW_TRACKING_URI says, else sqlite:///mlflow.db.
+        results: where tables and pictures go, in a folder of the study's name.
+        data_dir: where data sets are kept.
+        keep_ray: whether to leave the embedded cluster running for the next study.
+        console: where progress and the answer are printed; Console(quiet=True) for nowhere.
+
+    Raises:
+        UserError: what cannot be run or judged, in one line.
+        KeyboardInterrupt: Ctrl-C; the message says where the finished runs are kept.
+    """
+    console = console or Console()
+    quiet_libraries()
+    try:
+        prepared = prepare(
+            study,
+            search=search,
+            tables=tables,
+            budget=budget,
+            workers=workers,
+            concurrent_trials=concurrent_trials,
+            gpus_per_worker=gpus_per_worker,
+            capacity=find_capacity(cluster),
+            tracking=tracking,
+            results=results,
+            data_dir=data_dir,
+            substitutes=True,
+            console=console,
+        )
+        return execute(prepared, console)
+    finally:
+        if not keep_ray:
+            ray_cluster.stop()
+
+
+def prepare(
+    study: Study,
+    *,
+    search: str,
+    tables: bool,
+    budget: str,
+    workers: int,
+    concurrent_trials: int | None,
+    gpus_per_worker: float | None,
+    capacity: Capacity,
+    tracking: str | None,
+    results: str | Path,
+    data_dir: str | Path,
+    substitutes: bool,
+    console: Console,
+) -> Prepared:
+    """Check a study and print what is about to be done; arguments as of run_study.
+
+    Args:
+        substitutes: whether data that cannot be had is replaced by the study's substitute now.
+    """
+    require(search in SEARCHES, f"search {search!r}: must be {', '.join(SEARCHES)}")
+    require(
+        search == "frontier" or not study.dimensions,
+        f"search {search}: cannot search {', '.join(study.dimensions)} too; --search frontier does",
+    )
+    study = study.check_tables(workers) if tables else study.check(workers)
+    folder = Path(data_dir).expanduser().absolute()
+    tags: dict[str, str] = {}
+    if study.substitute and substitutes:
+        study, tags = with_data(study, folder, workers, console)
+    work = running_tables(study) if tables else searching(study, search)
+    if concurrent_trials is None and work.tables:
+        concurrent_trials = 1  # tables compare seconds
+    allotment = allot(capacity, workers, concurrent_trials, gpus_per_worker, work.most_runs)
+    seconds = None if capacity.address else seconds_per_run(work.study, allotment.size)
+    if seconds is not None:
+        seconds *= work.epochs / study.task.epochs
+    prepared = Prepared(
+        work,
+        budget,
+        capacity,
+        allotment,
+        seconds,
+        folder,
+        tracking_uri(tracking),
+        Path(results) / study.name,
+        tags,
+    )
+    print_plan(work, budget, capacity, allotment, seconds, prepared.tracking, prepared.results, console)
+    return prepared
+
+
+def execute(prepared: Prepared, console: Console) -> StudyResult:
+    """Run what was prepared, record it, and report."""
+    begun = time.monotonic()
+    work, study, uri, results = prepared.work, prepared.work.study, prepared.tracking, prepared.results
+    make_writable(results)
+    client = open_store(uri)
+    study.task.data.load(prepared.data_dir)
+    storage = _open_storage(results)
+    artifacts = None if uri.startswith("http") else results.absolute() / "artifacts"
+    params = _params(work, prepared.budget, prepared.allotment)
+    tables = [table.to_json() for table in work.tables]
+    tracker = Tracker(client, study.name, work.plan.design.to_json(), params, artifacts, prepared.tags, tables)
+    status = "stopped"
+    try:
+        proposer = work.proposer(storage, tracker.parent_id)
+        _run(prepared, proposer, tracker, console)
+        objection = proposer.objection()
+        if objection:
+            raise UserError(objection)
+        status = DONE
+        found = report(load_runs(study.name, uri), results, console)
+        print_files(found.files, console)
+        for path in filter(None, found.files):
+            tracker.upload(path)
+    except KeyboardInterrupt:
+        kept = (
+            f"{tracker.finished} finished runs are kept in {uri}; `python -m analysis.report {study.name}` reads them"
+        )
+        raise KeyboardInterrupt(kept) from None
+    finally:
+        lost = tracker.close(status)
+        if lost:
+            console.print(f"warning: {lost} writes to {uri} never succeeded; what they held is missing there")
+    console.print(f"Took {clock(time.monotonic() - begun)}. Compare the runs in the MLflow UI:", highlight=False)
+    _print_address(uri, tracker.experiment_id, console)
+    return _result(study.name, found, uri, tracker.parent_id)
+
+
+def with_data(study: Study, data_dir: Path, workers: int, console: Console) -> tuple[Study, dict[str, str]]:
+    """The study, or the one on its substitute's data where its own cannot be had; and how its runs are tagged then."""
+    assert study.substitute is not None
+    try:
+        study.task.data.load(data_dir)
+    except MissingData as error:
+        own, other = study.task.data, study.substitute.data
+        console.print(f"{error}\nTraining on a substitute instead: {other!r}", highlight=False, soft_wrap=True)
+        return replace(study, task=study.substitute, substitute=None).check(workers), {
+            SUBSTITUTE_TAG: f"{other!r} for {own!r}"
+        }
+    return study, {}
+
+
+def quiet_libraries() -> None:
+    """Silence what Ray, MLflow and Optuna say of their own workings."""
+    for library, level in (("ray", logging.ERROR), ("mlflow", logging.WARNING), ("alembic", logging.WARNING)):
+        logging.getLogger(library).setLevel(level)
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    warnings.filterwarnings("ignore", module="optuna")
+
+
+def _run(prepared: Prepared, proposer: Proposer, tracker: Tracker, console: Console) -> None:
+    work, allotment = prepared.work, prepared.allotment
+    metric = work.study.task.metric
+    with Display(console, work.most_runs, allotment.concurrent_trials, prepared.seconds, metric) as display:
+        ray_cluster.start(prepared.capacity, allotment)
+        run_trials(Search(work.study, proposer, tracker, display), allotment, str(prepared.data_dir))
+
+
+def _open_storage(results: Path) -> optuna.storages.BaseStorage:
+    try:
+        return optuna.storages.RDBStorage(f"sqlite:///{results.absolute() / 'optuna.db'}")
+    except Exception as error:
+        raise UserError(f"{results / 'optuna.db'}: cannot be opened ({str(error).splitlines()[0]})") from error
+
+
+def _params(work: Work, budget: str, allotment: Allotment) -> dict[str, object]:
+    """What the study's own MLflow run says of it."""
+    study, design = work.study, work.plan.design
+    recipes = {f"technique.{name}": repr(recipe) for name, recipe in study.techniques.items()}
+    return {
+        "study": study.name,
+        "budget": budget,
+        "search": work.search,
+        "task": repr(study.task),
+        "held_equal": "epochs",
+        "batch_sizes": tuple(sorted({group.batch_size for group in design.groups})),
+        "learning_rates": design.learning_rates,
+        "dimensions": ", ".join(range_words(*each) for each in study.dimensions.items()),
+        "tolerance": study.tolerance,
+        "resolution": study.resolution,
+        "seeds": study.seeds,
+        "max_runs": work.most_runs,
+        "workers": allotment.size.workers,
+        "concurrent_trials": allotment.concurrent_trials,
+        **recipes,
+    }
+
+
+def _print_address(uri: str, experiment_id: str, console: Console) -> None:
+    served = uri.startswith("http")
+    where = f"open {uri}" if served else f"mlflow ui --backend-store-uri {uri}"
+    page = f"{uri if served else 'http://127.0.0.1:5000'}/#/experiments/{experiment_id}/{RUNS_PAGE}"
+    console.print(f"  {where}   then {page}", highlight=False, soft_wrap=True)
+
+
+def _result(name: str, found: Report, uri: str, run_id: str) -> StudyResult:
+    runs = load_runs(name, uri).frame
+    return StudyResult(name, found.answer, found.frame, runs, found.files, uri, run_id)

@@ -1,0 +1,175 @@
+"""The only writer of MLflow: one parent run per study, one child run per trial.
+
+A store that fails for a moment does not end a study: what could not be written is kept and tried again with the next
+write.
+"""
+
+import os
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import mlflow
+from mlflow.entities import Metric, Param
+from mlflow.exceptions import MlflowException
+
+from analysis.runs import DESIGN_TAG, PARENT_TAG, STATUS_TAG, STUDY_TAG, TABLE_TAG
+from trainables.errors import UserError
+from trainables.history import DONE, FAILED, RUNNING, STATUSES
+
+TRACEBACK_FILE = "traceback.txt"
+"""The artifact of a run that holds what a worker raised."""
+
+_ENDINGS = {status: "FAILED" if status == FAILED else "FINISHED" for status in STATUSES}
+"""How MLflow shows a run of each status; diverged, stopped and out-of-memory runs are finished measurements."""
+
+_REFUSALS = ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS")
+"""Answers that no second try will change."""
+
+
+def open_store(uri: str) -> mlflow.MlflowClient:
+    """A client of a store that can be written to; creates the sqlite file and its tables where they are missing.
+
+    Raises:
+        UserError: the store cannot be written or does not answer.
+    """
+    if uri.startswith("sqlite:///"):
+        path = Path(uri.removeprefix("sqlite:///")).absolute()
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with path.open("ab"):
+                pass
+        except OSError as error:
+            raise UserError(f"tracking store {uri}: cannot be written ({error.strerror})") from error
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+    try:
+        client = mlflow.MlflowClient(uri)
+        client.search_experiments(max_results=1)
+    except Exception as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(f"tracking store {uri}: cannot be opened ({reason})") from error
+    return client
+
+
+class Tracker:
+    """Writes one study as it runs.
+
+    Args:
+        client: of a store that was opened.
+        study: its name, which its MLflow experiment takes too.
+        design: the study's, as JSON, for the report.
+        params: of the study, shown on the parent run.
+        tags: put on the parent and on every trial's run.
+        tables: the paper's tables it runs, as JSON, for the report.
+        artifacts: where artifacts go for a store without a server; absolute.
+    """
+
+    def __init__(
+        self,
+        client: mlflow.MlflowClient,
+        study: str,
+        design: str,
+        params: Mapping[str, Any],
+        artifacts: Path | None,
+        tags: Mapping[str, str] | None = None,
+        tables: Sequence[str] = (),
+    ) -> None:
+        self._client = client
+        self._tags = dict(tags or {})
+        self._pending: list[Callable[[], object]] = []
+        self._started: set[str] = set()
+        self._runs: dict[str, str] = {}
+        self.finished = 0
+        self._lost = 0
+        try:
+            experiment = client.get_experiment_by_name(study)
+            location = artifacts.as_uri() if artifacts else None
+            self.experiment_id = (
+                experiment.experiment_id if experiment else client.create_experiment(study, artifact_location=location)
+            )
+            own = {STUDY_TAG: study, DESIGN_TAG: design, "git_commit": _commit()}
+            own |= {f"{TABLE_TAG}{number:02}": table for number, table in enumerate(tables)}
+            parent = client.create_run(self.experiment_id, run_name=study, tags={**self._tags, **own})
+            self.parent_id = parent.info.run_id
+            client.log_batch(self.parent_id, params=[Param(name, str(value)) for name, value in params.items()])
+        except MlflowException as error:
+            raise UserError(f"study {study!r}: cannot be recorded in MLflow ({str(error).splitlines()[0]})") from error
+
+    def start(self, trial_id: str, name: str, params: Mapping[str, Any]) -> None:
+        """Create a trial's run, once."""
+        if trial_id in self._started:
+            return
+        self._started.add(trial_id)
+        entries = [Param(key, repr(value) if isinstance(value, float) else str(value)) for key, value in params.items()]
+        own = {PARENT_TAG: self.parent_id, STATUS_TAG: RUNNING, "technique": str(params["technique"])}
+
+        def create() -> None:
+            run = self._client.create_run(self.experiment_id, run_name=name, tags={**self._tags, **own})
+            self._runs[trial_id] = run.info.run_id
+
+        self._write(create)
+        self._write(lambda: self._client.log_batch(self._runs[trial_id], params=entries))
+
+    def log(self, trial_id: str, metrics: Mapping[str, float], epoch: int) -> None:
+        """Metrics of one epoch."""
+        now = int(time.time() * 1000)
+        entries = [Metric(name, float(value), now, epoch) for name, value in metrics.items()]
+        self._write(lambda: self._client.log_batch(self._runs[trial_id], metrics=entries))
+
+    def end(self, trial_id: str, status: str, trace: str = "") -> None:
+        """A trial's run has ended, as one of trainables.history.STATUSES; with the traceback where a worker raised."""
+
+        def finish() -> None:
+            if trace:
+                self._client.log_text(self._runs[trial_id], trace, TRACEBACK_FILE)
+            self._client.set_tag(self._runs[trial_id], STATUS_TAG, status)
+            self._client.set_terminated(self._runs[trial_id], _ENDINGS[status])
+            del self._runs[trial_id]
+            self.finished += 1
+
+        self._write(finish)
+
+    def upload(self, path: Path) -> None:
+        """Attach a file to the study's parent run."""
+        self._write(lambda: self._client.log_artifact(self.parent_id, str(path)))
+
+    def close(self, status: str) -> int:
+        """End the parent run, and as killed what still runs; the number of writes that never succeeded."""
+        self._flush()
+        for run_id in list(self._runs.values()):
+            self._write(partial(self._client.set_terminated, run_id, "KILLED"))
+        self._write(lambda: self._client.set_tag(self.parent_id, STATUS_TAG, status))
+        self._write(lambda: self._client.set_terminated(self.parent_id, "FINISHED" if status == DONE else "KILLED"))
+        return len(self._pending) + self._lost
+
+    def _write(self, write: Callable[[], object]) -> None:
+        """Do what is pending, oldest first, and then this."""
+        self._pending.append(write)
+        self._flush()
+
+    def _flush(self) -> None:
+        """Do what is pending, oldest first; what fails stays pending, what is refused for good is lost."""
+        while self._pending:
+            try:
+                self._pending[0]()
+            except (MlflowException, OSError) as error:
+                if getattr(error, "error_code", "") not in _REFUSALS:
+                    return
+                self._lost += 1
+            except KeyError:  # of a run whose creation was refused
+                self._lost += 1
+            self._pending.pop(0)
+
+
+def _commit() -> str:
+    """The git commit of the code that runs, or "unknown"."""
+    try:
+        command = ["git", "rev-parse", "HEAD"]
+        done = subprocess.run(command, cwd=Path(__file__).parent, capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return "unknown"
+    return done.stdout.strip() or "unknown"

@@ -1,0 +1,68 @@
+"""What a command runs: a search, or papers' tables. Decided once, here."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from statistics import mean
+from typing import NamedTuple
+
+from optuna.storages import BaseStorage
+
+from analysis.paper_table import PaperTable
+from search_spaces.policy.plan import Plan
+from search_spaces.service.proposers import Proposer, proposer, runs_at_most, table_proposer
+from search_spaces.service.tables import table_plan, table_runs
+from search_spaces.study import Study
+
+
+class Work(NamedTuple):
+    """A study and the runs that will be made of it.
+
+    Attributes:
+        study: with the techniques that are used.
+        plan: what the store and the report need to know of them.
+        search: its name, for the record.
+        most_runs: at most so many.
+        epochs: of a run, on average.
+        words: how many runs of how many epochs, in words.
+        tables: those that are run; none where something is searched.
+        proposer: what asks for the runs, given a storage and a name in it.
+    """
+
+    study: Study
+    plan: Plan
+    search: str
+    most_runs: int
+    epochs: float
+    words: str
+    tables: tuple[PaperTable, ...]
+    proposer: Callable[[BaseStorage, str], Proposer]
+
+
+def searching(study: Study, search: str) -> Work:
+    """A search, by one of proposer.SEARCHES."""
+    plan = study.plan()
+    most_runs, epochs, unit = runs_at_most(search, plan), study.task.epochs, study.task.metric.unit
+    words = (
+        f"at most {most_runs} of {epochs} epochs, search {search}, tolerance {study.tolerance * 100:g} {unit}, "
+        f"resolution a factor {study.resolution:g}"
+    )
+    return Work(study, plan, search, most_runs, epochs, words, (), partial(proposer, search, plan))
+
+
+def running_tables(study: Study) -> Work:
+    """Every run of the study's tables."""
+    runs, plan = table_runs(study), table_plan(study)
+    used = {run.group.technique for run in runs}
+    techniques = {name: recipe for name, recipe in study.all_techniques.items() if name in used}
+    words = f"the {len(runs)} of {', '.join(table.name for table in study.tables)}"
+    return Work(
+        study=replace(study, techniques=techniques),
+        plan=plan,
+        search="tables",
+        most_runs=len(runs),
+        epochs=mean(run.epochs for table in study.tables for run in table.runs),
+        words=words,
+        tables=study.tables,
+        proposer=partial(table_proposer, runs, plan),
+    )

@@ -1,0 +1,101 @@
+"""What makes a study impossible, said before anything starts."""
+
+import itertools
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from analysis.tables import COLUMNS
+from trainables import Recipe
+from trainables.engine.checks import check_fit, check_learning_rate, check_model, check_run
+from trainables.errors import require
+from trainables.recipe import value_in, with_values
+
+if TYPE_CHECKING:
+    from search_spaces.study import Study
+
+
+def check_search(study: "Study", workers: int) -> None:
+    """Refuse a study that can ask for a run which cannot be trained on so many workers, or that nothing can answer.
+
+    Raises:
+        UserError: naming what cannot be, its value, and what is accepted.
+    """
+    low, high = study.learning_rates
+    check_learning_rate(low)
+    check_learning_rate(high)
+    require(low < high, f"learning rates {low:g} {high:g}: an empty range; the lowest must be below the highest")
+    require(len(study.batch_sizes) > 0, "batch sizes: none given; at least one is needed")
+    require(0 < study.tolerance < 1, f"tolerance {study.tolerance:g}: must be above 0 and below 1 (0.01 is one point)")
+    require(study.resolution >= 1.05, f"resolution {study.resolution:g}: must be a factor of at least 1.05")
+    require(2 <= study.seeds <= 100, f"seeds {study.seeds}: must be 2 to 100; A0 and its spread need 2")
+    require(study.seeds_near_margin >= 1, f"seeds near margin {study.seeds_near_margin}: must be at least 1")
+    require(study.max_runs >= 1, f"max runs {study.max_runs}: must be at least 1")
+    check_model(study.task)
+    for recipe in study.techniques.values():
+        for batch_size in study.batch_sizes:
+            check_fit(study.task, recipe, batch_size, workers)
+        for rule in study.rules:
+            require(
+                rule.adapt(recipe.optimizer, 2.0) == recipe.optimizer,
+                f"rule {rule!r}: moves the optimizer too, and prescriptions are of learning rates; make it a "
+                "technique's scaling",
+            )
+    _check_dimensions(study, workers)
+    _check_prescriptions(study)
+
+
+def check_tables(study: "Study", workers: int) -> None:
+    """Refuse a study whose tables have a run that cannot be trained on so many workers, or a column not to be shown.
+
+    Raises:
+        UserError: naming what cannot be, its value, and what is accepted.
+    """
+    check_model(study.task)
+    techniques = study.all_techniques
+    for table in study.tables:
+        require(len(table.runs) > 0, f"{table.name}: has no runs")
+        for column in table.columns:
+            require(column in COLUMNS, f"{table.name}: column {column!r} is not one of {', '.join(COLUMNS)}")
+        for run in table.runs:
+            require(
+                run.technique in techniques,
+                f"{table.name}: technique {run.technique!r} is not one of {', '.join(techniques)}",
+            )
+            task = replace(study.task, epochs=run.epochs)
+            check_run(task, techniques[run.technique], run.batch_size, run.learning_rate, workers)
+
+
+def _check_prescriptions(study: "Study") -> None:
+    """Refuse a range that no prescription can lie in, wherever the baseline's best turns out to be."""
+    design = study.plan().design
+    others = [at for at, group in enumerate(design.groups) if group.batch_size != min(study.batch_sizes)]
+    ratios = [design.rules[name][position] for name in design.rules for position in others]
+    low, high = study.learning_rates
+    least = min((max(ratio, 1 / ratio) for ratio in ratios), default=1.0)
+    require(
+        least <= high / low * (1 + 1e-6),
+        f"learning rates {low:g} {high:g}: exclude every prescription of the rules, which are at least a factor "
+        f"{least:g} from the baseline's rate; the range must span that factor",
+    )
+
+
+def _check_dimensions(study: "Study", workers: int) -> None:
+    dimensions, settings = study.dimensions, study.sampled_settings
+    require(not dimensions or settings >= 1, f"sampled settings {settings}: must be at least 1 to search dimensions")
+    for name, recipe in study.techniques.items():
+        for dimension, each in dimensions.items():
+            own = value_in(recipe, dimension)
+            require(each.low < each.high, f"dimension {dimension} {each.low:g} to {each.high:g}: an empty range")
+            require(
+                each.low <= own <= each.high,
+                f"dimension {dimension} {each.low:g} to {each.high:g}: must hold technique {name}'s own {own:g}",
+            )
+        _check_corners(study, recipe, workers)
+
+
+def _check_corners(study: "Study", recipe: Recipe, workers: int) -> None:
+    """Refuse ranges of the dimensions whose ends cannot be trained."""
+    for ends in itertools.product(*((each.low, each.high) for each in study.dimensions.values())):
+        changed = with_values(recipe, dict(zip(study.dimensions, ends, strict=True)))
+        for batch_size in study.batch_sizes:
+            check_fit(study.task, changed, batch_size, workers)

@@ -1,0 +1,1 @@
+"""What data sets share: sources, images and streams in memory, files read ahead, downloads."""

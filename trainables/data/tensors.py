@@ -1,0 +1,85 @@
+"""Tensors of one's own, of any shape and type, as a data set."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from trainables.data.loading.held_objects import HeldObjects
+from trainables.data.loading.tensors import Pair, Tensors
+from trainables.errors import require
+from trainables.nested import Nested, described, on, tensors_of
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class TensorData(HeldObjects):
+    """Tensors already in memory.
+
+    Each split is a pair of inputs and targets. Either is a tensor, or a tuple, list or mapping of tensors, in which the
+    first dimension counts samples. Inputs in a tuple become the model's arguments, inputs in a mapping its arguments by
+    name. Floating-point tensors are trained on in the run's precision, others as they are.
+
+    Example, regression of four numbers:
+        >>> x = torch.linspace(0, 1, 8)[:, None]
+        >>> data = TensorData(train=(x[:6], 2 * x[:6]), validation=(x[6:], 2 * x[6:]))
+        >>> data.train_samples, data.input_shape, data.classes
+        (6, (1,), None)
+
+    The tensors travel with every run to its workers; for sets of gigabytes, subclass Data and read them in `load`.
+
+    Attributes:
+        train: what is trained on.
+        validation: what runs are judged by.
+        test: reported at the end of a run; the validation split where it is None.
+        classes: number of labels, where the targets are class numbers; None for other targets.
+
+    Raises:
+        UserError: a split that is no such pair, is empty, or whose tensors differ in their number of samples.
+    """
+
+    train: tuple[Nested, Nested]
+    validation: tuple[Nested, Nested]
+    test: tuple[Nested, Nested] | None = None
+    classes: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("train", "validation", "test"):
+            split = getattr(self, name)
+            if split is None and name == "test":
+                continue
+            pair = isinstance(split, tuple | list) and len(split) == 2
+            require(pair, f"TensorData {name}: must be a pair of inputs and targets, is {described(split)}")
+            sizes = {len(each) if each.ndim else 0 for each in tensors_of(tuple(split))}
+            require(
+                len(sizes) == 1 and 0 not in sizes,
+                f"TensorData {name} {described(split)}: the first dimension of every tensor must count the same "
+                "samples, at least one",
+            )
+
+    def __repr__(self) -> str:
+        test = "" if self.test is None else f", test={described(self.test)}"
+        classes = "" if self.classes is None else f", classes={self.classes}"
+        return f"TensorData(train={described(self.train)}, validation={described(self.validation)}{test}{classes})"
+
+    @property
+    def train_samples(self) -> int:
+        return Pair(*self.train).samples
+
+    @property
+    def validation_samples(self) -> int:
+        return Pair(*self.validation).samples
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Of one sample of the first tensor among the inputs."""
+        return tuple(tensors_of(self.train[0])[0].shape[1:])
+
+    def load(self, data_dir: Path) -> Tensors:
+        """The tensors; data_dir is not used."""
+        return Tensors(Pair(*self.train), Pair(*self.validation), Pair(*(self.test or self.validation)))
+
+    def example(self, samples: int) -> tuple[Nested, Nested]:
+        """The first training samples, again and again where there are fewer."""
+        numbers = torch.arange(samples) % self.train_samples
+        inputs, targets = on(torch.device("cpu"), torch.float32, tuple(Pair(*self.train).some(numbers)))
+        return inputs, targets

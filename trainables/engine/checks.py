@@ -1,0 +1,168 @@
+"""What makes a run impossible, said before anything starts."""
+
+import math
+from collections.abc import Callable
+from typing import Protocol, TypeVar, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from trainables.errors import UserError, require
+from trainables.growth import FixedBatch
+from trainables.layers.ghost_batch_norm import batch_norms, with_ghost_batches
+from trainables.metric import Accuracy
+from trainables.nested import call, described
+from trainables.recipe import Recipe
+from trainables.task import Task
+
+Result = TypeVar("Result")
+
+
+@runtime_checkable
+class Classifier(Protocol):
+    """A model's description that says how many classes the model tells apart, as those of trainables.models do."""
+
+    classes: int
+
+
+def check_run(task: Task, recipe: Recipe, batch_size: int, learning_rate: float, workers: int = 1) -> None:
+    """Refuse a run that cannot be trained as its recipe says.
+
+    Args:
+        task, recipe: what is trained, and how.
+        batch_size: global, samples.
+        learning_rate: the run's peak.
+        workers: data-parallel workers the batch is split over.
+
+    Raises:
+        UserError: a learning rate that is not a positive number, or what check_fit refuses.
+    """
+    check_learning_rate(learning_rate)
+    check_fit(task, recipe, batch_size, workers)
+
+
+def check_fit(task: Task, recipe: Recipe, batch_size: int, workers: int) -> None:
+    """Refuse a batch size that a task, a recipe and so many workers cannot be trained at.
+
+    Raises:
+        UserError: a batch larger than the data, at once or once it has grown; one the workers do not divide; a split
+            that BatchNorm or the measuring of noise cannot honour; a warm-up longer than the run; an optimizer that the
+            scaling cannot move.
+    """
+    require(workers >= 1, f"workers {workers}: must be at least 1")
+    samples = task.data.train_samples
+    require(1 <= batch_size <= samples, f"batch size {batch_size}: must be 1 to {samples:,}, the training samples")
+    require(
+        batch_size % workers == 0,
+        f"batch size {batch_size}: is not divisible by {workers} workers; choose a multiple of {workers}",
+    )
+    progress = recipe.start(batch_size, task.epochs)
+    largest = recipe.growth.largest(progress)
+    require(
+        largest <= samples,
+        f"growth {recipe.growth!r}: reaches a batch of {largest:,} from {batch_size} in {task.epochs} epochs, but the "
+        f"data set has {samples:,} training samples; set max_batch_size",
+    )
+    ceiling = recipe.growth.ceiling
+    require(
+        ceiling is None or ceiling >= batch_size,
+        f"growth {recipe.growth!r}: max_batch_size {ceiling} is below the batch size it starts at, {batch_size}",
+    )
+    require(
+        not task.data.streams or recipe.growth == FixedBatch(),
+        f"growth {recipe.growth!r}: cannot be used with {type(task.data).__name__}, whose batches are streams that go "
+        "on from one to the next; use FixedBatch()",
+    )
+    length = recipe.warmup.length(progress)
+    require(
+        length <= task.epochs,
+        f"warmup {recipe.warmup!r}: lasts {length:g} epochs at batch size {batch_size}, but the run has {task.epochs}",
+    )
+    recipe.optimizer_at(batch_size)
+    _check_split(task, recipe, batch_size, largest, workers)
+
+
+def check_model(task: Task) -> None:
+    """Refuse a task whose model, data, loss and metric do not fit together.
+
+    Two samples are sent through the model, the loss and the metric, in evaluation mode and without a gradient.
+
+    Raises:
+        UserError: a model of other classes than the data's, or with layers whose results depend on how a batch is
+            split; a metric that takes any answer for right; and whatever fails on the two samples.
+    """
+    classes, metric = task.data.classes, task.metric
+    if classes is not None:
+        of_model = task.model.classes if isinstance(task.model, Classifier) else classes
+        require(of_model == classes, f"model {task.model!r}: has {of_model:,} classes, but the data has {classes:,}")
+        require(
+            not isinstance(metric, Accuracy) or metric.top < classes,
+            f"metric {metric!r}: any answer is right where there are {classes} classes; use Accuracy()",
+        )
+    with torch.random.fork_rng(devices=[]):
+        model = with_ghost_batches(task.model(), workers=1).eval()
+        inputs, targets = task.data.example(2)
+        given, expected = f"inputs {described(inputs)}", f"targets {described(targets)}"
+        with torch.no_grad():
+            outputs = tried(f"model {task.model!r}: cannot be called with {given}", lambda: call(model, inputs))
+            between = f"from outputs {described(outputs)} and {expected}"
+            loss = tried(f"loss {task.loss!r}: cannot be computed {between}", lambda: task.loss(outputs, targets))
+            total = tried(f"metric {metric!r}: cannot be computed {between}", lambda: metric.total(outputs, targets))
+    for piece, value in ((f"loss {task.loss!r}", loss), (f"metric {metric!r}", total)):
+        scalar = isinstance(value, Tensor) and value.ndim == 0
+        require(scalar, f"{piece}: must give a tensor without dimensions, gave {described(value)}")
+
+
+def tried(message: str, compute: Callable[[], Result]) -> Result:
+    """What is computed.
+
+    Raises:
+        UserError: it failed, with the message and the first line of the reason.
+    """
+    try:
+        return compute()
+    except UserError:
+        raise
+    except Exception as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise UserError(f"{message} ({reason})") from error
+
+
+def check_learning_rate(learning_rate: float) -> None:
+    """Raise UserError unless the learning rate is a positive, finite number."""
+    positive = learning_rate > 0 and math.isfinite(learning_rate)
+    require(positive, f"learning rate {learning_rate}: must be a positive number")
+
+
+def _check_split(task: Task, recipe: Recipe, batch_size: int, largest: int, workers: int) -> None:
+    """Raise UserError where results would depend on how a batch, which may grow to the largest, is split."""
+    size, micro, parts = recipe.norm_batch_size, recipe.max_micro_batch, recipe.noise_parts(batch_size)
+    share = batch_size // workers
+    if parts:
+        require(
+            batch_size % parts == 0 and parts % workers == 0,
+            f"parts {parts}: must divide batch size {batch_size} and be a multiple of the workers, {workers}",
+        )
+        share = batch_size // parts
+    if size is not None:
+        split = f"{workers} worker{'s' * (workers > 1)}" if not parts else f"{parts} parts to measure noise by"
+        require(
+            share % size == 0,
+            f"norm_batch_size {size}: batch size {batch_size} over {split} leaves {share} samples each, which is not a "
+            f"multiple of it; batch sizes must be multiples of {size * (parts or workers)}",
+        )
+        return
+    if not parts and (micro is None or largest <= micro * workers):
+        return
+    why = f"parts {parts}" if parts else f"max_micro_batch {micro}"
+    require(
+        not has_batch_norm(task),
+        f"norm_batch_size None: BatchNorm statistics over the whole batch of {batch_size} cannot be had while {why} "
+        f"splits it; set norm_batch_size to a divisor of {share if parts else micro}",
+    )
+
+
+def has_batch_norm(task: Task) -> bool:
+    """Whether the task's model has BatchNorm layers."""
+    with torch.device("meta"):
+        return bool(batch_norms(task.model()))

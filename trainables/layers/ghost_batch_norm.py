@@ -1,0 +1,139 @@
+"""Small normalisation batches inside a large one.
+
+BatchNorm must not see the cluster: a recipe's norm_batch_size says how many samples share statistics, however the batch
+is split over workers and micro-batches. Each normalisation batch is normalised by itself, and the running statistics,
+which evaluation uses, move once per step by the same amount whichever worker saw which of them:
+
+    r <- (1 - m)^S * r + (1 - (1 - m)^S) * mean over the step's S normalisation batches of their statistics
+
+with m the layer's momentum. With S = 1 this is ordinary BatchNorm; for S > 1 it forgets as fast as S ordinary updates
+would, but weighs the S batches equally, where updating one after the other would favour the last.
+
+Source: Hoffer et al. 2017, "Train longer, generalize better", algorithm 1 (ghost batch normalisation); Li and Sheng,
+"On the large-batch training of CIFAR-10", appendix B, algorithm 1 (the "multi-worker" scheme).
+"""
+
+import functools
+from typing import Any
+
+import torch
+import torch.distributed
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm, _LazyNormBase
+
+from trainables.errors import require
+from trainables.layers.batch_statistics import normalise, wide
+from trainables.layers.split_invariant import Pass, SplitInvariant
+
+
+class GhostBatchNorm(SplitInvariant, _BatchNorm):
+    """What a BatchNorm layer becomes for a run: training passes normalise groups of samples apart and note statistics.
+
+    A layer changes its class in place. So everything that holds the layer, has a hook on it or asks for its type finds
+    it as it was, and it evaluates as before. The running statistics move when a step is settled.
+    """
+
+    _workers: int
+    _groups: int
+    _noting: bool
+    _noted: list[tuple[Tensor, Tensor]]
+
+    def begin_pass(self, part: Pass) -> None:
+        self._groups, self._noting = part.groups, part.noted
+
+    def forget(self) -> None:
+        self._noted = []
+
+    def settle(self, groups: int) -> None:
+        """Move the running statistics by a step's normalisation batches, of which this worker noted some."""
+        if self._noted and self.track_running_stats:
+            assert self.num_batches_tracked is not None
+            self.num_batches_tracked += 1
+            kept = (1 - self.momentum) ** groups if self.momentum is not None else 1 - 1 / int(self.num_batches_tracked)
+            means, variances = (torch.cat(each).mean(0) for each in zip(*self._noted, strict=True))
+            for running, now in ((self.running_mean, means), (self.running_var, variances)):
+                assert running is not None
+                running.mul_(kept).add_(now, alpha=1 - kept)
+        self.forget()
+
+    def forward(self, x: Tensor) -> Tensor:  # (samples, channels, ...) -> the same
+        if not self.training:
+            mean, variance = self.running_mean, self.running_var
+            return F.batch_norm(x, mean, variance, self.weight, self.bias, mean is None, 0.0, self.eps)
+        self._check_input_dim(x)
+        if self._workers == 1 and (self._groups == 1 or x.device.type == "cpu"):
+            y, means, variances = _one_by_one(x, self.weight, self.bias, self._groups, self.eps)
+        else:
+            y, means, variances = normalise(x, self.weight, self.bias, self._groups, self.eps, self._workers)
+        if self._noting:
+            self._noted.append((means, variances))
+        return y
+
+
+def _one_by_one(
+    x: Tensor, weight: Tensor | None, bias: Tensor | None, groups: int, epsilon: float
+) -> tuple[Tensor, Tensor, Tensor]:
+    """What `normalise` returns, by PyTorch's own kernel for each group.
+
+    For one group nothing is faster; for several it is on a CPU, where it reads x fewer times, while a GPU would wait
+    for all the launches.
+    """
+    means, variances = x.new_zeros(2, groups, x.shape[1], dtype=wide(x)).unbind()
+    parts = [
+        F.batch_norm(part, mean, variance, weight, bias, True, 1.0, epsilon)  # momentum 1: these become its statistics
+        for part, mean, variance in zip(x.chunk(groups), means, variances, strict=True)
+    ]
+    return parts[0] if groups == 1 else torch.cat(parts), means, variances
+
+
+def batch_norms(model: nn.Module) -> list[_BatchNorm]:
+    """The model's BatchNorm layers."""
+    return [module for module in model.modules() if isinstance(module, _BatchNorm)]
+
+
+def with_ghost_batches(model: nn.Module, workers: int) -> nn.Module:
+    """The model, in place, with every BatchNorm layer turned into a GhostBatchNorm of the same weights and name.
+
+    Args:
+        model: whose layers to turn.
+        workers: over which each normalisation batch is split.
+
+    Raises:
+        UserError: a layer with a forward pass of its own, or one without weights yet.
+    """
+    for layer in batch_norms(model):
+        kind = type(layer)
+        require(
+            kind.forward in (_BatchNorm.forward, nn.SyncBatchNorm.forward) and not isinstance(layer, _LazyNormBase),
+            f"BatchNorm layer {kind.__name__}: has a forward pass of its own or no weights yet, so its normalisation "
+            "batches cannot be kept apart; use nn.BatchNorm1d, nn.BatchNorm2d or nn.BatchNorm3d",
+        )
+        layer.__class__ = _ghost(kind)  # type: ignore[arg-type]
+        assert isinstance(layer, GhostBatchNorm)
+        layer._workers, layer._groups, layer._noting = workers, 1, False
+        layer.forget()
+    return model
+
+
+@functools.cache
+def _ghost(kind: Any) -> type[GhostBatchNorm]:
+    """A GhostBatchNorm that is still a `kind`."""
+    return type(f"Ghost{kind.__name__}", (GhostBatchNorm, kind), {})
+
+
+def ghosts(model: nn.Module) -> list[GhostBatchNorm]:
+    """The model's GhostBatchNorm layers."""
+    return [module for module in model.modules() if isinstance(module, GhostBatchNorm)]
+
+
+def average_running_statistics(layers: list[GhostBatchNorm], workers: int) -> None:
+    """Replace each worker's running statistics by their mean over the workers; exact, as the update is linear."""
+    if workers == 1:
+        return
+    for layer in layers:
+        if layer.track_running_stats:
+            for buffer in (layer.running_mean, layer.running_var):
+                assert buffer is not None
+                torch.distributed.all_reduce(buffer)
+                buffer /= workers

@@ -1,0 +1,105 @@
+"""Loss: what training lowers.
+
+A loss is a frozen dataclass called with a model's outputs and the targets of the same samples. To add one, subclass
+Loss, here or in a module of your own.
+"""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor
+
+from trainables.errors import require
+from trainables.nested import Nested, answers_in, described
+
+
+class Loss(ABC):
+    """(outputs, targets) -> the mean loss over the answers of a batch, a scalar.
+
+    A batch is split over workers and micro-batches, and every sample weighs the same in the mean. So every sample must
+    have the same number of answers; a loss over a varying number of them averages within each sample first.
+    """
+
+    @abstractmethod
+    def __call__(self, outputs: Any, targets: Nested) -> Tensor: ...
+
+    def answers(self, targets: Nested) -> int:
+        """How many answers the mean is over."""
+        return answers_in(targets)
+
+    def guess(self, classes: int) -> float | None:
+        """The loss of a uniform guess among so many classes; None where a guess has no meaning."""
+        return None
+
+
+@dataclass(frozen=True)
+class CrossEntropy(Loss):
+    """The mean over the answers of minus the logarithm of the probability given to the right class, in nats.
+
+    loss = - sum over classes c of q_c log softmax(logits)_c   with q the label, smoothed: (1 - s) [c = y] + s / classes
+
+    Outputs are logits (..., classes), targets are class numbers (...): (batch,) for one answer per sample, or
+    (batch, steps) for one per token. Where a model returns a mapping or a tuple, as Hugging Face's do, its `logits` or
+    its first entry are taken.
+
+    Attributes:
+        label_smoothing: s, at least 0 and below 1.
+
+    Raises:
+        UserError: label_smoothing outside that range.
+
+    Source: Szegedy et al. 2016, "Rethinking the Inception Architecture for Computer Vision", section 7 (smoothing).
+    """
+
+    label_smoothing: float = 0.0
+
+    def __post_init__(self) -> None:
+        smoothing = self.label_smoothing
+        require(0 <= smoothing < 1, f"CrossEntropy label_smoothing {smoothing}: must be at least 0 and below 1")
+
+    def __call__(self, outputs: Any, targets: Nested) -> Tensor:
+        logits = logits_of(outputs)  # (..., classes)
+        return F.cross_entropy(logits.flatten(0, -2), targets.flatten(), label_smoothing=self.label_smoothing)
+
+    def guess(self, classes: int) -> float | None:
+        return math.log(classes)
+
+
+@dataclass(frozen=True)
+class SquaredError(Loss):
+    """The mean squared difference between outputs and targets, for regression.
+
+    loss = mean of (output - target)^2
+
+    Outputs and targets have the same shape; one of (batch, 1) against one of (batch,) is refused, because PyTorch would
+    compare every output with every target.
+
+    Raises:
+        UserError: when called, shapes that differ.
+
+    Source: Bishop 2006, "Pattern Recognition and Machine Learning", equation 1.2.
+    """
+
+    def __call__(self, outputs: Any, targets: Nested) -> Tensor:
+        check_same_shape(self, outputs, targets)
+        return F.mse_loss(outputs, targets)
+
+
+def logits_of(outputs: Any) -> Tensor:
+    """The logits among a model's outputs."""
+    if isinstance(outputs, Mapping):
+        return outputs["logits"]
+    return outputs[0] if isinstance(outputs, tuple) else outputs
+
+
+def check_same_shape(piece: object, outputs: Any, targets: Nested) -> None:
+    """Raise UserError unless outputs and targets are tensors of one shape."""
+    same = isinstance(outputs, Tensor) and isinstance(targets, Tensor) and outputs.shape == targets.shape
+    require(
+        same,
+        f"{piece!r}: outputs {described(outputs)} and targets {described(targets)} must be tensors of the same shape",
+    )

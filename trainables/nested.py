@@ -1,0 +1,66 @@
+"""Batches may be tensors, or tuples, lists and mappings of tensors, nested as a data set likes."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+Nested = Any
+"""A tensor, or a tuple, list or mapping of nested tensors. The first dimension of every tensor counts samples."""
+
+
+def map_tensors(change: Callable[[Tensor], Tensor], batch: Nested) -> Nested:
+    """The batch with every tensor changed; whatever is no tensor stays as it is."""
+    if isinstance(batch, Tensor):
+        return change(batch)
+    if isinstance(batch, Mapping):
+        return {name: map_tensors(change, value) for name, value in batch.items()}
+    if isinstance(batch, tuple | list):
+        changed = [map_tensors(change, value) for value in batch]
+        return changed if isinstance(batch, list) else tuple(changed)
+    return batch
+
+
+def tensors_of(batch: Nested) -> list[Tensor]:
+    """Every tensor of the batch, in order."""
+    found: list[Tensor] = []
+
+    def note(tensor: Tensor) -> Tensor:
+        found.append(tensor)
+        return tensor
+
+    map_tensors(note, batch)
+    return found
+
+
+def on(device: torch.device, dtype: torch.dtype, batch: Nested) -> Nested:
+    """The batch on a device, its floating-point tensors in this precision."""
+    return map_tensors(lambda each: each.to(device, dtype if each.is_floating_point() else None), batch)
+
+
+def answers_in(targets: Nested) -> int:
+    """How many answers a batch of targets asks for: one for every value of a tensor, or for every sample of several."""
+    if isinstance(targets, Tensor):
+        return targets.numel()
+    return len(tensors_of(targets)[0])
+
+
+def call(model: nn.Module, inputs: Nested) -> Any:
+    """The model's outputs: a tuple or list becomes its arguments, a mapping its arguments by name."""
+    if isinstance(inputs, Mapping):
+        return model(**inputs)
+    if isinstance(inputs, tuple | list):
+        return model(*inputs)
+    return model(inputs)
+
+
+def described(batch: Nested) -> str:
+    """The types and shapes of a batch's tensors, for a message."""
+    if isinstance(batch, Tensor):
+        return f"{str(batch.dtype).removeprefix('torch.')} {tuple(batch.shape)}"
+    if isinstance(batch, Mapping):
+        return "{" + ", ".join(f"{name}: {described(value)}" for name, value in batch.items()) + "}"
+    if isinstance(batch, tuple | list):
+        return "(" + ", ".join(map(described, batch)) + ")"
+    return type(batch).__name__

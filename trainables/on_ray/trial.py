@@ -1,0 +1,103 @@
+"""The Tune Trainable: one trial is one run, one step is one epoch, and the workers stay warm between trials."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ray import tune
+
+from trainables import history
+from trainables.history import EpochReport
+from trainables.on_ray.orders import Load, RunFailed, Save, Start, TrainEpoch
+from trainables.on_ray.worker_group import GroupSize, WorkerGroup
+from trainables.recipe import EPOCHS, with_values
+from trainables.task import Task
+
+STATE_FILE = "run.pt"
+
+
+class Trial(tune.Trainable):
+    """Trains the run its config describes on a worker group that it keeps for the next one.
+
+    Use with `reuse_actors=True`. The config holds `technique`, `batch_size`, `learning_rate` and `seed`, values for
+    fields of the technique's slots, each named as slot.field, and `task.epochs` where a run has epochs of its own; what
+    is the same for all trials comes through `tune.with_parameters` in `shared`.
+    """
+
+    def setup(self, config: dict[str, Any], shared: dict[str, Any] | None = None) -> None:
+        assert shared is not None
+        self._shared = shared
+        self._group: WorkerGroup | None = None
+        self._last: EpochReport | None = None
+        self._begin(config)
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        self._begin(new_config)
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """One epoch. A run that raises ends as `failed` or `out_of_memory`; the study goes on."""
+        try:
+            self._last = self._execute(TrainEpoch())
+            self._over = self._last.status != history.RUNNING
+            return {**self._last.numbers(), "status": self._last.status, tune.result.DONE: self._over}
+        except RunFailed as error:
+            self._over = True
+            kind = error.failure.kind
+            status = history.OUT_OF_MEMORY if kind == "OutOfMemoryError" else history.FAILED
+            before = self._last.numbers() if self._last else self._nothing()
+            return {
+                **before,
+                "status": status,
+                "error": f"{kind}: {error.failure.message}",
+                "trace": error.failure.trace,
+                tune.result.DONE: True,
+            }
+
+    def _nothing(self) -> dict[str, float]:
+        """What a run reports that failed before its first epoch: a guess, where there are classes to guess among."""
+        task = self._start.task
+        if task.guess is None:
+            return {"epoch": 0.0}
+        loss, mean = task.guess
+        values = [task.metric.report(split, loss, mean) for split in ("train", "validation")]
+        return {"epoch": 0.0, "train_loss": loss, "validation_loss": loss, **values[0], **values[1]}
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """A run in progress is saved whole; one that has ended has nothing to go on from."""
+        if self._started and not self._over:
+            Path(checkpoint_dir, STATE_FILE).write_bytes(self._execute(Save()))
+
+    def load_checkpoint(self, checkpoint: Any) -> None:
+        path = Path(checkpoint, STATE_FILE)
+        if path.exists():
+            self._execute(Load(path.read_bytes()))
+
+    def cleanup(self) -> None:
+        if self._group is not None:
+            self._group.stop()
+
+    def _begin(self, config: dict[str, Any]) -> None:
+        """Note the run; its workers start it with its first order, so that a failure there is its own."""
+        values = {name: value for name, value in config.items() if "." in name}
+        task: Task = self._shared["task"]
+        self._start = Start(
+            task=replace(task, epochs=int(values.pop(EPOCHS, task.epochs))),
+            recipe=with_values(self._shared["techniques"][config["technique"]], values),
+            batch_size=config["batch_size"],
+            learning_rate=config["learning_rate"],
+            seed=config["seed"],
+            data_dir=self._shared["data_dir"],
+        )
+        self._last = None
+        self._started = self._over = False
+
+    def _execute(self, order: TrainEpoch | Save | Load) -> Any:
+        """Carry out an order on the run, which is begun first where it has not been."""
+        if self._group is None or not self._group.alive:
+            size: GroupSize = self._shared["size"]
+            self._group = WorkerGroup(size)
+        if not self._started:
+            self._group.execute(self._start)
+            self._started = True
+        return self._group.execute(order)

@@ -1,0 +1,115 @@
+"""A long-lived Ray Train run whose workers execute trials one after another.
+
+Starting a data-parallel group takes 20 to 50 s and eight processes; a trial's own work can take one. So a group is
+started once and outlives its trials. Its workers loop: take an order, carry it out together, hand the result back.
+Orders are numbered and results kept by number; both travel through one small actor, not through train.report, which
+delivers at most one report every two seconds.
+"""
+
+import tempfile
+import threading
+from dataclasses import dataclass
+from typing import Any
+
+import ray
+import ray.train
+from ray.train.torch import TorchConfig, TorchTrainer
+
+from trainables.on_ray.mailbox import Mailbox
+from trainables.on_ray.orders import Failure, Order, RunFailed, Stop
+from trainables.on_ray.worker import work
+
+
+@dataclass(frozen=True)
+class GroupSize:
+    """What one worker group takes.
+
+    Attributes:
+        workers: data-parallel workers.
+        gpus_per_worker: 0 for CPU training; fractions share a GPU.
+        threads_per_worker: torch threads of each worker; also the logical CPUs each reserves, at least 1.
+    """
+
+    workers: int = 1
+    gpus_per_worker: float = 0.0
+    threads_per_worker: int = 1
+
+    @property
+    def backend(self) -> str:
+        """NCCL needs a whole GPU per worker; everything else talks through gloo."""
+        return "nccl" if self.gpus_per_worker >= 1 else "gloo"
+
+
+class WorkerGroup:
+    """A running group and the way to give it orders.
+
+    Args:
+        size: its workers and what each takes.
+
+    Raises:
+        RunFailed: from `execute`, when a worker raised. A group of one goes on; a larger one, whose other workers may
+            be waiting for the one that raised, has ended and `alive` is False.
+    """
+
+    def __init__(self, size: GroupSize) -> None:
+        self._number = 0
+        self._error: BaseException | None = None
+        self._storage = tempfile.TemporaryDirectory(prefix="batchscale-")
+        self._mailbox = ray.remote(num_cpus=0, max_concurrency=2 * size.workers + 2)(Mailbox).remote(size.workers)
+        self._size = size
+        self._thread = threading.Thread(target=self._fit, daemon=True, name="worker-group")
+        self._thread.start()
+
+    @property
+    def alive(self) -> bool:
+        return self._thread.is_alive()
+
+    def execute(self, order: Order) -> Any:
+        """Have the workers carry out an order, together; its result."""
+        self._number += 1
+        ray.get(self._mailbox.post.remote(self._number, order))
+        pending = self._mailbox.result.remote(self._number)
+        while True:
+            ready, _ = ray.wait([pending], timeout=1.0)
+            if ready:
+                break
+            if not self.alive:
+                raise RunFailed(Failure("WorkerGroupEnded", str(self._error or "the workers are gone"), ""))
+        result = ray.get(pending)
+        if isinstance(result, Failure):
+            if self._size.workers > 1:
+                self._thread.join()
+            raise RunFailed(result)
+        return result
+
+    def stop(self, timeout_seconds: float = 20.0) -> None:
+        """End the workers and everything started for them."""
+        if self.alive:
+            self._number += 1
+            ray.get(self._mailbox.post.remote(self._number, Stop()))
+            self._thread.join(timeout_seconds)
+        ray.kill(self._mailbox)
+        self._storage.cleanup()
+
+    def _fit(self) -> None:
+        size = self._size
+        resources: dict[str, float] = {"CPU": max(1, size.threads_per_worker)}
+        if size.gpus_per_worker:
+            resources["GPU"] = size.gpus_per_worker
+        trainer = TorchTrainer(
+            work,
+            train_loop_config={"mailbox": self._mailbox, "threads": size.threads_per_worker},
+            scaling_config=ray.train.ScalingConfig(
+                num_workers=size.workers, use_gpu=size.gpus_per_worker > 0, resources_per_worker=resources
+            ),
+            torch_config=TorchConfig(backend=size.backend),
+            run_config=ray.train.RunConfig(
+                name="worker_group",
+                storage_path=self._storage.name,
+                failure_config=ray.train.FailureConfig(max_failures=0),
+            ),
+        )
+        try:
+            trainer.fit()
+        except BaseException as error:
+            self._error = error

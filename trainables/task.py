@@ -1,0 +1,87 @@
+"""Task: what is trained."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from torch import nn
+
+from trainables.data.loading.source import Data
+from trainables.errors import require
+from trainables.history import REPORTED, SPLITS
+from trainables.loss import CrossEntropy, Loss
+from trainables.measure import Measure
+from trainables.metric import Accuracy, Metric, Perplexity
+
+
+class Means(NamedTuple):
+    """What a model achieves on a split.
+
+    Attributes:
+        loss: mean.
+        mean: that the task's metric measures.
+    """
+
+    loss: float
+    mean: float
+
+
+@dataclass(frozen=True)
+class Task:
+    """What is trained.
+
+    Attributes:
+        model: called without arguments, returns a freshly initialised module. Its inputs are the data's: a tensor, or a
+            tuple of arguments, or a mapping of arguments by name.
+        data: what it is trained and judged on.
+        epochs: passes over the training set.
+        metric: what its runs are judged by.
+        loss: what training lowers.
+        measures: what is measured besides on the final model of a run that ended well.
+
+    Raises:
+        UserError: a model in place of what builds one, epochs below 1, names that would be reported twice, or a
+            perplexity of another loss than the cross-entropy.
+    """
+
+    model: Callable[[], nn.Module]
+    data: Data
+    epochs: int
+    metric: Metric = Accuracy()
+    loss: Loss = CrossEntropy()
+    measures: tuple[Measure, ...] = ()
+
+    def __post_init__(self) -> None:
+        require(
+            callable(self.model) and not isinstance(self.model, nn.Module),
+            f"Task model {type(self.model).__name__}: must be a function or dataclass that builds a new model "
+            "each time it is called, as each seed draws its own weights (for given ones, `lambda: copy.deepcopy(it)`)",
+        )
+        require(self.epochs >= 1, f"Task epochs {self.epochs}: must be at least 1")
+        require(
+            not isinstance(self.metric, Perplexity) or self.loss == CrossEntropy(),
+            f"Task loss {self.loss!r}: a perplexity is of the plain cross-entropy; use CrossEntropy()",
+        )
+        names = list(self.reported_names)
+        twice = sorted({name for name in names if names.count(name) > 1})
+        require(not twice, f"Task measures {self.measures!r}: {', '.join(twice)} would be reported twice")
+
+    @property
+    def reported_names(self) -> tuple[str, ...]:
+        """The name of every number that a run of this task may report."""
+        of_metric = [name for split in SPLITS for name in self.metric.report(split, 0.0, 1.0)]
+        return (*REPORTED, *of_metric, *(measure.name for measure in self.measures))
+
+    @property
+    def guess(self) -> Means | None:
+        """What a guess achieves, where that is known without training: among classes."""
+        classes = self.data.classes
+        if classes is None:
+            return None
+        loss, mean = self.loss.guess(classes), self.metric.guess(classes)
+        return None if loss is None or mean is None else Means(loss, mean)
+
+    @property
+    def guess_score(self) -> float | None:
+        """The score of that guess."""
+        return None if self.guess is None else self.metric.score(*self.guess)
