@@ -1,1 +1,1 @@
-"""What was found: runs read back from MLflow, verdicts, edges, the law, the report."""
+"""The analysis of a study's runs: reading them from MLflow, verdicts, edges, the scaling law, the report."""

@@ -1,4 +1,4 @@
-"""The answer in numbers: each group's best, competitive and scalable learning rate, and what the rules did."""
+"""The answer in numbers: each group's best, competitive and scalable learning rate, and verdicts on the rules."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -18,13 +18,14 @@ class GroupAnswer(NamedTuple):
     """What was found in one group.
 
     Attributes:
-        points: all its learning rates.
-        verdicts: on each learning rate, against A0.
-        best: the point of the highest score; None where no run has ended.
-        competitive, scalable: the edges against its own best score and against A0.
-        why: why it does not scale, or "".
-        setting: of the study's further dimensions, that it was measured with.
-        rules: by rule, the prescribed learning rate and its verdict; None where outside the range or not run.
+        points: the group's points, one for each learning rate that ran.
+        verdicts: the verdict on each learning rate, against A0.
+        best: the point with the highest score; None where the group has no point.
+        competitive, scalable: the edges against the group's own best score and against A0.
+        why: why the group does not scale, as why_it_stopped says; "" where it scales or where that is open.
+        setting: the values of the study's further dimensions that the group was measured with.
+        rules: for each rule, the learning rate that it prescribes, or None where that lies outside the range; and the
+            verdict on it, or None where it has not run.
     """
 
     group: Group
@@ -39,14 +40,15 @@ class GroupAnswer(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What a study group_answer.
+    """What a study found.
 
     Attributes:
-        metric: what runs were judged by.
-        baseline: None where its seeds have not run; then there are no groups either.
-        spread: of one run between seeds; None likewise.
-        laws: by technique, the power law through its scalable edges, or why there is none.
-        breaks: by technique and rule, the lowest batch size at which the rule's prescription fails, or None.
+        metric: the metric that runs were judged by.
+        baseline: the baseline; None where its seeds have not run, and then there are no groups either.
+        spread: the variation of one run between seeds; None where there is no baseline.
+        laws: for each technique, the power law fitted to its scalable edges, or the reason why there is none.
+        breaks: for each technique and rule, the smallest batch size at which the rule's prescription fails; None
+            where it fails at none.
     """
 
     metric: Score
@@ -57,12 +59,12 @@ class Answer(NamedTuple):
     breaks: dict[tuple[str, str], int | None]
 
     def frame(self) -> pd.DataFrame:
-        """One row per group; learning rates and results as numbers, NaN where there is none."""
+        """A table with one row per group. Learning rates and results are numbers; a missing number is NaN."""
         return pd.DataFrame([_row(each, self.metric) for each in self.groups])
 
 
 def answer(design: StudyDesign, outcomes: Sequence[Outcome]) -> Answer:
-    """Everything the report says, from the runs alone."""
+    """The answer of a study, computed from its runs alone."""
     against = standard(design, outcomes)
     if against is None:
         return Answer(design.metric, None, None, [], {}, {})
@@ -101,11 +103,11 @@ def _answer(design: StudyDesign, outcomes: Sequence[Outcome], group: Group, agai
 
 
 def why_it_stopped(outcomes: Sequence[Outcome], group: Group, against: Standard, tolerance: float) -> str:
-    """Why a batch size does not scale, judged at its own best learning rate; empty where it does or may.
+    """Why a group does not scale, judged at its own best learning rate; empty where it scales or may scale.
 
     Returns:
-        "diverged", "optimisation gap" (training falls short too), "generalisation gap" (only validation
-        does), "out of memory", or "".
+        "diverged", "optimisation gap" (the training score falls short too), "generalisation gap" (only the
+        validation score falls short), "out of memory", or "".
     """
     baseline, spread = against
     runs = [run for run in outcomes if run.group == group]

@@ -1,17 +1,17 @@
-"""What a run's curves say: when it reached its plateau, and where its loss jumped back up."""
+"""What is read from a run's learning curves: the epoch of its plateau, and the epochs where its loss jumped up."""
 
 from collections.abc import Sequence
 from itertools import pairwise
 
 PLATEAU_WITHIN = 0.01
-"""How far below a run's best score its plateau begins: one percentage point."""
+"""A run has reached its plateau when its score is within this distance of its best score: one percentage point."""
 
 JUMP = 1.1
-"""A loss this many times that of the epoch before has jumped."""
+"""The loss has jumped when it is more than this many times the loss of the epoch before."""
 
 
 def plateau(scores: Sequence[float], within: float = PLATEAU_WITHIN) -> int:
-    """The first epoch, from 1, at which a run comes within so much of the best score of its own curve.
+    """The first epoch, counted from 1, whose score is at most `within` below the best score of the run.
 
     Example:
         >>> plateau([0.3, 0.6, 0.795, 0.79, 0.80])
@@ -24,7 +24,7 @@ def plateau(scores: Sequence[float], within: float = PLATEAU_WITHIN) -> int:
 
 
 def loss_jumps(losses: Sequence[float], factor: float = JUMP) -> list[int]:
-    """The epochs, from 1, whose mean training loss is above so many times that of the epoch before.
+    """The epochs, counted from 1, whose mean training loss is more than `factor` times that of the epoch before.
 
     Example:
         >>> loss_jumps([2.0, 1.0, 1.4, 0.9, 0.95])

@@ -1,4 +1,4 @@
-"""The maximum learning rate of a group: its 90 % interval, what was seen to hold and to fail, and what is open."""
+"""The edge of a group, its maximum learning rate: the 90 % interval, and the rates that were seen to hold and fail."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,10 +15,12 @@ class Edge:
     """The maximum learning rate of a group.
 
     Attributes:
-        lower, upper: its 90 % interval; None where nothing holds, upper None where it may lie above the range.
-        held: highest learning rate seen to hold; None where none did.
-        failed: lowest seen to fail above it; None where none did.
-        flags: "censored" (no failure inside the searched range), "none" (nothing holds), "undecided".
+        lower, upper: the ends of its 90 % interval. Both are None where nothing holds; upper is None where the edge may
+            lie above the searched range.
+        held: the highest learning rate that was seen to hold; None where there is none.
+        failed: the lowest learning rate above `held` that was seen to fail; None where there is none.
+        flags: "censored" (the edge may lie above the searched range), "none" (nothing holds), "undecided" (more runs
+            may change the answer).
     """
 
     lower: float | None
@@ -34,13 +36,13 @@ class Edge:
 
 
 class Judged(NamedTuple):
-    """A group's points against a reference.
+    """A group's points, judged against a reference.
 
     Attributes:
-        verdicts: on each learning rate.
-        chances: the probability of each learning rate to hold.
-        belief: where the edge may lie, if there is one.
-        edge: what is reported.
+        verdicts: the verdict on each learning rate.
+        chances: for each learning rate, the probability that it holds.
+        belief: where the edge may lie, given that there is one.
+        edge: the edge that is reported.
     """
 
     verdicts: dict[float, Verdict]
@@ -50,15 +52,16 @@ class Judged(NamedTuple):
 
 
 def scalable(design: StudyDesign, points: Sequence[Point], standard: Standard) -> Judged:
-    """The maximum scalable learning rate: judged against A0."""
+    """The maximum scalable learning rate: the group's points are judged against A0."""
     reference, spread = standard.baseline.reference, standard.spread
     return judge(design, points, reference, spread, verdicts(points, reference, design.tolerance, spread))
 
 
 def competitive(design: StudyDesign, points: Sequence[Point], spread: Spread) -> Judged | None:
-    """The maximum competitive learning rate: judged against the group's own best score; the best itself holds.
+    """The maximum competitive learning rate: the group's points are judged against its own best score.
 
-    None where there is no rate at which every run ran to its end, or none of those is better than a guess.
+    The best learning rate itself holds. The result is None where there is no learning rate at which every run ran to
+    its end, or where the best of those is no better than a guess.
     """
     top = best(unbroken(points))
     if top is None or top.score <= design.guess:
@@ -75,7 +78,7 @@ def judge(
     spread: Spread,
     of_points: dict[float, Verdict],
 ) -> Judged:
-    """The points against any reference, given the verdict on each of them."""
+    """A group's points, judged against any reference, given the verdict on each of them."""
     chances = {point.learning_rate: margin(point, reference, design.tolerance, spread).holds(0.0) for point in points}
     belief = edge_belief(points, reference, design.tolerance, spread, design.learning_rates)
     return Judged(of_points, chances, belief, find_edge(points, of_points, belief, chances, design))
@@ -91,12 +94,12 @@ def find_edge(
     """The edge that the verdicts and the belief describe.
 
     Args:
-        points: of the group.
+        points: the group's points.
         of_points: the verdict on each learning rate.
-        belief: what the points say of the edge.
-        chances: by learning rate, the probability that it holds.
-        design: an interval wider than its resolution is flagged undecided. Where nothing holds, the answer is none
-            only if all points fail and the best is surrounded.
+        belief: where the edge may lie, from the points.
+        chances: for each learning rate, the probability that it holds.
+        design: gives the searched range and the resolution. An interval wider than the resolution is flagged
+            "undecided". Where nothing holds, the flag is "none" only if all points fail and the best is surrounded.
     """
     held = max((rate for rate, verdict in of_points.items() if verdict is Verdict.HOLDS), default=None)
     if held is None:
@@ -118,10 +121,10 @@ def find_edge(
 
 
 def unsupported(belief: Belief, chances: Mapping[float, float]) -> list[float]:
-    """The ends of the interval that no run close by supports.
+    """The ends of the interval that no run close to them supports.
 
     The lower end needs a rate that holds at most an octave below it, the upper end a rate that fails at most an octave
-    above it. A conclusion from one odd run far away must be checked at the place itself.
+    above it. An end without such a run rests on runs far away, which may be outliers, so a run must check it.
     """
     lower, upper = belief.interval
     ends = []
@@ -133,15 +136,15 @@ def unsupported(belief: Belief, chances: Mapping[float, float]) -> list[float]:
 
 
 def likely(chances: Mapping[float, float]) -> bool:
-    """Whether some rate is more likely to hold than not."""
+    """Whether some learning rate is more likely to hold than to fail."""
     return max(chances.values(), default=0.0) > LIKELY
 
 
 def surrounded(points: Sequence[Point], design: StudyDesign) -> bool:
-    """Whether the best point has tried neighbours on both sides, or lies at the end of the range.
+    """Whether learning rates on both sides of the best point have run, or the best point lies at an end of the range.
 
     Where no point is better than a guess, the highest rate must have diverged or lie at the end of the range, because
-    all of them may be too low.
+    all rates so far may be too low.
     """
     top = leading(points, design.guess)
     if top is None:

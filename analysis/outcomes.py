@@ -1,7 +1,7 @@
-"""Outcomes: how runs ended; and points: all runs of a group at one learning rate, taken together.
+"""Outcomes and points: how each run ended, and all runs of a group at one learning rate, taken together.
 
-A run's score is what its task's metric makes of it: the accuracy, or minus the loss where perplexity is judged. More is
-better.
+The metric of the task gives each run its score: for example the accuracy, or minus the loss where the metric is
+perplexity. A higher score is better.
 """
 
 import math
@@ -13,26 +13,26 @@ from trainables.history import DIVERGED, DONE, STOPPED_EARLY
 
 
 class Group(NamedTuple):
-    """Runs that may be compared with each other."""
+    """A technique at a batch size. Runs of one group may be compared with each other."""
 
     technique: str
     batch_size: int
 
 
 Setting = tuple[tuple[str, float], ...]
-"""Values of what a study searches besides the learning rate, by name; empty where it searches nothing else."""
+"""The values of a study's further dimensions, by name; empty where it searches only the learning rate."""
 
 
 class Outcome(NamedTuple):
     """How one run ended.
 
     Attributes:
-        group: its technique and batch size.
-        learning_rate: the peak, after scaling.
-        seed: 0 where the run looked for the best setting or rate, from 1 where it measured.
+        group: the run's technique and batch size.
+        learning_rate: the peak learning rate, after scaling.
+        seed: 0 for a run that searches for the best setting or learning rate, 1 or more for a run that measures.
         status: one of trainables.history.STATUSES.
-        score, train_score: of the last epoch.
-        setting: of the study's further dimensions.
+        score, train_score: the validation and the training score of the last epoch.
+        setting: the values of the study's further dimensions.
     """
 
     group: Group
@@ -50,9 +50,9 @@ class Outcome(NamedTuple):
 
     @property
     def futile(self) -> bool:
-        """Whether the run was given up because it could not reach the baseline any more.
+        """Whether the run was given up because it could no longer reach the baseline.
 
-        Runs of seed 0 are stopped for being behind each other, which is no such verdict.
+        A run of seed 0 is stopped because it is behind other runs of seed 0, which says nothing about the baseline.
         """
         return self.status == STOPPED_EARLY and self.seed != 0
 
@@ -61,10 +61,10 @@ class Point(NamedTuple):
     """All runs of a group at one learning rate.
 
     Attributes:
-        scores: of the runs that are evidence.
-        seeds: of the same.
-        diverged, futile: how many of them diverged, and how many were given up.
-        train_score: their mean.
+        scores: the scores of the runs that are evidence.
+        seeds: the seeds of these runs.
+        diverged, futile: how many of these runs diverged, and how many were given up.
+        train_score: the mean training score of these runs.
     """
 
     learning_rate: float
@@ -80,18 +80,18 @@ class Point(NamedTuple):
 
     @property
     def broken(self) -> bool:
-        """Whether a run there diverged or was given up."""
+        """Whether a run at this learning rate diverged or was given up."""
         return self.diverged + self.futile > 0
 
 
 def chosen_setting(outcomes: Iterable[Outcome], group: Group) -> Setting:
-    """The setting a group is measured with: that of the best of its runs of seed 0."""
+    """The setting that a group is measured with: the setting of its best run of seed 0."""
     tried = [run for run in outcomes if run.group == group and run.seed == 0 and run.is_evidence]
     return max(tried, key=lambda run: run.score).setting if tried else ()
 
 
 def points_of(outcomes: Iterable[Outcome], group: Group) -> list[Point]:
-    """A group's points in ascending order of the learning rate, made of the runs that have the chosen setting."""
+    """A group's points in ascending order of the learning rate, from the runs with the chosen setting."""
     mine = [run for run in outcomes if run.group == group and run.is_evidence]
     setting = chosen_setting(mine, group)
     runs: dict[float, list[Outcome]] = defaultdict(list)
@@ -113,7 +113,7 @@ def _point(learning_rate: float, runs: Sequence[Outcome]) -> Point:
 
 
 def with_run(points: Sequence[Point], learning_rate: float, score: float, diverged: bool) -> list[Point]:
-    """The points with one more run."""
+    """The points after one more run has ended."""
     others = [point for point in points if point.learning_rate != learning_rate]
     there = next((point for point in points if point.learning_rate == learning_rate), None)
     old = there or Point(learning_rate, (), (), 0, 0, score)
@@ -126,15 +126,15 @@ def with_run(points: Sequence[Point], learning_rate: float, score: float, diverg
 
 
 def best(points: Sequence[Point]) -> Point | None:
-    """The point of the highest mean score; of equal ones, that of the lowest learning rate."""
+    """The point with the highest mean score; among equal scores, the point with the lowest learning rate."""
     return max(points, key=lambda point: point.score, default=None)
 
 
 def leading(points: Sequence[Point], guess: float) -> Point | None:
     """The point around which a search for the best goes on: the best point that has learnt something.
 
-    Where no point is better than a guess, their order is luck. Then the point of the lowest rate leads, because rates
-    that are too high for any training are left by going lower.
+    Where no point is better than a guess, their order is chance. Then the point with the lowest learning rate leads:
+    if the rates are too high for any training, the search must go lower.
 
     Args:
         guess: the highest score that a guess may reach by luck.

@@ -1,4 +1,4 @@
-"""A paper's table: exact runs, made as they are written, with what the paper says came out."""
+"""A paper's table: the runs that the paper describes, which we repeat exactly, and the results that it reports."""
 
 import json
 from collections.abc import Mapping
@@ -9,14 +9,14 @@ from analysis.outcomes import Group
 
 
 class TableRun(NamedTuple):
-    """One row.
+    """One row of a paper's table.
 
     Attributes:
-        technique: name of a recipe of the study.
-        batch_size: global.
-        learning_rate: the peak, after scaling.
-        epochs: of this run.
-        paper: what the paper reports, by column; columns it leaves empty are missing.
+        technique: the name of a recipe of the study.
+        batch_size: the global batch size.
+        learning_rate: the peak learning rate, after scaling.
+        epochs: the number of epochs of this run.
+        paper: the results that the paper reports, by column; a column that the paper leaves empty is missing.
     """
 
     technique: str
@@ -32,14 +32,14 @@ class TableRun(NamedTuple):
 
 @dataclass(frozen=True)
 class PaperTable:
-    """Runs that belong together.
+    """A table of a paper, or the runs behind one of its figures.
 
     Attributes:
-        name: as the paper has it, such as "Table II".
-        caption: one line.
-        runs: its rows, in the paper's order; the first is what speed-ups are against.
-        columns: what is shown, by the names of analysis.tables.
-        seeds: runs of each row.
+        name: the name in the paper, such as "Table II".
+        caption: one line that says what the table shows.
+        runs: the rows, in the paper's order. Speed-ups are relative to the first row.
+        columns: the columns that are shown, each a name in analysis.tables.COLUMNS.
+        seeds: the number of runs of each row, each with its own seed.
     """
 
     name: str
@@ -64,7 +64,7 @@ def rows(
     columns: tuple[str, ...],
     *lines: tuple[float, ...],
 ) -> tuple[TableRun, ...]:
-    """Rows of one technique, each line its batch size, learning rate and what the paper reports in those columns."""
+    """Rows of one technique. Each line is a batch size, a learning rate and the paper's results in `columns`."""
     return tuple(
         TableRun(technique, int(line[0]), line[1], epochs, dict(zip(columns[: len(line) - 2], line[2:], strict=True)))
         for line in lines

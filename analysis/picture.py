@@ -1,4 +1,4 @@
-"""The picture: batch size against learning rate, both logarithmic."""
+"""The picture of the answer: learning rate over batch size, both on logarithmic axes."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ RULE_STYLES = ((0, (5, 2)), (0, (1, 1.5)), (0, (5, 2, 1, 2)), (0, (3, 1, 1, 1, 1
 
 
 def draw(design: StudyDesign, answer: Answer, title: str, path: Path) -> None:
-    """Write a PNG, a panel per technique: runs as marks, the edges' intervals as bars, the rules and law as lines."""
+    """Write a PNG, a panel per technique: points as marks, intervals of edges as bars, rules and the law as lines."""
     techniques = list(dict.fromkeys(group.technique for group in design.groups))
     columns = min(len(techniques), MOST_COLUMNS)
     lines = -(-len(techniques) // columns)
@@ -82,7 +82,7 @@ def _panel(axes: Axes, design: StudyDesign, answer: Answer, technique: str, grou
 
 
 def _rules(axes: Axes, design: StudyDesign, answer: Answer, groups: list[GroupAnswer], sizes: list[int]) -> None:
-    """What each rule prescribes, starting from the baseline, and the law through the edges."""
+    """Draw what each rule prescribes, starting from the baseline, and the law that was fitted to the edges."""
     assert answer.baseline is not None
     base = answer.baseline.learning_rate
     for rule, style in zip(design.rules, RULE_STYLES, strict=False):
@@ -95,7 +95,7 @@ def _rules(axes: Axes, design: StudyDesign, answer: Answer, groups: list[GroupAn
 
 
 def _edges(axes: Axes, group_answer: GroupAnswer) -> None:
-    """The intervals of the maximum scalable learning rate, on the left, and of the competitive one, on the right."""
+    """Draw the intervals of the maximum scalable (left) and the maximum competitive (right) learning rate."""
     for edge, shift, colour, label in (
         (group_answer.scalable, 1 / 1.13, "#0969da", "maximum scalable"),
         (group_answer.competitive, 1.13, "#bf8fef", "maximum competitive"),

@@ -1,6 +1,8 @@
-"""The report: what a study found, as a table and a picture, from MLflow alone.
+"""The report: the answer of a study, printed and written as a table and a picture, from the runs in MLflow alone.
 
-python -m analysis.report cifar_resnet
+This command prints the answer of a finished study again:
+
+    python -m analysis.report cifar_resnet
 """
 
 import argparse
@@ -26,19 +28,19 @@ from trainables.errors import UserError
 
 
 class Files(NamedTuple):
-    """What the report wrote; None where there was nothing to draw."""
+    """The files that the report wrote. `picture` is None where there was nothing to draw."""
 
     table: Path
     picture: Path | None
 
 
 class Report(NamedTuple):
-    """What a study's runs say.
+    """The answer of a study, and the files that hold it.
 
     Attributes:
-        answer: what was found; None where papers' tables were run.
-        frame: what the written table holds: one row per technique and batch size, or per row of a paper's table.
-        files: where the table and the picture are.
+        answer: what the study found; None where papers' tables were run.
+        frame: the table that was written: one row per technique and batch size, or per row of a paper's table.
+        files: the paths of the table and the picture.
     """
 
     answer: Answer | None
@@ -47,7 +49,10 @@ class Report(NamedTuple):
 
 
 def report(runs: StudyRuns, folder: Path, console: Console) -> Report:
-    """Print the answer, and write frontier.csv and frontier.png into the folder, or what the tables' report writes."""
+    """Print the answer, and write frontier.csv and frontier.png into the folder.
+
+    Where papers' tables were run, report_tables prints and writes them instead.
+    """
     make_writable(folder)
     if runs.tables:
         frame, table, picture = report_tables(runs, folder, console)
@@ -63,10 +68,10 @@ def report(runs: StudyRuns, folder: Path, console: Console) -> Report:
 
 
 def make_writable(folder: Path) -> None:
-    """Create a results folder.
+    """Create a results folder, and check that it can be written.
 
     Raises:
-        UserError: it cannot be written.
+        UserError: the folder cannot be written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -78,7 +83,7 @@ def make_writable(folder: Path) -> None:
 
 
 def title(runs: StudyRuns) -> str:
-    """One line: the study, its budget, its data where that is not its own, its tolerance."""
+    """A title of one line: the study, its budget, its data where that is a substitute, and its tolerance."""
     metric, tolerance = runs.design.metric, runs.design.tolerance * 100
     what = metric.name.replace("_", " ")
     return f"{runs.name} ({runs.circumstances}): {what} within {tolerance:g} {metric.unit} of the baseline's"
@@ -150,7 +155,7 @@ def _prescription(rate: float | None, verdict: Verdict | None) -> str:
 
 
 def conclusions(design: StudyDesign, found: Answer) -> list[str]:
-    """The answer in sentences: how far each technique scales, why no further, where rules break, the exponent."""
+    """The answer in sentences: how far each technique scales, why it stops, where rules break, and the exponent."""
     lines = [
         f"{each.group.technique} at batch size {each.group.batch_size}: measured with "
         + ", ".join(f"{name} {value:.3g}" for name, value in each.setting)
@@ -196,7 +201,7 @@ def conclusions(design: StudyDesign, found: Answer) -> list[str]:
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose complaints are one line."""
+    """An argument parser that prints an error in one line."""
 
     def error(self, message: str) -> NoReturn:
         print(f"error: {message} (see --help)", file=sys.stderr)
@@ -223,7 +228,7 @@ def main() -> int:
 
 
 def print_files(files: Files, console: Console) -> None:
-    """Where the report's files are."""
+    """Print where the report's files are."""
     for label, path in (("Table", files.table), ("Picture", files.picture)):
         if path:
             console.print(f"{label}: {path}", highlight=False, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""Runs read back from MLflow; the only place that reads it."""
+"""Reading the runs of a study from MLflow. No other module reads them from there."""
 
 import os
 import re
@@ -19,35 +19,35 @@ from trainables.history import REPORTED, SPLITS, STATUSES
 DEFAULT_TRACKING_URI = "sqlite:///mlflow.db"
 PARENT_TAG = "mlflow.parentRunId"
 DESIGN_TAG = "question"
-"""Holds a study's design as JSON, on its parent run."""
+"""The tag of a study's parent run that holds the study's design as JSON."""
 STATUS_TAG = "status"
 STUDY_TAG = "study"
-"""The study's name, on its parent run only."""
+"""The tag that holds the study's name. Only the parent run has it."""
 TABLE_TAG = "table."
-"""Begins the tags of a parent run that hold the tables it ran, numbered in order."""
+"""The beginning of the tags of a parent run that hold the papers' tables that were run, numbered in order."""
 SUBSTITUTE_TAG = "substitute"
-"""On every run where a study's own data could not be had: what was taken for what."""
+"""The tag that says which data replaced the study's own data. Every run of a study on substitute data has it."""
 
 _PARAMS = ("technique", "batch_size", "learning_rate", "seed")
 
 _FORMER_NAMES = {"learning_rate": "last_learning_rate", "batch_size": "last_batch_size"}
-"""Metrics that older stores hold under the name of a parameter, and what they are called now."""
+"""Older MLflow stores hold some numbers under the name of a parameter. These are the names they have now."""
 
 
 class StudyRuns(NamedTuple):
-    """One study as MLflow holds it.
+    """A study and its runs, read from MLflow.
 
     Attributes:
-        name: of the study, and of its MLflow experiment.
+        name: the name of the study and of its MLflow experiment.
         parent_id: MLflow's id of the study's parent run.
-        design: what it compared.
-        params: of the parent run, as text.
-        frame: one row per run that has ended: run_id, technique, batch_size (at the start), learning_rate (the peak),
-            seed, status, setting (of the design's dimensions), and then every number the run reported by its name, NaN
-            where it has no value.
-        tables: the paper's tables that were run; empty where the study was searched.
-        curves: of those, by run_id, a row for each epoch with the losses, what the metric made of them, and the time.
-        substitute: what data it was trained on for which, in words; empty where it had its own.
+        design: what the study compared.
+        params: the parameters of the parent run, as text.
+        frame: one row per run that has ended, with the columns run_id, technique, batch_size (at the start),
+            learning_rate (the peak), seed, status, setting (the values of the design's dimensions), and then every
+            number that the run reported, under its name; NaN where the run has no value.
+        tables: the papers' tables that were run; empty where the study was a search.
+        curves: for tables only, by run_id: one row per epoch with the losses, the metric's means, and the time.
+        substitute: which data replaced which, in words; empty where the study had its own data.
     """
 
     name: str
@@ -61,12 +61,12 @@ class StudyRuns(NamedTuple):
 
     @property
     def circumstances(self) -> str:
-        """The budget, and the data's name where it is not the study's own, for a title."""
-        names = re.sub(r"\(.*?\)", "", self.substitute)  # without their arguments
+        """The circumstances for a title: the budget, and which data replaced which where there was a substitute."""
+        names = re.sub(r"\(.*?\)", "", self.substitute)  # names of data, without arguments
         return ", ".join([self.params.get("budget", "?"), *([names] if names else [])])
 
     def outcomes(self) -> list[Outcome]:
-        """The same rows as the verdicts take them."""
+        """The outcomes of the runs in `frame`, from which verdicts are computed."""
         return [
             Outcome(
                 Group(row["technique"], row["batch_size"]),
@@ -82,15 +82,15 @@ class StudyRuns(NamedTuple):
 
 
 def tracking_uri(given: str | None) -> str:
-    """The store to use: the one given, else MLFLOW_TRACKING_URI, else sqlite in the working directory."""
+    """The MLflow store to use: the given one, else MLFLOW_TRACKING_URI, else sqlite in the working directory."""
     return given or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_TRACKING_URI
 
 
 def load_runs(name: str, uri: str) -> StudyRuns:
-    """The latest study of that name.
+    """The latest study of that name, with its runs.
 
     Raises:
-        UserError: there is none in that store.
+        UserError: the MLflow store holds no such study, or cannot be read.
     """
     if uri.startswith("sqlite:///") and not os.path.exists(uri.removeprefix("sqlite:///")):
         raise UserError(f"tracking store {uri}: does not exist; run the study first, or give its --tracking-uri")

@@ -1,4 +1,4 @@
-"""The law behind the edges: how the maximum scalable learning rate grows with the batch size."""
+"""The scaling law: how the maximum scalable learning rate grows with the batch size."""
 
 import math
 from collections.abc import Mapping
@@ -11,15 +11,15 @@ from analysis.edge import Edge
 
 FEWEST_EDGES = 3
 LEAST_SCATTER = 0.05
-"""Octaves by which edges are taken to scatter around a law at least; keeps the likelihood of exact fits finite."""
+"""The smallest scatter of edges around a law, in octaves. It keeps the likelihood of an exact fit finite."""
 
 
 class PowerLaw(NamedTuple):
     """eta* = factor * B^exponent.
 
     Attributes:
-        lower, upper: 90 % interval of the exponent.
-        edges: how many it was fitted to.
+        lower, upper: the ends of the 90 % interval of the exponent.
+        edges: the number of edges that the law was fitted to.
     """
 
     factor: float
@@ -30,17 +30,17 @@ class PowerLaw(NamedTuple):
 
 
 def fit_power_law(edges: Mapping[int, Edge]) -> PowerLaw | str:
-    """Fit log2 eta* = log2 c + alpha * log2 B to intervals, or say why not.
+    """Fit log2 eta* = log2 c + alpha * log2 B to the intervals of edges, or return the reason why there is no fit.
 
-    Each edge is known to lie between two learning rates, so its likelihood is the mass that a normal distribution
-    around the law puts between them (interval-censored regression); the scatter is fitted too. The interval of alpha
-    holds all slopes whose profile likelihood is within 2.71 / 2 of the best.
+    Each edge is known to lie between two learning rates, so its likelihood is the probability that a normal
+    distribution around the law gives to the values between them (interval-censored regression). The scatter is fitted
+    too. The interval of alpha holds all slopes whose profile log-likelihood is within 2.71 / 2 of the best.
 
     Args:
-        edges: by batch size; those with an end missing are left out.
+        edges: the edge at each batch size; edges with a missing end are left out.
 
     Returns:
-        the law, or the reason in words where fewer than three edges are finite.
+        the law, or the reason in words where fewer than three edges have both ends.
     """
     finite = {batch_size: edge for batch_size, edge in edges.items() if edge.finite}
     if len(finite) < FEWEST_EDGES:
@@ -50,7 +50,7 @@ def fit_power_law(edges: Mapping[int, Edge]) -> PowerLaw | str:
     high = np.log2([edge.upper or 0.0 for edge in finite.values()])
 
     def fit(slope: float) -> tuple[float, float]:
-        """The least negative log-likelihood at a slope, and the intercept it is reached at."""
+        """The smallest negative log-likelihood for a slope, and the intercept at which it is reached."""
         middle = float(np.mean((low + high) / 2 - slope * x))
         result = optimize.minimize(
             lambda parameters: _surprise(x, low, high, slope, *parameters), (middle, -1.0), method="Nelder-Mead"
@@ -60,9 +60,8 @@ def fit_power_law(edges: Mapping[int, Edge]) -> PowerLaw | str:
     slopes = np.linspace(-2.0, 3.0, 251)
     surprises = np.array([fit(slope)[0] for slope in slopes])
     inside = slopes[surprises <= surprises.min() + stats.chi2.ppf(0.90, 1) / 2]
-    flat = slopes[
-        surprises <= surprises.min() + 1e-3
-    ]  # every slope through all intervals is equally good: the middle one
+    # All slopes that pass through every interval are equally good, so the middle one of them is taken.
+    flat = slopes[surprises <= surprises.min() + 1e-3]
     exponent = float(flat.mean())
     return PowerLaw(2.0 ** fit(exponent)[1], exponent, float(inside.min()), float(inside.max()), len(finite))
 

@@ -1,4 +1,4 @@
-"""How sharp the minimum is that a run ended in: how much higher the loss rises close by."""
+"""The sharpness of the minimum that a run ended in: how much the loss rises close to the final weights."""
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -15,19 +15,19 @@ from trainables.measure import Batches
 from trainables.nested import call
 
 MOST_SHARPNESS = 1e12
-"""What is reported where the loss or its gradient is not finite at the weights or close to them."""
+"""The highest value that is reported, also where the loss or its gradient is not finite at or near the weights."""
 
 
 @dataclass(frozen=True)
 class Sharpness:
-    """The metric `sharpness` of a final model, over its training set; see the function of that name.
+    """The measure `sharpness` of a final model, over its training set; see the function of that name.
 
     Attributes:
-        epsilon: half the box's side, relative to a weight's size plus one.
-        iterations: of L-BFGS-B at most.
+        epsilon: half the side of the box, relative to a weight's absolute value plus one.
+        iterations: the most iterations of L-BFGS-B.
 
     Raises:
-        UserError: epsilon not above 0, or fewer than 1 iteration.
+        UserError: epsilon is not above 0, or there is less than 1 iteration.
     """
 
     epsilon: float = 1e-3
@@ -48,31 +48,33 @@ class Sharpness:
 def sharpness(
     model: nn.Module, batches: Batches, epsilon: float = 1e-3, iterations: int = 10, loss: Loss = CrossEntropy()
 ) -> float:
-    """By how many per cent of 1 + loss the loss rises within a small box around the weights x.
+    """The rise of the loss within a small box around the weights x, in per cent of 1 + loss.
 
         phi = 100 * (max over z in C of f(x + z) - f(x)) / (1 + f(x)),   C = {z: |z_i| <= epsilon * (|x_i| + 1)}
 
-    with f the mean loss over all batches. The box has all dimensions (the paper's A is the identity). As in
-    the paper, the maximum is sought from x on by a few iterations of L-BFGS-B; that search can end where it starts, so
-    the corner that the gradient points to is tried as well. The highest loss seen counts: phi is a lower bound of the
-    true value, 0 at least, and 0 where the gradient is exactly 0.
+    Here f is the mean loss over all batches. The box has all dimensions (the paper's A is the identity). As in the
+    paper, a few iterations of L-BFGS-B search for the maximum, beginning at x. That search can end where it starts, so
+    the corner of the box that the gradient points to is tried as well. The highest loss that was seen is used, so phi
+    is a lower bound of the true value. It is at least 0, and it is 0 where the gradient is exactly 0.
 
-    It takes about forty 64-bit numbers per weight of memory, and thirteen passes over the batches or more.
+    The search needs memory for about forty 64-bit numbers per weight, and makes thirteen or more passes over the
+    batches.
 
     Args:
-        model: in evaluation mode, so that running statistics are used and nothing is dropped; weights and gradients are
-            left as they were. States carried along streams begin at zero in every pass, and are zero afterwards;
-            gradients do not reach across batches, losses do.
-        batches: of inputs and targets, finite in number, in the order of their streams where a state is carried.
-        epsilon: half the box's side, relative to |x_i| + 1.
-        iterations: of L-BFGS-B at most.
-        loss: f on one batch.
+        model: a model in evaluation mode, so that it uses running statistics and drops nothing. Weights and gradients
+            are left as they were. States that are carried along streams begin at zero in every pass and are zero
+            afterwards. The loss of a batch depends on the state from earlier batches, but no gradient reaches them.
+        batches: gives the inputs and targets, a finite number of batches, in the order of their streams where a state
+            is carried.
+        epsilon: half the side of the box, relative to |x_i| + 1.
+        iterations: the most iterations of L-BFGS-B.
+        loss: the loss on one batch, of which f is the mean.
 
     Returns:
-        phi, or MOST_SHARPNESS where it is higher or a loss or gradient is not finite.
+        phi, or MOST_SHARPNESS where phi is higher or a loss or gradient is not finite.
 
     Raises:
-        UserError: a model in training mode.
+        UserError: the model is in training mode.
 
     Source: Keskar et al. 2017, "On Large-Batch Training for Deep Learning", metric 2.1, with the paper's
     epsilon and number of iterations.
@@ -91,7 +93,8 @@ def sharpness(
             jac=True,
             method="L-BFGS-B",
             bounds=optimize.Bounds(x - reach, x + reach),
-            options={"maxiter": iterations, "ftol": 0.0, "gtol": 0.0},  # near a minimum all is small from the start
+            # Near a minimum, changes and gradients are small from the start, so they must not end the search.
+            options={"maxiter": iterations, "ftol": 0.0, "gtol": 0.0},
         )
     finally:
         surface.move(saved)
@@ -100,12 +103,12 @@ def sharpness(
 
 
 class _Surface:
-    """Minus the mean loss over all batches and its gradient, as functions of the model's weights in one vector.
+    """Minus the mean loss over all batches, and its gradient, as functions of the model's weights in one vector.
 
     Attributes:
-        parameters: of the model, those that are trained.
-        highest: loss seen so far.
-        finite: whether all losses and gradients seen were.
+        parameters: the parameters of the model that are trained.
+        highest: the highest loss seen so far.
+        finite: whether all losses and gradients seen so far were finite.
     """
 
     def __init__(self, model: nn.Module, batches: Batches, loss: Loss) -> None:
@@ -114,7 +117,7 @@ class _Surface:
         self._model, self._batches, self._loss = model, batches, loss
 
     def __call__(self, vector: np.ndarray) -> tuple[float, np.ndarray]:
-        if not self.finite:  # nothing is higher: a flat value ends the search
+        if not self.finite:  # no loss can be higher; a constant value ends the search
             return 0.0, np.zeros_like(vector)
         sizes = [parameter.numel() for parameter in self.parameters]
         pieces = torch.from_numpy(vector).split(sizes)
@@ -126,13 +129,13 @@ class _Surface:
 
     @torch.no_grad()
     def move(self, values: list[Tensor]) -> None:
-        """Give the model these weights."""
+        """Set the model's weights to these values."""
         for parameter, value in zip(self.parameters, values, strict=True):
             parameter.copy_(value)
         self._restart()
 
     def _evaluate(self) -> tuple[float, np.ndarray]:
-        """Mean loss and its gradient, summed in 64 bits so that it does not matter how samples are batched."""
+        """Mean loss and its gradient, summed in 64 bits so that they do not depend on how samples are batched."""
         total, answers = 0.0, 0
         gradient = [torch.zeros_like(parameter, dtype=torch.float64) for parameter in self.parameters]
         with torch.enable_grad(), self._backward_in_evaluation():
@@ -147,16 +150,16 @@ class _Surface:
         return total / answers, _vector(gradient) / answers
 
     def _restart(self) -> None:
-        """Each pass is over the same texts from their beginning."""
+        """Reset carried states, so that each pass reads the same texts from their beginning."""
         for layer in split_invariant(self._model):
             layer.restart()
 
     def _backward_in_evaluation(self) -> AbstractContextManager[None]:
-        """cuDNN's recurrent layers refuse a backward pass in evaluation mode; PyTorch's own do not."""
+        """Turn cuDNN off for recurrent layers, because it refuses their backward pass in evaluation mode."""
         recurrent = any(isinstance(module, nn.RNNBase) for module in self._model.modules())
         return torch.backends.cudnn.flags(enabled=False) if recurrent else nullcontext()
 
 
 def _vector(values: list[Tensor]) -> np.ndarray:
-    """All values in one vector of 64 bits."""
+    """All values in one vector of 64-bit numbers."""
     return torch.cat([value.double().flatten() for value in values]).cpu().numpy()

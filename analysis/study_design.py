@@ -1,6 +1,6 @@
-"""StudyDesign: what a study compares and how finely, in plain numbers that survive a trip through JSON.
+"""StudyDesign: what a study compares and how finely, in plain values that can be written as JSON and read back.
 
-The search and the report both need it, and the report has nothing else to go by.
+The search and the report both use it. Besides the runs, it is all that the report knows of a study.
 """
 
 import json
@@ -21,15 +21,15 @@ class StudyDesign:
     Attributes:
         groups: every technique and batch size, in the order they are searched.
         baseline: the group that sets A0.
-        learning_rates: lowest and highest to try.
-        tolerance: how far below A0 still holds, in the score's unit.
-        resolution: the widest interval to be content with, as a factor.
-        validation_samples: that runs are judged on.
-        dimensions: names of what is searched besides the learning rate.
+        learning_rates: the lowest and the highest learning rate to try.
+        tolerance: how far below A0 a score may lie and still hold, in the score's unit.
+        resolution: the widest interval of an edge that the search accepts, as a factor.
+        validation_samples: the number of samples that runs are judged on.
+        dimensions: the names of what is searched besides the learning rate.
         rules: by name, for each group the multiple of the baseline's best learning rate that the rule prescribes.
-        metric: what runs are judged by.
+        metric: the metric that runs are judged by.
         chance: the score of a guess; None where the task has no classes to guess among.
-        train_samples: trained on in an epoch.
+        train_samples: the number of samples in an epoch.
     """
 
     groups: tuple[Group, ...]
@@ -45,7 +45,7 @@ class StudyDesign:
     train_samples: int = 0
 
     def floor(self, score: float) -> float:
-        """The standard deviation of a score that judging on so few samples causes alone."""
+        """The part of a score's standard deviation that comes from the limited number of validation samples."""
         return self.metric.floor(score, self.validation_samples)
 
     @property
@@ -59,7 +59,7 @@ class StudyDesign:
         return min(max(float(f"{learning_rate:.6g}"), low), high)
 
     def prescription(self, rule: str, group: Group, base: float) -> float | None:
-        """What a rule prescribes for a group, given the baseline's best learning rate; None outside the range."""
+        """The learning rate that a rule prescribes for a group, given the baseline's best; None outside the range."""
         wanted = base * self.rules[rule][self.groups.index(group)]
         low, high = self.learning_rates
         inside = low <= wanted * (1 + 1e-6) and wanted <= high * (1 + 1e-6)

@@ -1,4 +1,4 @@
-"""A paper's tables beside our own runs of them."""
+"""Comparison of papers' tables with our own runs of them."""
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -16,7 +16,7 @@ from trainables.score import Score
 
 
 class Column(NamedTuple):
-    """How a column is shown: its heading, and how its numbers are written."""
+    """How a column is shown: its heading, and the format of its numbers."""
 
     heading: str
     form: str
@@ -40,12 +40,15 @@ COLUMNS = {
 def compare(
     table: PaperTable, design: StudyDesign, frame: pd.DataFrame, curves: Mapping[str, pd.DataFrame]
 ) -> pd.DataFrame:
-    """One row per row of the table: its setting, how many runs of it ended, and each column as the paper has it and as
-    our runs do, their mean and standard deviation over seeds; NaN where there is none.
+    """The paper's results beside our own: a frame with one row for each row of the paper's table.
+
+    A row holds its technique, batch size, learning rate and epochs, and how many of its runs have ended. For each
+    column it holds the paper's number, and the mean and standard deviation of our runs over seeds. A missing number
+    is NaN.
 
     Args:
         frame: the runs, as analysis.runs gives them.
-        curves: by run_id, what it reported after each epoch, in order.
+        curves: for each run_id, what the run reported after each epoch, in order.
     """
     mine = [_runs(frame, run) for run in table.runs]
     measured = [
@@ -75,7 +78,7 @@ def compare(
 
 
 def cell(line: Mapping[str, float], column: str) -> str:
-    """A column of one row in words: the paper's number and ours."""
+    """The text of a cell: the paper's number and ours."""
     form = COLUMNS[column].form
     paper, ours, deviation = (line[f"{column}{suffix}"] for suffix in ("_paper", "", "_deviation"))
     mine = "-" if pd.isna(ours) else format(ours, form) + ("" if pd.isna(deviation) else f" ± {deviation:{form}}")
@@ -88,7 +91,7 @@ def scores(curve: pd.DataFrame, metric: Score) -> list[float]:
 
 
 def run_ids(frame: pd.DataFrame, run: TableRun) -> list[str]:
-    """The runs of a row."""
+    """The ids of the runs of a row."""
     return list(_runs(frame, run)["run_id"])
 
 
@@ -104,7 +107,7 @@ def _runs(frame: pd.DataFrame, run: TableRun) -> pd.DataFrame:
 
 
 def _measured(row: Mapping[str, Any], design: StudyDesign, curve: pd.DataFrame) -> dict[str, float]:
-    """Everything a column can show of one run; times and the plateau only of one that ran to its end."""
+    """Every number that a column can show of one run. Only a run that ran to its end has times and a plateau."""
     values = {name: value for name, value in row.items() if isinstance(value, (int, float))}
     values["fluctuation_scale"] = fluctuation_scale(row["learning_rate"], design.train_samples, row["batch_size"])
     values["loss_jumps"] = len(loss_jumps(list(curve["train_loss"])))

@@ -1,4 +1,4 @@
-"""The report on papers' tables: each beside our runs of it, and the curves behind it."""
+"""The report on papers' tables: each table with our own numbers beside the paper's, and the curves of its runs."""
 
 from pathlib import Path
 
@@ -20,11 +20,16 @@ from analysis.tables import COLUMNS, cell, compare, run_ids, scores
 
 STYLES = ("-", "--", ":", "-.")
 WIDEST = 300
-"""Characters of a table; a terminal that has fewer wraps whole lines, which reads better than folded cells."""
+"""The largest width of a table, in characters. A narrower terminal wraps whole lines, which reads better than folded
+cells."""
 
 
 def report_tables(runs: StudyRuns, folder: Path, console: Console) -> tuple[pd.DataFrame, Path, Path]:
-    """Print every table, and write tables.csv and tables.png into the folder; all tables' rows, and the two files."""
+    """Print every table, and write tables.csv and tables.png into the folder.
+
+    Returns:
+        the rows of all tables, and the paths of the two files.
+    """
     frames = []
     for table in runs.tables:
         found = compare(table, runs.design, runs.frame, runs.curves)
@@ -62,7 +67,7 @@ def _table(table: PaperTable, found: pd.DataFrame) -> Table:
 
 
 def draw_curves(runs: StudyRuns, path: Path) -> None:
-    """Write a PNG, a panel per table: what runs are judged by over the epochs, the paper's final values as rings."""
+    """Write a PNG, a panel per table: the metric of each run over the epochs, and the paper's final values as rings."""
     many = len(runs.tables)
     columns = min(many, 3)
     lines = -(-many // columns)

@@ -1,14 +1,14 @@
 """Verdict: whether a learning rate holds.
 
-This is defined once, here, for the search and for the report. A learning rate is scalable at a batch size when its
-expected score over seeds is at least A0 - tolerance, where A0 is the baseline's score. The verdict on one learning rate
-rests on the bounds of its margin, score - (A0 - tolerance):
+The search and the report both use this definition. A learning rate is scalable at a batch size when its expected score
+over seeds is at least A0 - tolerance, where A0 is the baseline's score. The verdict on one learning rate rests on the
+bounds of its margin, score - (A0 - tolerance):
 
     margin -+ max(t * s, z * floor) * sqrt(1/n + 1/n0)
 
 Here n is the number of runs at the learning rate, n0 the number of runs behind A0, s the standard deviation of one run
 between seeds, t Student's 95 % point for the runs that s was estimated from, floor the standard deviation that the size
-of the evaluation set alone causes, and z the normal 95 % point. Each bound is missed once in twenty times.
+of the evaluation set alone causes, and z the normal 95 % point. Each bound is wrong in one case out of twenty.
 
 A learning rate at which a run diverged fails. One divergence in n runs says that about one run in n diverges, and where
 one in fifty does, the expected score has already lost more than a usual tolerance.
@@ -31,10 +31,10 @@ CONFIDENCE = 0.95
 """The confidence of each one-sided bound of a margin."""
 
 LIKELY = 0.5
-"""A rate whose probability of holding is above this is taken to have an edge above it."""
+"""A learning rate is taken to lie below the edge when its probability of holding is above this."""
 
 UNSETTLED = 0.3
-"""A single run that falls short may vary by this share of what it falls short by."""
+"""The standard deviation of a single run that falls short is taken to be at least this share of its shortfall."""
 
 
 class Reference(NamedTuple):
@@ -48,9 +48,9 @@ class Spread(NamedTuple):
     """By how much the score of one run varies between seeds.
 
     Attributes:
-        squares, freedom: the sum of squared deviations from the mean of each learning rate that reaches A0 - tolerance,
-            and its degrees of freedom.
-        floor: the standard deviation that judging on so few validation samples causes.
+        squares, freedom: the sum of the squared deviations of scores from the mean score of their learning rate, over
+            all learning rates that reach A0 - tolerance; and the degrees of freedom of that sum.
+        floor: the part of the standard deviation that comes from the limited number of validation samples.
     """
 
     squares: float
@@ -59,14 +59,14 @@ class Spread(NamedTuple):
 
     @property
     def deviation(self) -> float:
-        """The standard deviation of one run where training is settled."""
+        """The standard deviation of one run at a learning rate that reaches A0 - tolerance."""
         return max(math.sqrt(self.squares / self.freedom) if self.freedom else 0.0, self.floor)
 
     def at(self, point: Point, shortfall: float) -> tuple[float, float]:
         """The standard deviation of one run at a point and its degrees of freedom, infinite where the floor is larger.
 
-        Near the edge runs scatter far more. So where a point falls short its own runs are included, and a single run
-        may vary by as much as UNSETTLED times its shortfall.
+        Near the edge, scores vary far more between seeds. So where a point falls short, the variation of its own runs
+        is included, and the deviation of a single run is taken to be at least UNSETTLED times its shortfall.
         """
         squares, freedom = self.squares, self.freedom
         if shortfall > 0:
@@ -79,7 +79,7 @@ class Spread(NamedTuple):
 
 
 class Verdict(StrEnum):
-    """Of one learning rate: holds, fails, or undecided, which another seed may change."""
+    """The verdict on one learning rate: it holds, it fails, or it is undecided, which another seed may change."""
 
     HOLDS = "holds"
     FAILS = "fails"
@@ -87,14 +87,14 @@ class Verdict(StrEnum):
 
 
 class Margin(NamedTuple):
-    """How far a point lies above what it must reach.
+    """How far the score of a point lies above the score that it must reach.
 
     Attributes:
         value: score - (reference - tolerance).
-        lower, upper: its one-sided 95 % bounds.
+        lower, upper: the one-sided 95 % bounds of the value.
         error: the standard error of the point's own mean.
         freedom: the degrees of freedom of that error.
-        broken: whether a run there diverged or was given up.
+        broken: whether a run at the point diverged or was given up.
     """
 
     value: float
@@ -111,7 +111,7 @@ class Margin(NamedTuple):
         return Verdict.HOLDS if self.lower > 0 else Verdict.UNDECIDED
 
     def holds(self, shift: float) -> float:
-        """The probability that the point reaches the reference, if the reference were higher by the shift."""
+        """The probability that the margin is above zero, if the reference were higher by the shift."""
         if self.broken:
             return 0.0
         distance = (self.value - shift) / self.error
@@ -123,8 +123,9 @@ class Baseline:
     """The baseline batch size at its own best learning rate.
 
     Attributes:
-        learning_rate, setting: of the best tuning run, those of seed 0. Rates at which a run diverged are left out.
-        scores, train_scores: of the other seeds there, which took no part in the tuning.
+        learning_rate, setting: those of the best tuning run. Tuning runs have seed 0. Rates at which a run diverged are
+            left out.
+        scores, train_scores: the scores of the other seeds at that learning rate, which took no part in the tuning.
         diverged: whether runs diverged at every rate tried, so that nothing can be judged against it.
     """
 
@@ -136,7 +137,7 @@ class Baseline:
 
     @property
     def reference(self) -> Reference:
-        """A0. Raises ZeroDivisionError before a seed has finished."""
+        """A0, the mean of the scores. Raises ZeroDivisionError before a seed has finished."""
         return Reference(sum(self.scores) / len(self.scores), len(self.scores))
 
     @property
@@ -148,8 +149,8 @@ class Standard(NamedTuple):
     """What the runs of a study are judged against.
 
     Attributes:
-        baseline: whose seeds have run, so that there is an A0.
-        spread: of one run between seeds.
+        baseline: a baseline whose seeds have run, so that there is an A0.
+        spread: the variation of one run between seeds.
     """
 
     baseline: Baseline
@@ -157,7 +158,7 @@ class Standard(NamedTuple):
 
 
 def standard(design: StudyDesign, outcomes: Sequence[Outcome]) -> Standard | None:
-    """What the runs so far give to judge against; None before a seed of the baseline has run."""
+    """The standard that the runs so far give; None before a seed of the baseline has run."""
     baseline = find_baseline(outcomes, design.baseline)
     if baseline is None or not baseline.scores:
         return None
@@ -165,7 +166,7 @@ def standard(design: StudyDesign, outcomes: Sequence[Outcome]) -> Standard | Non
 
 
 def find_baseline(outcomes: Iterable[Outcome], group: Group) -> Baseline | None:
-    """The baseline as far as it is known; None before the first run of its group has finished."""
+    """The baseline as the runs so far give it; None before the first run of its group has finished."""
     runs = [run for run in outcomes if run.group == group and run.is_evidence]
     setting = chosen_setting(runs, group)
     broken = {run.learning_rate for run in runs if run.status == DIVERGED and run.setting == setting}
@@ -187,13 +188,13 @@ def find_baseline(outcomes: Iterable[Outcome], group: Group) -> Baseline | None:
 def spread_between_seeds(
     outcomes: Iterable[Outcome], baseline: Baseline, tolerance: float, floor: Callable[[float], float]
 ) -> Spread:
-    """By how much the score of one run varies, from every learning rate that ran with more than one seed.
+    """The spread of one run between seeds, from every learning rate that ran with more than one seed.
 
     Args:
-        outcomes: of every group.
-        baseline: sets A0; only rates whose mean score reaches A0 - tolerance are used.
-        tolerance: in the score's unit.
-        floor: gives, for a score, the standard deviation that judging on so few samples causes alone.
+        outcomes: the outcomes of every group.
+        baseline: the baseline, which sets A0. Only rates whose mean score reaches A0 - tolerance are used.
+        tolerance: how far below A0 a score still holds, in the score's unit.
+        floor: gives, for a score, the standard deviation that comes from the limited number of validation samples.
     """
     score = baseline.reference.score
     runs: dict[tuple[Group, float, Setting], list[float]] = defaultdict(list)
@@ -214,7 +215,7 @@ def _squares(scores: Sequence[float]) -> float:
 
 
 def margin(point: Point, reference: Reference, tolerance: float, spread: Spread) -> Margin:
-    """score - (reference - tolerance) and what is known of it; tolerance in the score's unit."""
+    """The margin of a point, score - (reference - tolerance), with its bounds. The tolerance is in the score's unit."""
     value = point.score - (reference.score - tolerance)
     deviation, freedom = spread.at(point, -value)
     student = special.stdtrit(freedom, CONFIDENCE) if math.isfinite(freedom) else special.ndtri(CONFIDENCE)

@@ -1,6 +1,6 @@
-"""What to search: one runnable study per file, and what runs it.
+"""The studies, one per file, and the code that runs them.
 
-A study of one's own needs `Study` and `main` for a command, or `run_study` for a script or a notebook.
+For a study of your own, use `Study` and `main` to make a command, or `run_study` in a script or a notebook.
 """
 
 import os
@@ -23,7 +23,7 @@ _HOMES = {
     "main": "search_spaces.service.command_line",
     "run_study": "search_spaces.service.session",
 }
-"""Where each name is defined. They are imported when they are first used, because they bring Ray and MLflow."""
+"""The module that defines each name. It is imported when the name is first used, because it brings Ray and MLflow."""
 
 
 def __getattr__(name: str) -> Any:
@@ -38,6 +38,6 @@ def _stop(_number: int, _frame: FrameType | None) -> None:
 
 
 if sys.argv[:1] == ["-m"]:
-    # `python -m search_spaces.X` is importing. Native code that is being imported aborts when Ctrl-C raises an
-    # exception in it, so until the command line takes over the process ends instead.
+    # `python -m search_spaces.X` is importing modules. Native code aborts when Ctrl-C raises an exception while it is
+    # being imported. So until the command line takes over, Ctrl-C ends the process without an exception.
     signal.signal(signal.SIGINT, _stop)

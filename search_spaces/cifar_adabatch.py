@@ -1,20 +1,20 @@
-"""How far does a batch that doubles as training goes on carry the learning rate, against one that stays?
+"""How far does the learning rate scale when the batch doubles during training, compared with a fixed batch?
 
     python -m search_spaces.cifar_adabatch                       # quick without a GPU, standard with one
     python -m search_spaces.cifar_adabatch --tables              # Devarakonda et al.'s Figure 1b: ResNet-20, 5 seeds
     python -m search_spaces.cifar_adabatch --tables --budget paper_vgg19        # Figure 1a: VGG19 with BatchNorm
 
 Budgets:
-    quick        ResNet-8 of width 8, 6,000 images, 6 epochs, CIFAR-10 where CIFAR-100 cannot be had: about 7 minutes
+    quick        ResNet-8 of width 8, 6,000 images, 6 epochs, on CIFAR-10 where CIFAR-100 cannot be had: about 7 minutes
                  on 2 cores.
     standard     ResNet-20 on CIFAR-100, 40,000 training images, 30 epochs: needs a GPU.
-    paper        ResNet-20 on CIFAR-100, all 50,000, 100 epochs, judged on the test set.
-    paper_vgg19  the same with VGG19-BN.
+    paper        ResNet-20 on CIFAR-100, all 50,000 training images, 100 epochs, judged on the test set.
+    paper_vgg19  the same as paper, with VGG19-BN.
 
-Expect from quick, on CIFAR-10: A0 near 48 % at batch size 32 with a learning rate of 0.1 and an edge near 0.4 there,
-with doubling as without; 64 stays undecided and every rate tried at 256 fails.
-The paper's answer: from 1,024 to 16,384 in 100 epochs costs less than 2 % test error against a fixed 128, and is 3.54
-(VGG19) and 6.25 (ResNet-20) times as fast on four P100s.
+Expect from quick, on CIFAR-10: A0 is near 48 % at batch size 32 with a learning rate of 0.1. The edge at 32 is near
+0.4, both with doubling and without. Batch size 64 stays undecided, and every rate tried at 256 fails.
+The paper's answer: a batch that grows from 1,024 to 16,384 in 100 epochs has less than 2 % more test error than a fixed
+batch of 128, and trains 3.54 (VGG19) and 6.25 (ResNet-20) times as fast on four P100s.
 
 Source: Devarakonda, Naumov and Garland 2017, "AdaBatch: Adaptive Batch Sizes for Training Deep Neural Networks",
 section 3, Figure 1.
@@ -43,7 +43,7 @@ FIXED = Recipe(
     decay=StepDecay(every_epochs=20, factor=0.25),
 )
 GROWTH = StepGrowth(every_epochs=20, factor=2, learning_rate_factor=0.5)
-"""The rate per sample falls by 0.25 every 20 epochs, as with the decay of the fixed ones."""
+"""Every 20 epochs the learning rate per sample is multiplied by 0.25, as by the decay of FIXED."""
 ADAPTIVE = replace(FIXED, decay=NoDecay(), growth=GROWTH)
 BASELINE = replace(FIXED, warmup=NoWarmup())
 
@@ -51,7 +51,7 @@ SIZES = (128, 256, 512, 1024)
 
 
 def shortened(epochs: int) -> dict[str, Recipe]:
-    """Both techniques with everything in the proportions of the paper's 100 epochs; shorter runs have its beginning."""
+    """Both techniques, with the paper's 100 epochs shortened to `epochs`. A shorter run has only the first of these."""
     every, warmup = epochs / 5, LinearWarmup(epochs=epochs / 20)
     return {
         "fixed": replace(FIXED, warmup=warmup, decay=StepDecay(every_epochs=every, factor=0.25)),
@@ -60,7 +60,11 @@ def shortened(epochs: int) -> dict[str, Recipe]:
 
 
 def figure(name: str, model: str, speed_up: float) -> PaperTable:
-    """Fixed 128, fixed larger ones with warm-up, and those that double from each on four times."""
+    """The runs of one figure of the paper.
+
+    They have a fixed batch of 128, larger fixed batches with warm-up, and batches that start at each of SIZES and
+    double four times.
+    """
     adaptive = [
         TableRun("adaptive", size, 0.1 * size / 128, 100, {"speed_up": speed_up} if size == 1024 else {})
         for size in SIZES

@@ -1,4 +1,4 @@
-"""Does the linear rule, with or without a warm-up, keep a plain network on CIFAR-10 as good at large batches?
+"""Does a plain network on CIFAR-10 stay as good at large batches under the linear rule, with or without a warm-up?
 
     python -m search_spaces.cifar_cnn                            # quick without a GPU, standard with one
     python -m search_spaces.cifar_cnn --tables                   # Kaabachi, Ødum and Knöpfel's Table I and figures
@@ -6,12 +6,13 @@
 Budgets:
     quick     an eighth of the channels, the first 8,000 training images, 5 epochs: about 6 minutes on 2 cores.
     standard  the paper's network, 40,000 training images, 30 epochs: needs a GPU.
-    paper     all 50,000, 100 epochs, 4 to 2,048, judged on the test set as the paper does.
+    paper     the paper's network, all 50,000 training images, 100 epochs, batch sizes 4 to 2,048, judged on the test
+              set as in the paper.
 
-Expect from quick: A0 near 49 % at batch size 16 with a learning rate of 0.08, edges that move from 0.2 at 16 to 0.3 at
-32, and a linear rule that fails at 128, where 62 steps make an epoch. The warm-up moves no edge.
-The paper's answer: scaled rates are far better than fixed ones at 128 to 512 and jump about from 512 on, where warm-up
-steadies them.
+Expect from quick: A0 is near 49 % at batch size 16 with a learning rate of 0.08. The edge moves from 0.2 at 16 to 0.3
+at 32. The linear rule fails at 128, where an epoch has 62 steps. The warm-up does not move an edge.
+The paper's answer: at 128 to 512, scaled learning rates are far better than a fixed rate. From 512 on, training with
+scaled rates jumps up and down, and a warm-up steadies it.
 
 Source: Kaabachi, Ødum and Knöpfel, "Effects of batch size scaled learning rates and gradual warm up for training deep
 nets using large mini-batches".
@@ -30,7 +31,8 @@ from trainables.warmup import ConstantWarmup, ExponentialWarmup, LinearWarmup
 
 QUESTION = "does the linear rule, with or without a warm-up, keep a plain network on CIFAR-10 as good at large batches?"
 
-PLAIN = Recipe(base_batch_size=1, optimizer=SGD(), scaling=LinearScaling())  # a learning rate is batch size x 0.001
+# The linear rule gives a learning rate of 0.001 x batch size.
+PLAIN = Recipe(base_batch_size=1, optimizer=SGD(), scaling=LinearScaling())
 WARMUP_FRACTION = 0.05
 EXPONENTIAL = replace(PLAIN, warmup=ExponentialWarmup(fraction=WARMUP_FRACTION))
 WARMUPS = {

@@ -1,21 +1,23 @@
-"""Does sharpness-aware minimisation carry a small network on CIFAR-10 to larger batches, and are its minima flatter?
+"""Does sharpness-aware minimisation let a small network on CIFAR-10 use larger batches, and are its minima flatter?
 
     python -m search_spaces.cifar_sam                            # quick without a GPU, standard with one
     python -m search_spaces.cifar_sam --tables                   # Surlemont et al.'s Figures 1 to 4 at the quick size
 
 Budgets:
-    quick       half of the filters, 3,000 images, 10 epochs: about 8 minutes on 2 cores; its tables 3 more.
+    quick       half of the filters, 3,000 images, 10 epochs: about 8 minutes on 2 cores; its tables take 3 more.
     standard    the paper's network, 40,000 training images, 30 epochs: needs a GPU.
-    paper       all 50,000, 100 epochs, 32 to 4,096, judged on the test set.
-    paper_adam  the same with Adam, against Adam's own baseline.
+    paper       the paper's network, all 50,000 training images, 100 epochs, batch sizes 32 to 4,096, judged on the test
+                set.
+    paper_adam  the same as paper, with Adam, against Adam's own baseline.
 
-Every run that ends well reports the sharpness of its minimum. The paper gives neither data set nor rho, sizes, rates or
-epochs: CIFAR-10, 0.05 (Foret et al.'s) and the rest are our choice.
+Every run that reaches its end measures the sharpness of its minimum. The paper does not give its data set, rho, batch
+sizes, learning rates or epochs. CIFAR-10, a rho of 0.05 (Foret et al.'s) and the rest are our choice.
 
-Expect from quick: A0 near 51 % at batch size 32 with a learning rate of 0.01; SGD's edge moves from 0.015 to 0.07 at
-128, SAM's is a little higher at 32 and undecided at 128, and neither holds at 512. SAM ends in flatter minima.
-The paper's answer: SAM is worse on the test set than without, its minima at large batches are sharper, and a step takes
-twice as long.
+Expect from quick: A0 is near 51 % at batch size 32 with a learning rate of 0.01. SGD's edge moves from 0.015 at 32 to
+0.07 at 128. The edge with SAM is a little higher at 32, and undecided at 128. At 512 nothing holds with either of them.
+SAM ends in flatter minima.
+The paper's answer: the test accuracy with SAM is lower than without, SAM's minima at large batches are sharper, and a
+step with SAM takes twice as long.
 
 Source: Surlemont, Farahzadi and Staehle, "Large batch sizes for Deep Learning", section IV, Figures 1 to 4.
 """
@@ -42,7 +44,10 @@ MEASURES = (Sharpness(),)
 
 
 def figures(sizes: tuple[int, ...], epochs: int) -> tuple[PaperTable, ...]:
-    """The root rule at every batch size, with and without SAM; by the linear one SGD stays at a guess from 512 on."""
+    """Runs by the square-root rule at every batch size, with and without SAM.
+
+    By the linear rule, SGD would be no better than a guess from batch size 512 on.
+    """
     return tuple(
         PaperTable(
             f"Figures {number} and {number + 1}",

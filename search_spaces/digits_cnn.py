@@ -1,20 +1,20 @@
 """How far does the learning rate of a small CNN on scikit-learn's digits scale with the batch size?
 
     python -m search_spaces.digits_cnn
-    python -m search_spaces.digits_cnn --budget momentum         # every technique that takes SGD's rates
-    python -m search_spaces.digits_cnn --budget adaptive         # Adam and its kin, against Adam's own baseline
+    python -m search_spaces.digits_cnn --budget momentum         # every technique that uses SGD
+    python -m search_spaces.digits_cnn --budget adaptive         # Adam and similar optimizers, against Adam's baseline
     python -m search_spaces.digits_cnn --budget layerwise        # LARS and LAMB
-    python -m search_spaces.digits_cnn --tables                  # what a table looks like, in a minute
+    python -m search_spaces.digits_cnn --tables                  # a small table, which takes a minute
 
-Every technique of the other studies, at toy cost and with nothing to download.
+This study has every technique of the other studies. It costs little and downloads nothing.
 
 Budgets:
-    quick      one technique, four batch sizes: about two minutes on 2 cores, half of it starting the worker groups.
+    quick      one technique, four batch sizes: about two minutes on 2 cores, half of it to start the worker groups.
     momentum   twelve techniques, three batch sizes: about 4 minutes.
     adaptive   six techniques, three batch sizes: about 3 minutes.
     layerwise  two techniques, three batch sizes: about a minute.
 
-Expect the edge to grow with the batch size and the largest batch sizes to run out of steps.
+Expect that the edge grows with the batch size, and that an epoch at the largest batch sizes has too few steps.
 """
 
 from dataclasses import replace

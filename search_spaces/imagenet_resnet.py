@@ -1,4 +1,4 @@
-"""How far do LARS with LEGW, and batches that grow, carry ResNet-50 on ImageNet?
+"""How far does ResNet-50 on ImageNet scale with LARS and LEGW, and with batches that grow?
 
     python -m search_spaces.imagenet_resnet                      # quick without a GPU, standard with one
     python -m search_spaces.imagenet_resnet --data my_images     # any folder with train/CLASS/*.jpg and val/CLASS/*.jpg
@@ -6,19 +6,20 @@
     python -m search_spaces.imagenet_resnet --tables --budget paper_adabatch    # Devarakonda et al.'s Figures 2 and 3
 
 Budgets:
-    quick           ResNet-8 of width 8 at 32 x 32 pixels, 6,000 JPEG files, 5 epochs, CIFAR-10 written as JPEG files
+    quick           ResNet-8 of width 8 at 32 x 32 pixels, 6,000 JPEG files, 5 epochs, on CIFAR-10 written as JPEG files
                     where ImageNet cannot be had: about 7 minutes on 2 cores.
     standard        ResNet-18 at 64 x 64 pixels, 100,000 images, 10 epochs: needs a GPU.
-    paper           ResNet-50, 90 epochs, 1,024 to 32,768, LARS and LEGW (You et al.).
-    paper_adabatch  ResNet-50, 90 epochs, batches that grow by 2, 4 and 8 every 30 (Devarakonda et al.).
+    paper           ResNet-50, 90 epochs, batch sizes 1,024 to 32,768, LARS and LEGW (You et al.).
+    paper_adabatch  ResNet-50, 90 epochs, batches that grow by a factor of 2, 4 or 8 every 30 epochs (Devarakonda et
+                    al.).
 
-ImageNet goes into the data directory's folder imagenet. Judged on its validation images, by top-5 accuracy as You et
-al. do, paper_adabatch by accuracy.
+Put ImageNet into the folder imagenet of the data directory. Runs are judged on its validation images, by top-5 accuracy
+as in You et al.; in paper_adabatch, and on CIFAR-10, they are judged by accuracy.
 
-Expect from quick, on CIFAR-10: A0 near 39 % at batch size 32 with a learning rate of 2 and an edge near 8, which hardly
-moves with the batch; the square root rule holds at 64 and is 3 points below A0 at 256, undecided.
-The papers' answers: top-5 accuracy stays between 93.2 and 93.6 % from 1,024 to 32,768; growth by 2 from 256 to 16,384
-keeps the error of small batches; from 16,384 growth by 8 converges poorly, which is to be expected.
+Expect from quick, on CIFAR-10: A0 is near 39 % at batch size 32 with a learning rate of 2. The edge is near 8, and
+hardly moves with the batch size. The square-root rule holds at 64. At 256 it is 3 points below A0, which is undecided.
+The papers' answers: from 1,024 to 32,768 the top-5 accuracy stays between 93.2 and 93.6 %. Batches that start at 256 to
+16,384 and grow by 2 keep the error of small batches. Growth by 8 from 16,384 converges poorly, as is to be expected.
 
 Source: You et al. 2019, "Large-Batch Training for LSTM and Beyond", section 6, Table 1, Figure 2; Devarakonda, Naumov
 and Garland 2017, "AdaBatch", section 3, Figures 2 and 3.
@@ -57,7 +58,7 @@ FIXED = Recipe(
     scaling=LinearScaling(),
     warmup=LinearWarmup(epochs=5),
     decay=StepDecay(every_epochs=30, factor=0.1),
-    norm_batch_size=128,  # what each of the paper's four GPUs holds of a micro-batch of 512
+    norm_batch_size=128,  # each of the paper's four GPUs holds 128 of a micro-batch of 512
     max_micro_batch=512,
 )
 GROWTHS = {
@@ -119,7 +120,7 @@ PAPER = Study(
 
 
 def shortened(epochs: int, base_batch_size: int, norm_batch_size: int) -> dict[str, Recipe]:
-    """Both techniques with everything in the proportions of the paper's 90 epochs."""
+    """Both techniques, with the paper's 90 epochs shortened to `epochs`."""
     steps = MultiStepDecay(at_epochs=tuple(epochs * at / 90 for at in (30, 60, 80)), factor=0.1)
     poly = replace(
         LEGW_POLY,

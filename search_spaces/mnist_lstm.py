@@ -1,19 +1,21 @@
-"""Does LEGW carry an LSTM that reads MNIST row by row to large batches better than the usual recipes and Adam?
+"""Does an LSTM that reads MNIST row by row scale to larger batches with LEGW than with the usual recipes and Adam?
 
     python -m search_spaces.mnist_lstm                           # quick without a GPU, standard with one
     python -m search_spaces.mnist_lstm --tables                  # You et al.'s Figures 4 to 7
 
 Budgets:
-    quick       an LSTM of 64 units, 10,000 images, 5 epochs, Fashion-MNIST where MNIST cannot be had: about 3 minutes
-                on 2 cores.
+    quick       an LSTM of 64 units, 10,000 images, 5 epochs, on Fashion-MNIST where MNIST cannot be had: about 3
+                minutes on 2 cores.
     standard    the paper's network, 50,000 training images, 10 epochs: needs a GPU.
-    paper       all 60,000, 25 epochs, 128 to 8,192, judged on the test set.
-    paper_adam  the same with Adam, against Adam's own baseline.
+    paper       the paper's network, all 60,000 training images, 25 epochs, batch sizes 128 to 8,192, judged on the test
+                set.
+    paper_adam  the same as paper, with Adam, against Adam's own baseline.
 
-Expect from quick, on Fashion-MNIST: A0 near 82 % at batch size 32 with a learning rate of 0.02; without a warm-up the
-edge moves from 0.05 to 0.3 at 128 and 512 does not hold. LEGW gets no further; its edges are no higher.
-The paper's answer: LEGW keeps 98.8 % from 128 to 8,192; fixed and linearly scaled rates do not, with or without decay
-and warm-up, and the best rate tuned at 8,192 (0.01 to 0.16) is worse, also after 100 epochs.
+Expect from quick, on Fashion-MNIST: A0 is near 82 % at batch size 32 with a learning rate of 0.02. Without a warm-up
+the edge moves from 0.05 at 32 to 0.3 at 128, and nothing holds at 512. LEGW reaches no larger batch, and its edges are
+no higher.
+The paper's answer: LEGW keeps 98.8 % from 128 to 8,192. Fixed and linearly scaled learning rates do not keep it, with
+or without decay and warm-up. The best rate tuned at 8,192 (0.01 to 0.16) is worse than LEGW, also after 100 epochs.
 
 Source: You et al. 2019, "Large-Batch Training for LSTM and Beyond", sections 5.1.1, 5.2 and 5.3, Figures 4 to 7.
 """
@@ -33,9 +35,10 @@ from trainables.warmup import LEGWarmup, LinearWarmup
 QUESTION = "does LEGW carry an LSTM that reads MNIST row by row to large batches better than the usual recipes?"
 
 BASE_EPOCHS = 0.1
-"""LEGW's warm-up at batch size 128, which the paper does not give; at 8,192 it is 6.4 of 25 epochs."""
+"""The epochs of LEGW's warm-up at batch size 128, which the paper does not give. At 8,192 they are 6.4 of 25 epochs."""
 BASE_LR = 0.1
-"""At batch size 128, tuned in the paper but not given; the middle of its effective range at 8,192, 0.01 to 0.16."""
+"""The learning rate at batch size 128. The paper tuned it but does not give it. This one is near the middle of the
+range that was effective in the paper at 8,192, which is 0.01 to 0.16."""
 
 CONSTANT = Recipe(base_batch_size=128, optimizer=SGD(momentum=0.9), scaling=LinearScaling())
 TECHNIQUES = {
@@ -51,7 +54,7 @@ TUNED = (0.01, 0.02, 0.04, 0.08, 0.16)
 
 
 def _runs(technique: str, power: float, epochs: int = 25, base: float = BASE_LR) -> list[TableRun]:
-    """One technique at every batch size, its rate growing with so much of a power of it."""
+    """One technique at every batch size, with a learning rate proportional to the batch size to the given power."""
     return [TableRun(technique, size, base * (size / 128) ** power, epochs) for size in SIZES]
 
 

@@ -1,25 +1,26 @@
-"""Does LEGW carry a language model to large batches at the same perplexity?
+"""Does a language model keep its perplexity at large batches with LEGW?
 
     python -m search_spaces.ptb_lstm                             # quick without a GPU, standard with one
     python -m search_spaces.ptb_lstm --data my_corpus            # any folder with train.txt, valid.txt and test.txt
     python -m search_spaces.ptb_lstm --tables                    # You et al.'s Figures 5 to 7
 
 Budgets:
-    quick       one LSTM layer of 64 units, 5,000 words, 120,000 tokens, 4 epochs, the King James Bible where the Penn
-                Treebank cannot be had: about 8 minutes on 2 cores.
+    quick       one LSTM layer of 64 units, 5,000 words, 120,000 tokens, 4 epochs, on the King James Bible where the
+                Penn Treebank cannot be had: about 8 minutes on 2 cores.
     standard    the paper's network, 13 epochs: needs a GPU.
-    paper       the same at every batch size from 20 to 640, judged on the validation text.
-    paper_adam  the same with Adam, against Adam's own baseline.
+    paper       the same as standard at every batch size from 20 to 640, judged on the validation text.
+    paper_adam  the same as paper, with Adam, against Adam's own baseline.
 
-The Penn Treebank is licensed: put its ptb.train.txt, ptb.valid.txt and ptb.test.txt into the data directory's folder
-ptb. The Bible comes from Debian's packages; on other systems name a text with --data. Perplexity: lower is better, a
-tolerance of 0.01 is one per cent of it. Runs are judged on the validation text; the paper's figure is beside our
-perplexity of the test text in its tables.
+The Penn Treebank is licensed: put your files ptb.train.txt, ptb.valid.txt and ptb.test.txt into the folder ptb of the
+data directory. The Bible comes from Debian's packages; on other systems, give a text with --data. The metric is
+perplexity: lower is better, and a tolerance of 0.01 is one per cent of it. Runs are judged on the validation text. The
+tables show the paper's number beside our perplexity of the test text.
 
-Expect from quick, on the Bible: a perplexity near 76 at batch size 10 with a learning rate of 0.8, an edge near 1.8
-there, and 40 within a few per cent with LEGW (78) but not without (93). At 160 neither comes close.
-The paper's answer: a perplexity of 115.91 at batch size 20, and LEGW keeps it to 640, where neither Adam nor any tuned
-rate from 0.1 to 1.6 does, also after 50 epochs.
+Expect from quick, on the Bible: the perplexity is near 76 at batch size 10 with a learning rate of 0.8, and the edge
+there is near 1.8. At 40 the perplexity is within a few per cent with LEGW (78), but not without (93). At 160 neither
+comes close.
+The paper's answer: the perplexity is 115.91 at batch size 20. LEGW keeps it up to 640, where neither Adam nor any tuned
+learning rate from 0.1 to 1.6 keeps it, also after 50 epochs.
 
 Source: You et al. 2019, "Large-Batch Training for LSTM and Beyond", sections 5.1.2, 5.2 and 5.3, Figures 5 to 7.
 """
@@ -40,9 +41,10 @@ from trainables.warmup import LEGWarmup
 QUESTION = "does LEGW carry a language model to large batches at the same perplexity?"
 
 BASE_EPOCHS = 0.1
-"""LEGW's warm-up at batch size 20, which the paper does not give; at 640 it is 3.2 of 13 epochs."""
+"""The epochs of LEGW's warm-up at batch size 20, which the paper does not give. At 640 they are 3.2 of 13 epochs."""
 BASE_LR = 0.1
-"""At batch size 20, which the paper does not give; with momentum 0.9 as much as the well-known rate of 1 without."""
+"""The learning rate at batch size 20, which the paper does not give. With momentum 0.9 it has the effect of the
+well-known rate of 1 without momentum."""
 
 TUNED_DECAY = Recipe(
     base_batch_size=20,

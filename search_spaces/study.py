@@ -1,4 +1,4 @@
-"""Study: what varies."""
+"""Study: what is compared for a task, and how it is searched."""
 
 import math
 from collections.abc import Mapping
@@ -23,27 +23,28 @@ from trainables.scaling import LinearScaling, Scaling, SquareRootScaling
 
 @dataclass(frozen=True)
 class Study:
-    """How far does the learning rate of a task scale with the batch size?
+    """How to find out how far the learning rate of a task scales with the batch size.
 
     Attributes:
-        name: of the study; its MLflow experiment and results folder carry it.
-        question: one sentence, printed before it starts.
-        task: what is trained, and the loss and the metric. All runs get the same number of epochs.
-        techniques: recipes by name; the first is the baseline, which sets A0.
-        batch_sizes: global; the smallest is the baseline's.
-        learning_rates: lowest and highest peak learning rate to try.
-        first_learning_rate: where tuning the baseline starts.
-        rules: whose prescriptions are tried at every batch size.
-        seeds: baseline runs behind A0, besides the tuning run.
-        seeds_near_margin: most runs at one learning rate elsewhere.
-        tolerance: how far below A0 still holds; 0.01 is a percentage point of accuracy, or one per cent of perplexity.
-        resolution: the widest interval to be content with, as a factor.
-        max_runs: all runs together, baseline included.
+        name: the name of the study, of its MLflow experiment and of its results folder.
+        question: one sentence, which is printed before the study starts.
+        task: what is trained, with its loss and its metric. All runs of a search have the same number of epochs.
+        techniques: recipes by name. The first, at the smallest batch size, is the baseline, which sets A0.
+        batch_sizes: the global batch sizes to search. The smallest is the baseline's.
+        learning_rates: the lowest and the highest peak learning rate to try.
+        first_learning_rate: the learning rate at which tuning the baseline starts.
+        rules: the scaling rules whose prescriptions are tried at every batch size.
+        seeds: the least number of baseline runs behind A0, besides the tuning runs.
+        seeds_near_margin: the most runs at any other learning rate.
+        tolerance: how far below A0 a score may lie and still hold; 0.01 is a percentage point of accuracy, or one per
+            cent of perplexity.
+        resolution: the widest interval of an edge that the search accepts, as a factor.
+        max_runs: the most runs in all, the baseline's included.
         dimensions: what to search besides the learning rate, by name: numeric fields of the recipes' slots, such as
-            "optimizer.momentum", each with an Optuna distribution. Every technique's own value must lie inside.
-        sampled_settings: how many settings of them to try in each group, besides the technique's own.
-        left_out: what of its papers' setting this budget leaves out, in words.
-        substitute: what is trained instead where the task's data cannot be had; None to refuse.
+            "optimizer.momentum", each with an Optuna distribution that contains every technique's own value.
+        sampled_settings: how many settings of these dimensions to try in each group, besides the technique's own.
+        left_out: what this budget leaves out of its papers' settings, in words.
+        substitute: the task that is trained instead where the task's data cannot be had; None where that is an error.
         tables: the papers' tables that can be run instead of a search.
         table_techniques: recipes that only tables use, by name.
     """
@@ -69,30 +70,30 @@ class Study:
     table_techniques: Mapping[str, Recipe] = field(default_factory=dict)
 
     def check(self, workers: int) -> "Study":
-        """The study itself, if every run that its search can ask for can be trained on so many workers.
+        """The study itself, after a check that this number of workers can train every run its search may ask for.
 
         Raises:
-            UserError: naming what cannot be, its value, and what is accepted.
+            UserError: the check fails; the message names what is wrong, its value, and what is accepted.
         """
         study_checks.check_search(self, workers)
         return self
 
     def check_tables(self, workers: int) -> "Study":
-        """The study itself, if every run of its tables can be trained on so many workers, and every column shown.
+        """The study itself, after a check that this number of workers can train its tables' runs and all columns exist.
 
         Raises:
-            UserError: naming what cannot be, its value, and what is accepted.
+            UserError: the check fails; the message names what is wrong, its value, and what is accepted.
         """
         study_checks.check_tables(self, workers)
         return self
 
     @property
     def all_techniques(self) -> dict[str, Recipe]:
-        """Those that are searched and those that only tables use."""
+        """The techniques that are searched and those that only tables use."""
         return {**self.techniques, **self.table_techniques}
 
     def plan(self) -> Plan:
-        """The study as the search sees it."""
+        """The plan: what a policy needs to know of the study."""
         batch_sizes = sorted(set(self.batch_sizes))
         groups = tuple(Group(technique, size) for size in batch_sizes for technique in self.techniques)
         low, high = self.learning_rates
@@ -123,7 +124,7 @@ class Study:
         )
 
     def _distinct_settings(self) -> int:
-        """How many settings to try, no more than there are besides a technique's own."""
+        """How many settings to try: at most as many as there are besides a technique's own."""
         if not self.dimensions or any(isinstance(each, FloatDistribution) for each in self.dimensions.values()):
             return self.sampled_settings if self.dimensions else 0
         return min(self.sampled_settings, math.prod(each.high - each.low + 1 for each in self.dimensions.values()) - 1)
@@ -132,12 +133,13 @@ class Study:
         return tuple((name, value_in(recipe, name)) for name in sorted(self.dimensions))
 
     def _grace_epochs(self, group: Group) -> int:
-        """The first epoch after which a group's warm-up is over, at least 1; the longest the dimensions allow."""
+        """The first epoch, at least 1, after which the longest warm-up that the dimensions allow is over."""
         epochs = self.task.epochs
         recipe = self.techniques[group.technique]
         longest = {name: each.high for name, each in self.dimensions.items() if name.startswith("warmup.")}
         warmup = with_values(recipe, longest).warmup
-        slowest = recipe.scaling.advance(recipe.start(group.batch_size))  # AdaScale's schedule before it has measured
+        # AdaScale's schedule is slowest before it has measured the gradient noise.
+        slowest = recipe.scaling.advance(recipe.start(group.batch_size))
         for epoch in range(1, epochs):
             if warmup.over(replace(recipe.start(group.batch_size, epochs), epoch=slowest * epoch)):
                 return epoch
@@ -149,11 +151,13 @@ class Study:
         return recipe.scale(group.batch_size) / recipe.scale(min(self.batch_sizes))
 
     def on(self, folder: Path) -> "Study":
-        """The study on the data in a user's own folder, with a model of as many classes, and accuracy where top 5 says
-        nothing.
+        """The study on the data in a user's own folder.
+
+        The model gets as many classes as a folder of images has. With at most five classes the metric is the plain
+        accuracy, because every model would have a top-5 accuracy of 1.
 
         Raises:
-            UserError: the study's data is no text and no folder of images, or nothing of that kind lies there.
+            UserError: the study's data is neither text nor a folder of images, or the folder holds no such data.
         """
         data = self.task.data
         if not isinstance(data, (TextCorpus, ImageFolder)):
@@ -163,13 +167,13 @@ class Study:
             )
         found, task = data.at(folder.absolute()), self.task
         if isinstance(found, ImageFolder):
-            model: Any = task.model  # every model of a study that trains on folders has its classes as a field
+            model: Any = task.model  # the models of studies on image folders have a field `classes`
             task = replace(task, model=replace(model, classes=found.classes))
             if found.classes <= 5:
                 task = replace(task, metric=Accuracy())
         return replace(self, task=replace(task, data=found), substitute=None)
 
     def with_choices(self, **choices: object) -> "Study":
-        """The study with the fields that were chosen (not None) replaced."""
+        """The study with every field replaced for which a value other than None is given."""
         chosen: dict[str, Any] = {name: value for name, value in choices.items() if value is not None}
         return replace(self, **chosen)

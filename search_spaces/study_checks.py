@@ -1,4 +1,4 @@
-"""What makes a study impossible, said before anything starts."""
+"""Checks that refuse an impossible study before anything starts."""
 
 import itertools
 from dataclasses import replace
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
 
 def check_search(study: "Study", workers: int) -> None:
-    """Refuse a study that can ask for a run which cannot be trained on so many workers, or that nothing can answer.
+    """Refuse a study if this number of workers cannot train one of its possible runs, or no search can answer it.
 
     Raises:
-        UserError: naming what cannot be, its value, and what is accepted.
+        UserError: the study is refused; the message names what is wrong, its value, and what is accepted.
     """
     low, high = study.learning_rates
     check_learning_rate(low)
@@ -45,10 +45,10 @@ def check_search(study: "Study", workers: int) -> None:
 
 
 def check_tables(study: "Study", workers: int) -> None:
-    """Refuse a study whose tables have a run that cannot be trained on so many workers, or a column not to be shown.
+    """Refuse a study if this number of workers cannot train a run of its tables, or a column does not exist.
 
     Raises:
-        UserError: naming what cannot be, its value, and what is accepted.
+        UserError: the study is refused; the message names what is wrong, its value, and what is accepted.
     """
     check_model(study.task)
     techniques = study.all_techniques
@@ -66,7 +66,7 @@ def check_tables(study: "Study", workers: int) -> None:
 
 
 def _check_prescriptions(study: "Study") -> None:
-    """Refuse a range that no prescription can lie in, wherever the baseline's best turns out to be."""
+    """Refuse a range in which no prescription can lie, whatever the baseline's best learning rate is."""
     design = study.plan().design
     others = [at for at, group in enumerate(design.groups) if group.batch_size != min(study.batch_sizes)]
     ratios = [design.rules[name][position] for name in design.rules for position in others]
@@ -94,7 +94,7 @@ def _check_dimensions(study: "Study", workers: int) -> None:
 
 
 def _check_corners(study: "Study", recipe: Recipe, workers: int) -> None:
-    """Refuse ranges of the dimensions whose ends cannot be trained."""
+    """Refuse ranges of further dimensions if their ends, in any combination, cannot be trained."""
     for ends in itertools.product(*((each.low, each.high) for each in study.dimensions.values())):
         changed = with_values(recipe, dict(zip(study.dimensions, ends, strict=True)))
         for batch_size in study.batch_sizes:

@@ -10,12 +10,16 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 
 
-def test_the_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    exec(compile(example, "README.md", "exec"), {})
+def test_the_examples_run(capsys: pytest.CaptureFixture[str]) -> None:
+    first, second = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    names: dict[str, object] = {}
+    exec(compile(first, "README.md", "exec"), names)
     status, accuracies = capsys.readouterr().out.split(" ", 1)
     assert status == "done"
     assert eval(accuracies)[-1] > 0.8
+    exec(compile(second, "README.md", "exec"), names)
+    errors = eval(capsys.readouterr().out.split("]")[0] + "]")
+    assert errors[-1] < errors[0] / 2
 
 
 def test_its_commands_exist() -> None:

@@ -1,4 +1,4 @@
-"""How one run trains: tasks, recipes and their slots, in PyTorch alone."""
+"""How one run trains: tasks, recipes and their slots. Only the subpackage on_ray needs Ray."""
 
 from trainables.engine.run import train
 from trainables.errors import UserError

@@ -1,4 +1,4 @@
-"""Decay: what share of the peak learning rate is left.
+"""Decay: the factor that lowers the learning rate in the course of a run.
 
 A decay is a frozen dataclass called with the run's Progress. To add one, write one more such class here; the contract
 tests find it.
@@ -15,7 +15,7 @@ from trainables.progress import Progress
 
 
 class Decay(ABC):
-    """progress -> share of the peak learning rate to use now, 0 to 1."""
+    """progress -> the fraction of the peak learning rate to use now, 0 to 1."""
 
     @abstractmethod
     def __call__(self, progress: Progress) -> float: ...
@@ -23,7 +23,7 @@ class Decay(ABC):
 
 @dataclass(frozen=True)
 class NoDecay(Decay):
-    """The peak learning rate to the end.
+    """The learning rate stays at its peak to the end.
 
     decay = 1
     """
@@ -34,20 +34,20 @@ class NoDecay(Decay):
 
 @dataclass(frozen=True)
 class StepDecay(Decay):
-    """The learning rate is multiplied by a factor every so many epochs.
+    """The learning rate is multiplied by a factor every `every_epochs` epochs.
 
     decay = factor ** floor(epoch / every_epochs)
 
-    Example, paper 2's schedule in epoch 120 of 200:
+    Example, the schedule of Li and Sheng in epoch 120 of 200:
         >>> round(StepDecay(every_epochs=50, factor=0.1)(Progress(120, 200, batch_size=32, base_batch_size=32)), 6)
         0.01
 
     Attributes:
-        every_epochs: distance between two drops, in epochs, warm-up included.
-        factor: what each drop multiplies by, above 0 and at most 1.
+        every_epochs: number of epochs between two drops; epochs of the warm-up count.
+        factor: what each drop multiplies the learning rate by, above 0 and at most 1.
 
     Raises:
-        UserError: every_epochs or factor outside those ranges.
+        UserError: every_epochs is not above 0, or factor is outside its range.
 
     Source: He et al. 2016, "Deep Residual Learning", section 4.2; Li and Sheng, section III-A (0.1 every 50 of 200).
     """
@@ -65,7 +65,7 @@ class StepDecay(Decay):
 
 @dataclass(frozen=True)
 class MultiStepDecay(Decay):
-    """The learning rate is multiplied by a factor at each of some epochs.
+    """The learning rate is multiplied by a factor at each of the given epochs.
 
     decay = factor ** (how many of at_epochs have been reached)
 
@@ -74,11 +74,11 @@ class MultiStepDecay(Decay):
         0.01
 
     Attributes:
-        at_epochs: epochs of the drops, warm-up included, ascending and above 0.
-        factor: what each drop multiplies by, above 0 and at most 1.
+        at_epochs: epochs at which the learning rate drops, ascending and above 0; epochs of the warm-up count.
+        factor: what each drop multiplies the learning rate by, above 0 and at most 1.
 
     Raises:
-        UserError: epochs that do not ascend from above 0, or a factor outside its range.
+        UserError: at_epochs is empty, not ascending or not above 0, or factor is outside its range.
 
     Source: You et al. 2019, "Large-Batch Training for LSTM and Beyond", section 3.2; Goyal et al. 2017, section 5.1.
     """
@@ -101,21 +101,21 @@ class MultiStepDecay(Decay):
 
 @dataclass(frozen=True)
 class ExponentialDecay(Decay):
-    """The peak for some epochs, then a factor less with every epoch.
+    """The learning rate stays at its peak for some epochs and is then multiplied by a factor in every epoch.
 
     decay = factor ** max(0, floor(epoch - constant_epochs) + 1)
 
-    Example, the schedule of LEGW's Penn Treebank model in its 8th and 13th and last epoch:
+    Example, the schedule of LEGW's Penn Treebank model in its 8th epoch and in its last, the 13th:
         >>> decay = ExponentialDecay(constant_epochs=7, factor=0.5)
         >>> [decay(Progress(epoch, 13, batch_size=20, base_batch_size=20)) for epoch in (7, 12)]
         [0.5, 0.015625]
 
     Attributes:
-        constant_epochs: at the peak, warm-up included, at least 1.
-        factor: what each later epoch multiplies by, above 0 and at most 1.
+        constant_epochs: number of epochs before the first drop, warm-up included, at least 1.
+        factor: what each later epoch multiplies the learning rate by, above 0 and at most 1.
 
     Raises:
-        UserError: constant_epochs or factor outside those ranges.
+        UserError: constant_epochs or factor is outside its range.
 
     Source: You et al. 2019, "Large-Batch Training for LSTM and Beyond", section 5.1.2.
     """
@@ -135,7 +135,7 @@ class ExponentialDecay(Decay):
 
 @dataclass(frozen=True)
 class PolynomialDecay(Decay):
-    """A power of what is left of the run.
+    """The learning rate is proportional to a power of the fraction of the run that is left.
 
     decay = (1 - fraction) ** power
 
@@ -144,10 +144,10 @@ class PolynomialDecay(Decay):
         0.25
 
     Attributes:
-        power: p, above 0; 1 is a straight line.
+        power: the exponent, above 0; 1 gives a straight line.
 
     Raises:
-        UserError: power at or below 0.
+        UserError: power is not above 0.
 
     Source: You et al. 2019, "Large-Batch Training for LSTM and Beyond", section 3.2 ("poly decay").
     """
@@ -163,7 +163,7 @@ class PolynomialDecay(Decay):
 
 @dataclass(frozen=True)
 class CosineDecay(Decay):
-    """Half a cosine from the peak at the start of the run down to zero at its end.
+    """The learning rate follows half a cosine from the peak at the start of the run down to zero at its end.
 
     decay = (1 + cos(pi * fraction)) / 2
 
@@ -180,22 +180,24 @@ class CosineDecay(Decay):
 
 @dataclass(frozen=True)
 class StableDecay(Decay):
-    """The peak for most of the run, then down to zero; after a warm-up this is the warmup-stable-decay schedule (WSD).
+    """The learning rate stays at its peak for most of the run and then falls to zero.
 
     decay = 1 while fraction <= 1 - decay_fraction, then s ("linear") or 1 - sqrt(1 - s) ("root"),
-    with s = (1 - fraction) / decay_fraction, the share of the fall that is left
+    with s = (1 - fraction) / decay_fraction, the fraction of the fall that is left
 
-    Example, half-way down the last fifth of a run:
+    After a warm-up this is the warmup-stable-decay schedule (WSD).
+
+    Example, half-way through a fall that takes the last fifth of a run:
         >>> half_way = Progress(epoch=90, epochs=100, batch_size=32, base_batch_size=32)
         >>> [round(StableDecay(decay_fraction=0.2, shape=shape)(half_way), 3) for shape in ("linear", "root")]
         [0.5, 0.293]
 
     Attributes:
-        decay_fraction: share of the whole run that the fall takes, above 0 and at most 1.
-        shape: "linear" or "root".
+        decay_fraction: fraction of the whole run that the fall takes, above 0 and at most 1.
+        shape: shape of the fall, "linear" or "root".
 
     Raises:
-        UserError: a value outside those ranges.
+        UserError: decay_fraction is outside its range, or shape is neither of the two.
 
     Source: Hu et al. 2024, "MiniCPM", section 4 (WSD); Hägele et al. 2024, "Scaling Laws and Compute-Optimal Training
     Beyond Fixed Training Durations", section 3 (the root).

@@ -1,16 +1,16 @@
-"""The one exception for what a caller can cause."""
+"""The exceptions for everything that a caller can cause, and the check that raises them."""
 
 
 class UserError(ValueError):
-    """Something the caller gave cannot be used.
+    """Something that the caller gave cannot be used.
 
-    The message is one line that names the thing, the value given and what is accepted. Command lines print it and
-    exit with code 2; notebooks see an ordinary ValueError.
+    The message is one line that names the thing, the value given and what is accepted. Commands print it and exit with
+    code 2; in a notebook it is an ordinary ValueError.
     """
 
 
 class MissingData(UserError):
-    """A data set that is not there and cannot be had; what is there but damaged is a UserError."""
+    """A data set is missing and cannot be fetched. For a data set that is there but damaged, a UserError is raised."""
 
 
 def require(condition: bool, message: str) -> None:

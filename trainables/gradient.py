@@ -1,4 +1,4 @@
-"""Gradient: from a batch to the gradient the optimizer steps along.
+"""Gradient: how the gradient that the optimizer steps along is computed from a batch.
 
 A gradient is a frozen dataclass. To add one, write one more such class here; the contract tests find it.
 """
@@ -18,13 +18,13 @@ from trainables.progress import Progress
 
 
 class Backward(Protocol):
-    """A forward and a backward pass over the whole batch at the model's present weights.
+    """A forward and a backward pass over the whole batch at the model's current weights.
 
-    It adds the gradient of the batch's mean loss to .grad and returns that mean loss, a scalar. Micro-batches,
-    workers and mixed precision are its own affair.
+    It adds the gradient of the batch's mean loss to .grad and returns that mean loss, a scalar. It takes care of
+    micro-batches, workers and mixed precision.
 
     Args:
-        move_statistics: whether BatchNorm's running statistics take note of the pass.
+        move_statistics: whether the pass counts for BatchNorm's running statistics and for states that layers carry.
         average: whether the gradient is averaged over the workers.
     """
 
@@ -34,7 +34,7 @@ class Backward(Protocol):
 class Gradient(ABC):
     """(model, backward, progress) -> the batch's mean loss at the model's weights.
 
-    It leaves in each parameter's .grad what the optimizer shall step along, and the weights as they were.
+    It leaves the gradient for the optimizer in each parameter's .grad, and it leaves the weights unchanged.
     """
 
     @abstractmethod
@@ -43,7 +43,7 @@ class Gradient(ABC):
 
 @dataclass(frozen=True)
 class Plain(Gradient):
-    """The gradient of the batch's mean loss, as it is.
+    """The gradient of the batch's mean loss, unchanged.
 
     g = 1/|B| * sum over x in B of grad l(x, w)
     """
@@ -54,20 +54,22 @@ class Plain(Gradient):
 
 @dataclass(frozen=True)
 class SharpnessAware(Gradient):
-    """What SAM and its kin share: a second gradient, at the worst point of a neighbourhood of the weights.
+    """The base class of SAM and ASAM: the gradient at the point of highest loss in a neighbourhood of the weights.
 
-    Two passes: one to find the step e to that point, one at w + e. The second leaves BatchNorm's running statistics
-    alone and sees the same dropout; the loss returned is that of the first. Steps between every `every`-th are plain.
+    It makes two passes over the batch. The first finds the step e to that point, the second computes the gradient at w
+    + e. The second pass does not change BatchNorm's running statistics and drops the same values as the first. The loss
+    returned is that of the first pass. Only every `every`-th step works like this; the others use the plain gradient.
 
     Attributes:
-        rho: radius of the neighbourhood, at least 0; 0 is Plain.
-        perturbation: "global": e comes from the whole batch's gradient, and no result depends on the number of workers.
-            "per_worker": each worker perturbs along its own share's gradient, which saves an exchange and makes e that
-            of a smaller batch (m-sharpness, m = B / workers): here results do depend on the number of workers.
-        every: how many steps from one perturbed step to the next, at least 1.
+        rho: radius of the neighbourhood, at least 0; 0 gives the plain gradient.
+        perturbation: "global" computes e from the gradient of the whole batch, so results do not depend on the number
+            of workers. "per_worker" computes e on each worker from the gradient of its own share. This saves one
+            exchange and makes e that of a smaller batch (m-sharpness, m = B / workers), so results depend on the number
+            of workers.
+        every: number of steps from one perturbed step to the next, at least 1.
 
     Raises:
-        UserError: a value outside those ranges.
+        UserError: a value is outside its range.
     """
 
     rho: float = 0.05
@@ -86,7 +88,7 @@ class SharpnessAware(Gradient):
 
     @abstractmethod
     def size(self, weight: Tensor) -> Tensor | float:
-        """T: how far the neighbourhood reaches along each weight."""
+        """T: how far the neighbourhood reaches along each weight, as a multiple of rho."""
 
     def __call__(self, model: nn.Module, backward: Backward, progress: Progress) -> Tensor:
         if progress.steps % self.every:
@@ -107,16 +109,16 @@ class SharpnessAware(Gradient):
 
 @dataclass(frozen=True)
 class SAM(SharpnessAware):
-    """Sharpness-aware minimisation: the gradient at the worst point near the weights.
+    """Sharpness-aware minimisation: the gradient at the point of highest loss near the weights.
 
     g = grad L(w + e),   e = rho * grad L(w) / |grad L(w)|_2
 
     Attributes:
-        rho: radius of the neighbourhood, in the weights' own units, at least 0; 0 is Plain.
-        perturbation, every: as of SharpnessAware.
+        rho: radius of the neighbourhood, in units of the weights, at least 0; 0 gives the plain gradient.
+        perturbation, every: see SharpnessAware.
 
     Raises:
-        UserError: a value outside those ranges.
+        UserError: a value is outside its range.
 
     Source: Foret et al. 2021, "Sharpness-Aware Minimization for Efficiently Improving Generalization", algorithm 1 and
     section 4.1 (m-sharpness).
@@ -128,17 +130,17 @@ class SAM(SharpnessAware):
 
 @dataclass(frozen=True)
 class ASAM(SharpnessAware):
-    """Adaptive SAM: a neighbourhood whose size follows each weight's own.
+    """Adaptive SAM: SAM with a neighbourhood that reaches further along larger weights.
 
     g = grad L(w + e),   e = rho * T^2 grad L(w) / |T grad L(w)|_2   with T = |w| + eta
 
     Attributes:
-        rho: radius in units of the weights, at least 0; about ten times SAM's.
-        perturbation, every: as of SharpnessAware.
-        eta: keeps small weights moving, at least 0.
+        rho: radius of the neighbourhood relative to the size of the weights, at least 0; usually about ten times SAM's.
+        perturbation, every: see SharpnessAware.
+        eta: added to the size of each weight so that small weights are perturbed too, at least 0.
 
     Raises:
-        UserError: a value outside those ranges.
+        UserError: a value is outside its range.
 
     Source: Kwon et al. 2021, "ASAM: Adaptive Sharpness-Aware Minimization", algorithm 1.
     """
@@ -156,7 +158,7 @@ class ASAM(SharpnessAware):
 
 @contextmanager
 def _moved(weights: list[nn.Parameter], steps: list[Tensor]) -> Iterator[None]:
-    """Inside, weights are a step away; afterwards they are exactly what they were."""
+    """Inside the context, the steps are added to the weights; afterwards the weights are exactly what they were."""
     before = [weight.detach().clone() for weight in weights]
     try:
         with torch.no_grad():

@@ -1,11 +1,11 @@
-"""How noisy the gradient is: |G|^2 and tr(Sigma), from the gradients of a batch's parts.
+"""Gradient noise: estimates of |G|^2 and tr(Sigma) from the gradients of the parts of a batch.
 
-A batch of B samples is looked at in n parts of b = B/n samples with gradients g_1 ... g_n and mean g. Then
+A batch of B samples is divided into n parts of b = B/n samples, with gradients g_1 ... g_n and their mean g. Then
 
     |G|^2 = (n |g|^2 - mean |g_i|^2) / (n - 1)          tr(Sigma) = b n (mean |g_i|^2 - |g|^2) / (n - 1)
 
-are unbiased for the squared norm of the expected gradient and for the trace of one sample's gradient covariance. Their
-ratio is not, so the two are averaged over steps separately and divided last.
+are unbiased estimates of the squared norm of the expected gradient and of the trace of the covariance of one sample's
+gradient. Their ratio is not unbiased. So each of the two is averaged over steps, and the averages are divided.
 
 Source: McCandlish et al. 2018, "An Empirical Model of Large-Batch Training", appendix A.1; Johnson et al. 2020,
 "AdaScale SGD", section 3.
@@ -15,17 +15,18 @@ import math
 from dataclasses import dataclass
 
 AVERAGED_STEPS = 100
-"""How far back averages reach. AdaScale's own reach, 1000 / k steps, is none at all where the reference batch is 1."""
+"""Number of steps that the averages reach back. AdaScale's paper uses 1000 / k steps. That is no average at all where k
+reaches 1000, as it may when the reference batch size is 1."""
 
 
 @dataclass(frozen=True)
 class GradientNoise:
-    """What has been measured of a run's gradient noise.
+    """The gradient noise of a run, as measured so far.
 
     Attributes:
-        squared_norm: |G|^2 of the expected gradient; an estimate, so it can be negative.
-        variance: tr(Sigma) of one sample's gradient.
-        measurements: steps behind them.
+        squared_norm: estimate of |G|^2, the squared norm of the expected gradient; it can be negative.
+        variance: estimate of tr(Sigma), the trace of the covariance of one sample's gradient.
+        measurements: number of steps at which the noise was measured.
     """
 
     squared_norm: float
@@ -39,13 +40,13 @@ class GradientNoise:
 
 
 def noise_between(part_squares: float, square: float, parts: int, part_size: int) -> GradientNoise | None:
-    """The noise that the parts of one batch show, or None where a gradient is not finite.
+    """The noise estimated from the parts of one batch; None where a gradient is not finite.
 
     Args:
-        part_squares: mean over the parts of |g_i|^2.
-        square: |g|^2 of their mean.
-        parts: n, at least 2.
-        part_size: b, samples.
+        part_squares: mean of |g_i|^2 over the parts.
+        square: |g|^2, where g is the mean of the parts' gradients.
+        parts: n, the number of parts, at least 2.
+        part_size: b, the number of samples in a part.
     """
     if not (math.isfinite(part_squares) and math.isfinite(square)):
         return None
@@ -55,7 +56,7 @@ def noise_between(part_squares: float, square: float, parts: int, part_size: int
 
 
 def averaged(before: GradientNoise | None, now: GradientNoise | None) -> GradientNoise | None:
-    """The running average after one more measurement: a plain mean at first, later one that forgets.
+    """The running average after one more measurement: first a plain mean, later an exponential moving average.
 
     average <- (1 - s) average + s now, with s = max(1 / measurements, 1 / 100)
     """

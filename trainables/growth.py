@@ -1,7 +1,7 @@
-"""Growth: the global batch size now.
+"""Growth: the global batch size in the course of a run.
 
 A growth is a frozen dataclass called with the run's Progress. To add one, write one more such class here; the
-contract tests find it. Batches grow by whole factors, so whatever divides the first divides them all.
+contract tests find it. Batch sizes grow by whole factors, so every divisor of the first one divides all of them.
 """
 
 import math
@@ -13,36 +13,36 @@ from trainables.errors import require
 from trainables.progress import Progress
 
 MOST_GROWTHS = 60
-"""More growths by a factor than any data set has room for."""
+"""A limit that no run reaches: after so many doublings the batch is larger than any data set."""
 
 
 class Growth(ABC):
-    """progress -> global batch size now, never smaller than before."""
+    """progress -> the global batch size now, which is never smaller than before."""
 
     @abstractmethod
     def __call__(self, progress: Progress) -> int: ...
 
     @property
     def ceiling(self) -> int | None:
-        """The global batch size that is never exceeded, samples; None for none."""
+        """The largest global batch size allowed, in samples; None for no limit."""
         return None
 
     def rate(self, progress: Progress) -> float:
-        """What the growth itself multiplies the learning rate by; 1 unless it stands in for a decay."""
+        """What the growth multiplies the learning rate by; 1 unless the growth also takes the place of a decay."""
         return 1.0
 
     def largest(self, progress: Progress) -> int:
-        """The largest batch size a run that starts like this can come to."""
+        """The largest batch size that a run with this start can reach."""
         return self(replace(progress, epoch=math.nextafter(progress.epochs, 0)))
 
     def noise_parts(self, progress: Progress) -> int:
-        """In how many parts of the batch the gradient noise is to be measured; 0 for not at all."""
+        """The number of parts of a batch by which gradient noise is to be measured; 0 to measure none."""
         return 0
 
 
 @dataclass(frozen=True)
 class FixedBatch(Growth):
-    """The batch size the run started with, to the end.
+    """The batch size stays the one that the run started with.
 
     batch_size = B, rate = 1
     """
@@ -53,27 +53,28 @@ class FixedBatch(Growth):
 
 @dataclass(frozen=True)
 class StepGrowth(Growth):
-    """The batch is multiplied by a factor every so many epochs, and the learning rate by one of its own: AdaBatch.
+    """AdaBatch: every `every_epochs` epochs, the batch size and the learning rate are each multiplied by a factor.
 
     batch_size = B * factor^n,  rate = learning_rate_factor^n   with n = floor(epoch / every_epochs)
 
-    A step along a batch `factor` times as large covers as many times the samples, so the learning rate per sample falls
-    by learning_rate_factor / factor each time. Once max_batch_size stops the batch, the rate alone falls by that much.
+    After a growth, each step covers `factor` times as many samples, so the learning rate per sample is multiplied by
+    learning_rate_factor / factor. Once max_batch_size stops the growth, the learning rate is multiplied by that number.
 
-    Example, 1,024 to 16,384 in 100 epochs, to be compared with a fixed batch whose rate falls by 0.25 every 20:
+    Example, a batch that grows from 1,024 to 16,384 in 100 epochs. It compares with a fixed batch whose learning rate
+    is multiplied by 0.25 every 20 epochs:
         >>> growth = StepGrowth(every_epochs=20, factor=2, learning_rate_factor=0.5)
         >>> late = Progress(epoch=99, epochs=100, batch_size=1024, base_batch_size=128)
         >>> growth(late), growth.rate(late)
         (16384, 0.0625)
 
     Attributes:
-        every_epochs: distance between two growths, in epochs, warm-up included.
-        factor: what each multiplies the batch by, a whole number from 2.
-        learning_rate_factor: what each multiplies the learning rate by, above 0 and at most 1.
-        max_batch_size: ceiling of the global batch, samples; None for none.
+        every_epochs: number of epochs between two growths, above 0; epochs of the warm-up count.
+        factor: what each growth multiplies the batch size by, a whole number from 2.
+        learning_rate_factor: what each growth multiplies the learning rate by, above 0 and at most 1.
+        max_batch_size: largest global batch size, in samples; None for no limit.
 
     Raises:
-        UserError: a value outside those ranges.
+        UserError: a value is outside its range.
 
     Source: Devarakonda et al. 2017, "AdaBatch: Adaptive Batch Sizes for Training Deep Neural Networks", sections 2, 3.
     """
@@ -103,24 +104,24 @@ class StepGrowth(Growth):
 
 @dataclass(frozen=True)
 class GrowthInPlaceOfDecay(Growth):
-    """The batch grows by as much as a decay would have lowered the learning rate, which stays.
+    """The batch grows by the factor by which a decay would have lowered the learning rate, and the learning rate stays.
 
     batch_size = B * floor(1 / decay(t)),  rate = decay(t) * batch_size / B, which is 1 where 1 / decay is whole
 
-    Once max_batch_size stops the batch, the learning rate falls in its stead. Leave the recipe's own decay empty.
+    Once max_batch_size stops the growth, the learning rate falls instead. The recipe's own decay should be NoDecay.
 
-    Example, a batch that grows fivefold where the rate would have fallen by 0.2:
+    Example, a batch that grows by a factor of 5 wherever the learning rate would have been multiplied by 0.2:
         >>> from trainables.decay import StepDecay
         >>> growth = GrowthInPlaceOfDecay(StepDecay(every_epochs=60, factor=0.2))
         >>> growth(Progress(epoch=130, epochs=200, batch_size=128, base_batch_size=128))
         3200
 
     Attributes:
-        decay: what the growth replaces; it must not reach 0 within the run.
-        max_batch_size: ceiling of the global batch, samples; None for none.
+        decay: the decay that the growth replaces; it must not reach 0 within the run.
+        max_batch_size: largest global batch size, in samples; None for no limit.
 
     Raises:
-        UserError: max_batch_size below 1.
+        UserError: max_batch_size is below 1.
 
     Source: Smith et al. 2017, "Don't Decay the Learning Rate, Increase the Batch Size", section 4.
     """
@@ -147,14 +148,15 @@ class GrowthInPlaceOfDecay(Growth):
 
 @dataclass(frozen=True)
 class AdaptiveGrowth(Growth):
-    """The batch follows the gradient noise scale, as measured, and never shrinks.
+    """The batch size follows the measured gradient noise scale and never shrinks.
 
     batch_size = the largest B * factor^n that is at most B_noise = tr(Sigma) / |G|^2, and at most max_batch_size
 
-    Below B_noise a larger batch saves nearly as many steps as it costs samples; above it hardly any. n is at most
-    epoch / every_epochs, so that an average exists before it counts and the batch cannot run ahead of the run.
+    Well below B_noise, a batch twice as large needs nearly half as many steps; well above, it saves hardly any. n is at
+    most epoch / every_epochs, so that the noise is averaged over some steps before it is used and the batch cannot grow
+    too early.
 
-    Example, a noise scale of 700 samples seen in the third epoch:
+    Example, a noise scale of 700 samples after three epochs:
         >>> from trainables.gradient_noise import GradientNoise
         >>> noise = GradientNoise(squared_norm=0.01, variance=7.0)
         >>> growth = AdaptiveGrowth(max_batch_size=4096)
@@ -162,13 +164,14 @@ class AdaptiveGrowth(Growth):
         512
 
     Attributes:
-        max_batch_size: ceiling of the global batch, samples.
-        factor: by which it grows, a whole number from 2.
-        every_epochs: epochs that must have passed for each growth, above 0.
-        parts: of the batch, whose gradients are compared; at least 2, and a multiple of the workers.
+        max_batch_size: largest global batch size, in samples.
+        factor: what each growth multiplies the batch size by, a whole number from 2.
+        every_epochs: number of epochs that must pass for each growth, above 0.
+        parts: number of parts of the batch whose gradients are compared; at least 2, and a multiple of the number of
+            workers.
 
     Raises:
-        UserError: a value outside those ranges.
+        UserError: a value is outside its range.
 
     Source: McCandlish et al. 2018, "An Empirical Model of Large-Batch Training", sections 2.2 and 2.4.
     """
@@ -202,12 +205,12 @@ class AdaptiveGrowth(Growth):
 
 
 def _times(growth: StepGrowth | AdaptiveGrowth, progress: Progress) -> int:
-    """How many times every_epochs have passed."""
+    """The number of growths that the epochs so far allow."""
     return min(MOST_GROWTHS, math.floor(progress.epoch / growth.every_epochs))
 
 
 def _whole_growths(start: int, wanted: float, factor: int, ceiling: int | None) -> int:
-    """The largest start * factor^n that is at most `wanted` and the ceiling, and no less than start."""
+    """The largest start * factor^n that is at most `wanted` and at most the ceiling, but never less than start."""
     limit = min(wanted, math.inf if ceiling is None else ceiling)
     size = start
     while size * factor <= limit:

@@ -1,4 +1,4 @@
-"""Names and units of everything a run reports, in one place."""
+"""The names and units of everything that a run reports, in one place."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -14,7 +14,7 @@ OUT_OF_MEMORY = "out_of_memory"
 FAILED = "failed"
 
 STATUSES = (DONE, DIVERGED, STOPPED_EARLY, OUT_OF_MEMORY, FAILED)
-"""How a run can end. A diverged run is a measurement, not an error: its score is that of a guess."""
+"""How a run can end. Divergence is a result and not an error: a diverged run gets the score of a guess."""
 
 SPLITS = ("train", "validation", "test")
 
@@ -27,18 +27,21 @@ class EpochReport:
         epoch: epochs completed.
         samples: training samples seen; the last partial batch of an epoch is dropped and not counted.
         steps: optimizer steps taken.
-        last_learning_rate: of the epoch's last step; the run's own learning rate is its peak.
-        last_batch_size: global, of the epoch's last step; it differs from the run's own where the batch grows.
-        train_loss: mean loss over the epoch's samples as they were trained on; cross-entropy is in nats.
-        validation_loss: on the split the search may look at, after the epoch.
-        test_loss: on the test split, after the last epoch only, otherwise None.
-        train_seconds: since the start of the run, evaluation excluded.
-        evaluation_seconds: since the start of the run.
-        noise_scale: tr(Sigma) / |G|^2 averaged over the latest steps, samples; None where no slot asks for it.
-        diverged: 1 or 0.
+        last_learning_rate: learning rate of the epoch's last step. The peak learning rate is part of the run itself.
+        last_batch_size: global batch size of the epoch's last step, in samples. Where the batch grows, it is larger
+            than the batch size that the run started with.
+        train_loss: mean loss over the epoch's samples, computed while they were trained on; cross-entropy is in nats.
+        validation_loss: mean loss after the epoch on the validation split, which the search may use.
+        test_loss: mean loss on the test split after the last epoch; None after every other epoch.
+        train_seconds: seconds of training since the start of the run, without evaluation.
+        evaluation_seconds: seconds of evaluation since the start of the run.
+        noise_scale: gradient noise scale tr(Sigma) / |G|^2, averaged over the latest steps, in samples; None where no
+            slot needs it.
+        diverged: 1 if the run has diverged, otherwise 0.
         status: "running", or how the run ended.
-        values: what the task's metric makes of each split, such as train_accuracy, validation_accuracy and, after the
-            last epoch, test_accuracy; and the task's measures by name, after the last epoch of a run that ended well.
+        values: what the task's metric reports for each split, such as train_accuracy, validation_accuracy and, after
+            the last epoch, test_accuracy. After the last epoch of a run that ended well, also the task's measures, by
+            name.
     """
 
     epoch: int
@@ -57,17 +60,17 @@ class EpochReport:
     values: Mapping[str, float] = field(default_factory=dict)
 
     def numbers(self) -> dict[str, float]:
-        """The numbers that have a value now, by name."""
+        """The reported numbers by name, without those that have no value after this epoch."""
         named = {**{name: getattr(self, name) for name in REPORTED}, **self.values}
         return {name: float(value) for name, value in named.items() if value is not None}
 
     def __getitem__(self, name: str) -> Any:
-        """One number by name; None where it has no value now."""
+        """One number by name; None where it has no value after this epoch."""
         return self.values[name] if name in self.values else getattr(self, name, None)
 
 
 REPORTED = tuple(each.name for each in fields(EpochReport) if each.name not in ("status", "values"))
-"""The numbers that every run reports."""
+"""The names of the numbers that every run reports."""
 
 
 @dataclass(frozen=True)
@@ -90,10 +93,10 @@ class History:
     model: nn.Module | None = field(default=None, repr=False, compare=False)
 
     def __getitem__(self, name: str) -> list[Any]:
-        """One number's value after each epoch; None after those that have none.
+        """The values of one number, one per epoch; None for an epoch after which it has no value.
 
         Raises:
-            KeyError: no epoch reported anything of that name.
+            KeyError: no epoch reported a number of that name.
         """
         names = dict.fromkeys(name for epoch in self.epochs for name in (*REPORTED, "status", *epoch.values))
         if name not in names:

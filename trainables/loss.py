@@ -1,4 +1,4 @@
-"""Loss: what training lowers.
+"""Loss: what training minimises.
 
 A loss is a frozen dataclass called with a model's outputs and the targets of the same samples. To add one, subclass
 Loss, here or in a module of your own.
@@ -20,37 +20,38 @@ from trainables.nested import Nested, answers_in, described
 class Loss(ABC):
     """(outputs, targets) -> the mean loss over the answers of a batch, a scalar.
 
-    A batch is split over workers and micro-batches, and every sample weighs the same in the mean. So every sample must
-    have the same number of answers; a loss over a varying number of them averages within each sample first.
+    A batch is split over workers and micro-batches, and every sample has the same weight in the mean. So every sample
+    must have the same number of answers (predicted classes, tokens or numbers). Where their number varies, the loss
+    must first average within each sample.
     """
 
     @abstractmethod
     def __call__(self, outputs: Any, targets: Nested) -> Tensor: ...
 
     def answers(self, targets: Nested) -> int:
-        """How many answers the mean is over."""
+        """The number of answers that the mean is taken over."""
         return answers_in(targets)
 
     def guess(self, classes: int) -> float | None:
-        """The loss of a uniform guess among so many classes; None where a guess has no meaning."""
+        """The loss of a uniform guess among this number of classes; None where a guess has no meaning."""
         return None
 
 
 @dataclass(frozen=True)
 class CrossEntropy(Loss):
-    """The mean over the answers of minus the logarithm of the probability given to the right class, in nats.
+    """Minus the logarithm of the probability that the model gives to the right class, averaged over answers, in nats.
 
     loss = - sum over classes c of q_c log softmax(logits)_c   with q the label, smoothed: (1 - s) [c = y] + s / classes
 
     Outputs are logits (..., classes), targets are class numbers (...): (batch,) for one answer per sample, or
-    (batch, steps) for one per token. Where a model returns a mapping or a tuple, as Hugging Face's do, its `logits` or
-    its first entry are taken.
+    (batch, steps) for one per token. Where a model returns a mapping or a tuple, as Hugging Face's models do, the entry
+    `logits` of the mapping or the first entry of the tuple is used.
 
     Attributes:
         label_smoothing: s, at least 0 and below 1.
 
     Raises:
-        UserError: label_smoothing outside that range.
+        UserError: label_smoothing is outside its range.
 
     Source: Szegedy et al. 2016, "Rethinking the Inception Architecture for Computer Vision", section 7 (smoothing).
     """
@@ -62,7 +63,7 @@ class CrossEntropy(Loss):
         require(0 <= smoothing < 1, f"CrossEntropy label_smoothing {smoothing}: must be at least 0 and below 1")
 
     def __call__(self, outputs: Any, targets: Nested) -> Tensor:
-        logits = logits_of(outputs)  # (..., classes)
+        logits = class_logits(self, outputs, targets)  # (..., classes)
         return F.cross_entropy(logits.flatten(0, -2), targets.flatten(), label_smoothing=self.label_smoothing)
 
     def guess(self, classes: int) -> float | None:
@@ -75,11 +76,11 @@ class SquaredError(Loss):
 
     loss = mean of (output - target)^2
 
-    Outputs and targets have the same shape; one of (batch, 1) against one of (batch,) is refused, because PyTorch would
-    compare every output with every target.
+    Outputs and targets must have the same shape. Outputs (batch, 1) with targets (batch,) are refused, because PyTorch
+    would compare every output with every target.
 
     Raises:
-        UserError: when called, shapes that differ.
+        UserError: it is called with outputs and targets of different shapes.
 
     Source: Bishop 2006, "Pattern Recognition and Machine Learning", equation 1.2.
     """
@@ -94,6 +95,22 @@ def logits_of(outputs: Any) -> Tensor:
     if isinstance(outputs, Mapping):
         return outputs["logits"]
     return outputs[0] if isinstance(outputs, tuple) else outputs
+
+
+def class_logits(piece: object, outputs: Any, targets: Nested) -> Tensor:
+    """The logits (..., classes) among a model's outputs, for targets (...) that are class numbers.
+
+    Raises:
+        UserError: targets that are not whole numbers, or of another shape than the logits have without their classes.
+    """
+    logits = logits_of(outputs)
+    fits = isinstance(logits, Tensor) and isinstance(targets, Tensor) and logits.shape[:-1] == targets.shape
+    require(
+        fits and not targets.is_floating_point(),
+        f"{piece!r}: needs logits (..., classes) and class numbers (...), got outputs {described(outputs)} and targets "
+        f"{described(targets)}; for regression there are SquaredError() and MeanSquaredError()",
+    )
+    return logits
 
 
 def check_same_shape(piece: object, outputs: Any, targets: Nested) -> None:

@@ -1,4 +1,4 @@
-"""What is measured on the final model of a run, besides what every run reports."""
+"""Measure: a number that is measured on the final model of a run, in addition to what every run reports."""
 
 from collections.abc import Callable, Iterable
 from typing import Protocol
@@ -9,25 +9,25 @@ from trainables.loss import Loss
 from trainables.nested import Nested
 
 Batches = Callable[[], Iterable[tuple[Nested, Nested]]]
-"""Each call goes once over the same inputs and targets."""
+"""A function. Each call returns the same batches of inputs and targets, from the first to the last."""
 
 
 class Measure(Protocol):
     """A frozen dataclass that measures one number on a trained model.
 
     Attributes:
-        name: under which the number is reported.
+        name: the name under which the number is reported.
     """
 
     @property
     def name(self) -> str: ...
 
     def __call__(self, model: nn.Module, batches: Batches, loss: Loss) -> float:
-        """The number, finite.
+        """The measured number, which must be finite.
 
         Args:
-            model: in evaluation mode; left as it was.
-            batches: the training set as it is judged.
-            loss: the task's.
+            model: the trained model, in evaluation mode; it must be left unchanged.
+            batches: the training set without augmentation.
+            loss: the task's loss.
         """
         ...

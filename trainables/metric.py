@@ -1,6 +1,6 @@
 """Metric: what a task's runs are judged by.
 
-A metric is a frozen dataclass. To add one, subclass Metric, here or in a module of your own, and say its total:
+A metric is a frozen dataclass. To add one, subclass Metric, here or in a module of your own, and define its total:
 
     @dataclass(frozen=True)
     class AbsoluteError(Metric):
@@ -21,44 +21,44 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from trainables.errors import require
-from trainables.loss import check_same_shape, logits_of
+from trainables.loss import check_same_shape, class_logits
 from trainables.nested import Nested, answers_in
 from trainables.score import HIGHEST_LOG, Quantity, Score
 
 PIECE_DEVIATION = 0.12
-"""The standard deviation, in nats, of the luck that a run has on a piece of 20 words, compared with runs as good as it
-is. Two seeds of the quick language model differ by about this, times the root of 2."""
+"""By how much, as a standard deviation in nats, a run's loss on one piece of 20 words differs from that of equally good
+runs. Two seeds of the quick language model differ from each other by about the square root of 2 times this."""
 
 
 class Metric(Score, ABC):
-    """What is measured on batches, and the score that is made of its mean."""
+    """A quantity that is measured on batches, and the score that is computed from its mean."""
 
     @abstractmethod
     def total(self, outputs: Any, targets: Nested) -> Tensor:
-        """The sum, over the answers of a batch, of what the mean is the mean of; a scalar."""
+        """The sum of the measured quantity over the answers of a batch, a scalar."""
 
     def answers(self, targets: Nested) -> int:
-        """How many answers the sum is over."""
+        """The number of answers that the sum is taken over."""
         return answers_in(targets)
 
     def report(self, split: str, loss: float, mean: float) -> dict[str, float]:
-        """What a run reports of a split, by name, from its mean loss and the mean."""
+        """What a run reports about a split, by name, given the mean loss and the mean of the metric on it."""
         return {f"{split}_{self.reported}": mean}
 
     def guess(self, classes: int) -> float | None:
-        """The mean of a guess among so many classes; None where a guess has no meaning."""
+        """The metric's mean for a guess among this number of classes; None where a guess has no meaning."""
         return None
 
 
 class _RightAnswers(Metric):
-    """What accuracy and perplexity share: the share of right answers is reported as the accuracy."""
+    """The base class of accuracy and perplexity: the fraction of right answers is reported as the accuracy."""
 
     @property
     def reported(self) -> str:
         return "accuracy"
 
     def total(self, outputs: Any, targets: Nested) -> Tensor:
-        return (logits_of(outputs).argmax(-1) == targets).sum()
+        return (class_logits(self, outputs, targets).argmax(-1) == targets).sum()
 
     def guess(self, classes: int) -> float | None:
         return 1 / classes
@@ -66,13 +66,15 @@ class _RightAnswers(Metric):
 
 @dataclass(frozen=True)
 class Accuracy(_RightAnswers):
-    """The share of samples whose label is among the highest logits, 0 to 1; a tolerance of 0.01 is a percentage point.
+    """The fraction of answers whose label is among the highest logits, 0 to 1.
+
+    A tolerance of 0.01 is one percentage point.
 
     Attributes:
-        top: how many of the highest logits are looked at.
+        top: how many of the highest logits count, at least 1.
 
     Raises:
-        UserError: top below 1.
+        UserError: top is below 1.
     """
 
     top: int = 1
@@ -87,7 +89,8 @@ class Accuracy(_RightAnswers):
     def total(self, outputs: Any, targets: Nested) -> Tensor:
         if self.top == 1:
             return super().total(outputs, targets)
-        return (logits_of(outputs).topk(self.top, dim=-1).indices == targets[..., None]).sum()
+        logits = class_logits(self, outputs, targets)
+        return (logits.topk(self.top, dim=-1).indices == targets[..., None]).sum()
 
     def show(self, score: float) -> str:
         return f"{score:.2%}"
@@ -96,14 +99,14 @@ class Accuracy(_RightAnswers):
         return min(self.top / classes, 1.0)
 
     def floor(self, score: float, samples: int) -> float:
-        """Binomial: sqrt(p (1 - p) / N)."""
+        """The standard deviation of a fraction p of N samples: sqrt(p (1 - p) / N)."""
         likely = min(max(score, 1 / samples), 1 - 1 / samples)
         return math.sqrt(likely * (1 - likely) / samples)
 
 
 @dataclass(frozen=True)
 class Perplexity(_RightAnswers):
-    """exp(mean loss); lower is better. The score is minus the loss, so a tolerance of 0.01 is one per cent of it."""
+    """exp(mean loss); lower is better. The score is minus the loss, so a tolerance of 0.01 is one per cent."""
 
     lower_is_better = True
 
@@ -118,7 +121,7 @@ class Perplexity(_RightAnswers):
         return {**super().report(split, loss, mean), f"{split}_perplexity": math.exp(min(loss, HIGHEST_LOG))}
 
     def floor(self, score: float, samples: int) -> float:
-        """Runs are compared on the same text, so what matters is how much they differ on a piece of it."""
+        """By how much equally good runs differ on a text of this many pieces; all runs are judged on the same text."""
         return PIECE_DEVIATION / math.sqrt(samples)
 
 
@@ -134,10 +137,10 @@ class MeanSquaredError(Metric):
 
 
 def named(name: str) -> Score:
-    """The metric of that name, one of this module's that judge classes.
+    """The metric with this name, if it is one of this module's metrics for classes.
 
     Raises:
-        UserError: none is called so.
+        UserError: no such metric has this name.
     """
     if name == Perplexity().name:
         return Perplexity()
@@ -148,12 +151,12 @@ def named(name: str) -> Score:
 
 
 def written(score: Score) -> str | dict[str, object]:
-    """A metric as a study writes it down, to be read back without the module that defines it."""
+    """A metric in the form in which a study stores it; it can be read back without the module that defines it."""
     if isinstance(score, Accuracy | Perplexity):
         return score.name
     return {"label": score.name, "less": score.lower_is_better}
 
 
 def read(value: str | Mapping[str, Any]) -> Score:
-    """What `written` wrote."""
+    """The metric that `written` stored."""
     return named(value) if isinstance(value, str) else Quantity(value["label"], value["less"])

@@ -1,4 +1,4 @@
-"""Batches may be tensors, or tuples, lists and mappings of tensors, nested as a data set likes."""
+"""Functions for batches that are tensors, or tuples, lists and mappings of tensors, nested to any depth."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -11,7 +11,7 @@ Nested = Any
 
 
 def map_tensors(change: Callable[[Tensor], Tensor], batch: Nested) -> Nested:
-    """The batch with every tensor changed; whatever is no tensor stays as it is."""
+    """The batch with `change` applied to every tensor; everything that is not a tensor stays as it is."""
     if isinstance(batch, Tensor):
         return change(batch)
     if isinstance(batch, Mapping):
@@ -35,19 +35,19 @@ def tensors_of(batch: Nested) -> list[Tensor]:
 
 
 def on(device: torch.device, dtype: torch.dtype, batch: Nested) -> Nested:
-    """The batch on a device, its floating-point tensors in this precision."""
+    """The batch on a device, with its floating-point tensors converted to this precision."""
     return map_tensors(lambda each: each.to(device, dtype if each.is_floating_point() else None), batch)
 
 
 def answers_in(targets: Nested) -> int:
-    """How many answers a batch of targets asks for: one for every value of a tensor, or for every sample of several."""
+    """The number of answers in a batch of targets: the values of a single tensor, or the samples of several tensors."""
     if isinstance(targets, Tensor):
         return targets.numel()
     return len(tensors_of(targets)[0])
 
 
 def call(model: nn.Module, inputs: Nested) -> Any:
-    """The model's outputs: a tuple or list becomes its arguments, a mapping its arguments by name."""
+    """The model's outputs; a tuple or list of inputs is passed as arguments, a mapping as arguments by name."""
     if isinstance(inputs, Mapping):
         return model(**inputs)
     if isinstance(inputs, tuple | list):
@@ -56,7 +56,7 @@ def call(model: nn.Module, inputs: Nested) -> Any:
 
 
 def described(batch: Nested) -> str:
-    """The types and shapes of a batch's tensors, for a message."""
+    """The types and shapes of a batch's tensors, as text for an error message."""
     if isinstance(batch, Tensor):
         return f"{str(batch.dtype).removeprefix('torch.')} {tuple(batch.shape)}"
     if isinstance(batch, Mapping):

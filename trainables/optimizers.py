@@ -17,14 +17,14 @@ from torch import nn
 from trainables.errors import require
 
 LR_RATIO = "lr_ratio"
-"""The key under which a parameter group says how many times the run's learning rate it steps by."""
+"""The key under which a parameter group holds its learning rate as a multiple of the run's learning rate."""
 
 
 class Optimizer(ABC):
-    """parameters -> a torch optimizer over them, its learning rate still 0.
+    """parameters -> a torch optimizer over them, whose learning rate is still 0.
 
-    It may divide the parameters into groups. Every group steps by the run's learning rate, times the number that the
-    group holds under LR_RATIO where it holds one.
+    It may divide the parameters into groups. The learning rate of a group is the run's learning rate, multiplied by the
+    number that the group holds under LR_RATIO if it holds one.
     """
 
     @abstractmethod
@@ -33,19 +33,19 @@ class Optimizer(ABC):
 
 @dataclass(frozen=True)
 class AdaptiveOptimizer(Optimizer):
-    """What optimizers share that divide by a running average of squared gradients: they can be rescaled.
+    """The base class of optimizers that divide by a running average of squared gradients; they can be rescaled.
 
-    Each has a field `epsilon`, and the fields named in `averages` are the shares that its running averages keep.
+    Each has a field `epsilon`. The fields named in `averages` are the decay rates (betas) of its running averages.
     """
 
     averages: ClassVar[tuple[str, ...]]
 
     def rescaled(self, batch_ratio: float) -> Self:
-        """The optimizer for a batch so many times as large.
+        """The optimizer adapted to a batch `batch_ratio` times as large.
 
         1 - beta <- k (1 - beta) for each of the averages;   epsilon <- epsilon / sqrt(k),   with k the batch ratio
 
-        A beta that would fall below 0 becomes 0, with a warning.
+        A beta that would fall below 0 is set to 0, with a warning.
 
         Source: Malladi et al. 2022, "On the SDEs and Scaling Rules for Adaptive Gradient Algorithms", section 5.
         """
@@ -72,10 +72,10 @@ class SGD(Optimizer):
     Attributes:
         momentum: at least 0 and below 1.
         weight_decay: at least 0.
-        nesterov: look ahead along v; needs momentum above 0.
+        nesterov: whether to use Nesterov's momentum, which looks ahead along v; it needs momentum above 0.
 
     Raises:
-        UserError: a value outside those ranges.
+        UserError: a value is outside its range.
 
     Source: Sutskever et al. 2013, "On the importance of initialization and momentum in deep learning".
     """
@@ -97,7 +97,7 @@ class SGD(Optimizer):
 
 @dataclass(frozen=True)
 class Adagrad(Optimizer):
-    """Steps divided by the root of all squared gradients so far, as torch.optim.Adagrad.
+    """Divides each step by the root of the sum of all squared gradients so far, as torch.optim.Adagrad does.
 
     s = s + g^2;   w = w - lr * g / (sqrt(s) + epsilon),   with g = grad + weight_decay * w
 
@@ -106,7 +106,7 @@ class Adagrad(Optimizer):
         epsilon: at least 0.
 
     Raises:
-        UserError: a value outside those ranges.
+        UserError: a value is outside its range.
 
     Source: Duchi et al. 2011, "Adaptive Subgradient Methods for Online Learning and Stochastic Optimization".
     """
@@ -123,19 +123,19 @@ class Adagrad(Optimizer):
 
 @dataclass(frozen=True)
 class RMSprop(AdaptiveOptimizer):
-    """Steps divided by a running root mean square of the gradient, as torch.optim.RMSprop.
+    """Divides each step by the running root mean square of the gradient, as torch.optim.RMSprop does.
 
     s = alpha * s + (1 - alpha) * g^2;   v = momentum * v + g / (sqrt(s) + epsilon);   w = w - lr * v
     with g = grad + weight_decay * w
 
     Attributes:
-        alpha: of the running mean, at least 0 and below 1.
+        alpha: decay rate of the running mean, at least 0 and below 1.
         momentum: at least 0 and below 1.
         weight_decay: at least 0.
         epsilon: at least 0.
 
     Raises:
-        UserError: a value outside those ranges.
+        UserError: a value is outside its range.
 
     Source: Hinton et al. 2012, "Neural networks for machine learning", lecture 6a.
     """
@@ -163,18 +163,18 @@ class RMSprop(AdaptiveOptimizer):
 
 @dataclass(frozen=True)
 class Adam(AdaptiveOptimizer):
-    """Steps along a running mean of the gradient, divided by its running root mean square, as torch.optim.Adam.
+    """Steps along the running mean of the gradient, divided by its running root mean square, as torch.optim.Adam does.
 
     m = beta1 * m + (1 - beta1) * g;   s = beta2 * s + (1 - beta2) * g^2,   with g = grad + weight_decay * w
     w = w - lr * m / (1 - beta1^t) / (sqrt(s / (1 - beta2^t)) + epsilon)
 
     Attributes:
-        beta1, beta2: of the running means, at least 0 and below 1.
-        weight_decay: L2, part of the gradient, at least 0.
+        beta1, beta2: decay rates of the running means, at least 0 and below 1.
+        weight_decay: L2 weight decay, which is added to the gradient, at least 0.
         epsilon: at least 0.
 
     Raises:
-        UserError: a value outside those ranges.
+        UserError: a value is outside its range.
 
     Source: Kingma and Ba 2015, "Adam: A Method for Stochastic Optimization", algorithm 1.
     """
@@ -196,17 +196,17 @@ class Adam(AdaptiveOptimizer):
 
 @dataclass(frozen=True)
 class AdamW(Adam):
-    """Adam with weight decay that stays out of the running means, as torch.optim.AdamW.
+    """Adam with decoupled weight decay, which does not enter the running means, as in torch.optim.AdamW.
 
     w = w - lr * weight_decay * w - lr * m / (1 - beta1^t) / (sqrt(s / (1 - beta2^t)) + epsilon),   m and s as Adam's
 
     Attributes:
-        beta1, beta2: of the running means, at least 0 and below 1.
+        beta1, beta2: decay rates of the running means, at least 0 and below 1.
         weight_decay: at least 0.
         epsilon: at least 0.
 
     Raises:
-        UserError: a value outside those ranges.
+        UserError: a value is outside its range.
 
     Source: Loshchilov and Hutter 2019, "Decoupled Weight Decay Regularization", algorithm 2.
     """
@@ -220,18 +220,18 @@ class AdamW(Adam):
 
 @dataclass(frozen=True)
 class Adadelta(Optimizer):
-    """Steps in units of the weights' own recent steps, as torch.optim.Adadelta; the paper's learning rate is 1.
+    """Scales each step by the size of the weight's own recent steps, as torch.optim.Adadelta; the paper's rate is 1.
 
     s = rho * s + (1 - rho) * g^2;   d = sqrt(u + epsilon) / sqrt(s + epsilon) * g;   u = rho * u + (1 - rho) * d^2
     w = w - lr * d,   with g = grad + weight_decay * w
 
     Attributes:
-        rho: of the running means, at least 0 and below 1.
+        rho: decay rate of the running means, at least 0 and below 1.
         weight_decay: at least 0.
-        epsilon: above 0; with 0 no step would ever be taken.
+        epsilon: above 0; with 0 the weights would never change.
 
     Raises:
-        UserError: a value outside those ranges.
+        UserError: a value is outside its range.
 
     Source: Zeiler 2012, "ADADELTA: An Adaptive Learning Rate Method", algorithm 1.
     """
@@ -251,12 +251,13 @@ class Adadelta(Optimizer):
 
 @dataclass(frozen=True)
 class LARS(Optimizer):
-    """SGD with momentum whose every layer steps by a share of its own weights' norm.
+    """SGD with momentum in which the step of each layer is proportional to the norm of its weights.
 
     t = trust * |w| / (|g| + weight_decay * |w|);   v = momentum * v + t * (g + weight_decay * w);   w = w - lr * v
 
-    Biases and BatchNorm's weights, tensors of one dimension, take t = 1 and no weight decay. The learning rate is in
-    the momentum's place as in torch.optim.SGD, outside v; at a constant rate that is the paper's.
+    Biases and BatchNorm's weights, which are tensors of one dimension, use t = 1 and no weight decay. As in
+    torch.optim.SGD, the learning rate multiplies v; in the paper it is part of v. At a constant learning rate both are
+    the same.
 
     Attributes:
         momentum: at least 0 and below 1.
@@ -264,7 +265,7 @@ class LARS(Optimizer):
         trust: the trust coefficient, above 0.
 
     Raises:
-        UserError: a value outside those ranges.
+        UserError: a value is outside its range.
 
     Source: You et al. 2017, "Large Batch Training of Convolutional Networks", equation 6 and algorithm 1.
     """
@@ -292,22 +293,22 @@ class LARS(Optimizer):
 
 @dataclass(frozen=True)
 class LAMB(AdaptiveOptimizer):
-    """Adam's direction, every layer's step as long as a share of its own weights' norm.
+    """Steps in Adam's direction, where the step of each layer is as long as the norm of its weights times the rate.
 
     u = m / (sqrt(s) + epsilon) + weight_decay * w,   m and s as Adam's;   w = w - lr * |w| / |u| * u
 
-    Biases and BatchNorm's weights, tensors of one dimension, take |w| / |u| = 1 and no weight decay. The running
-    means are not corrected for starting at 0, which the published algorithm does and its first versions did not. In
-    layers |w| / |u| undoes the difference but for weight decay; vectors' first hundred steps are up to 6.5 times as
-    long as corrected ones: warm up.
+    Biases and BatchNorm's weights, which are tensors of one dimension, use |w| / |u| = 1 and no weight decay. The
+    running means start at 0 and are not corrected for it; the published algorithm corrects them, its first versions did
+    not. For tensors of more dimensions the factor |w| / |u| removes the difference, except in the weight decay. For
+    tensors of one dimension the first hundred steps are up to 6.5 times as long as corrected ones, so use a warm-up.
 
     Attributes:
-        beta1, beta2: of the running means, at least 0 and below 1.
+        beta1, beta2: decay rates of the running means, at least 0 and below 1.
         weight_decay: at least 0.
         epsilon: above 0.
 
     Raises:
-        UserError: a value outside those ranges.
+        UserError: a value is outside its range.
 
     Source: You et al. 2020, "Large Batch Optimization for Deep Learning: Training BERT in 76 minutes", algorithm 2
     without its corrections.
@@ -335,7 +336,7 @@ class LAMB(AdaptiveOptimizer):
             lr=0.0,
             betas=(self.beta1, self.beta2),
             eps=self.epsilon,
-            weight_decouple=False,  # inside u, as in the paper
+            weight_decouple=False,  # weight decay is part of u, as in the paper
             adam_debias=True,  # keeps the library from dividing the learning rate by 1 - beta1^t
         )
         optimizer.clamp = math.inf  # the paper's phi is the identity
@@ -349,18 +350,18 @@ class Muon(Optimizer):
     v = momentum * v + (1 - momentum) * g;   u = orthogonalised(momentum * v + (1 - momentum) * g)
     w = (1 - lr * weight_decay) * w - lr * sqrt(max(1, rows / columns)) * u
 
-    A convolution's weights are a matrix with one row per output channel. The orthogonalisation, five steps of a
-    Newton-Schulz iteration, makes all singular values of u about 1, in 16 bits.
+    The weights of a convolution are used as a matrix with one row per output channel. The orthogonalisation makes all
+    singular values of u about 1, by five steps of a Newton-Schulz iteration in 16 bits.
 
     Attributes:
-        momentum: at least 0 and below 1.
-        weight_decay: of both parts, decoupled, at least 0.
-        adamw_ratio: how many times the run's learning rate AdamW steps by, above 0.
-        beta1, beta2: of AdamW's running means, at least 0 and below 1.
-        epsilon: AdamW's, at least 0.
+        momentum: momentum of Muon, at least 0 and below 1.
+        weight_decay: decoupled weight decay of both parts, at least 0.
+        adamw_ratio: AdamW's learning rate as a multiple of the run's, above 0.
+        beta1, beta2: decay rates of AdamW's running means, at least 0 and below 1.
+        epsilon: epsilon of AdamW, at least 0.
 
     Raises:
-        UserError: a value outside those ranges.
+        UserError: a value is outside its range.
 
     Source: Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks"; Loshchilov and Hutter 2019,
     "Decoupled Weight Decay Regularization", algorithm 2, for the rest.
@@ -395,7 +396,7 @@ class Muon(Optimizer):
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, learning_rate: float) -> None:
-    """Give every parameter group the run's learning rate, times its own ratio."""
+    """Give every parameter group the run's learning rate, multiplied by the group's own ratio."""
     for group in optimizer.param_groups:
         group["lr"] = learning_rate * group.get(LR_RATIO, 1.0)
 

@@ -1,4 +1,4 @@
-"""Where a run stands: the only argument a schedule needs."""
+"""Progress: the state of a run that its schedules are called with."""
 
 from dataclasses import dataclass
 
@@ -7,21 +7,22 @@ from trainables.gradient_noise import GradientNoise
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a run stands, handed to every slot of a recipe at every step.
+    """The state of a run, which the schedules of its recipe are called with at every step.
 
     Example:
         >>> Progress(epoch=5.0, epochs=20, batch_size=256, base_batch_size=32).fraction
         0.25
 
     Attributes:
-        epoch: passes over the training set so far, fractional inside an epoch; under AdaScale, those that count.
+        epoch: passes over the training set so far, with the fraction inside an epoch. With AdaScale it counts epochs of
+            the schedule, which may be fewer.
         epochs: length of the whole run, warm-up included.
-        batch_size: global batch size the run started with, in samples.
+        batch_size: global batch size that the run started with, in samples.
         base_batch_size: the recipe's reference batch size, in samples.
         samples: training samples seen so far.
         steps: optimizer steps taken so far.
-        grown_batch_size: global batch size of the step before, in samples; None before the first.
-        noise: the gradient noise measured so far; None where no slot asks for it, and before the first step.
+        grown_batch_size: global batch size of the latest step, in samples; None before the first step.
+        noise: the gradient noise measured so far; None before the first step and where no slot needs it.
     """
 
     epoch: float
@@ -35,10 +36,10 @@ class Progress:
 
     @property
     def fraction(self) -> float:
-        """Share of the whole run that is done, warm-up included, 0 to 1."""
+        """The fraction of the whole run that is done, warm-up included, 0 to 1."""
         return self.epoch / self.epochs
 
     @property
     def batch_ratio(self) -> float:
-        """How many times the reference batch size the run started with: k = B / B0."""
+        """k = B / B0: the batch size that the run started with, divided by the reference batch size."""
         return self.batch_size / self.base_batch_size

@@ -1,9 +1,9 @@
-"""Recipe: how a task is trained, and the formula that joins its slots.
+"""Recipe: how a task is trained, and the formula that combines its slots.
 
     lr(t) = base_lr * warmup(t, scaling(t)) * decay(t) * growth.rate(t)        batch_size(t) = growth(t)
 
-A run is task x recipe x batch size x learning rate x seed. The learning rate of a run is its peak, after scaling:
-what the optimizer sees once warm-up ends. So base_lr = learning_rate / scale.
+A run is one combination of task, recipe, batch size, learning rate and seed. The learning rate of a run is its peak
+after scaling, the one that the optimizer uses when the warm-up ends. So base_lr = learning_rate / scale.
 """
 
 from collections.abc import Mapping
@@ -19,12 +19,12 @@ from trainables.scaling import NoScaling, Scaling
 from trainables.warmup import NoWarmup, Warmup
 
 EPOCHS = "task.epochs"
-"""The name under which a run carries how long it is, where that is not as long as its task says."""
+"""The name under which a run stores its number of epochs where that differs from its task's."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """How it is trained: a handful of slots, each filled with a small frozen dataclass.
+    """How a task is trained: several slots, each of which is filled with a small frozen dataclass.
 
     Example, Goyal et al.'s linear scaling with five epochs of warm-up:
         >>> from trainables.scaling import LinearScaling
@@ -34,14 +34,16 @@ class Recipe:
         3.2
 
     Attributes:
-        base_batch_size: the batch size at which scaling is 1, B0; it need not be one that is run.
-        norm_batch_size: samples that share BatchNorm statistics; None for the whole batch.
-        max_micro_batch: the most samples of a worker's share to hold in memory at once; None for all, and half as many
-            whenever they do not fit. No result depends on it. A multiple of norm_batch_size.
-        mixed_precision: whether layers that gain from it compute in bfloat16, weights and sums staying in 32 bits.
+        base_batch_size: B0, the batch size at which the scaling is 1, in samples; no run needs to have it.
+        norm_batch_size: number of samples in a normalisation batch, over which BatchNorm computes its statistics; None
+            for the whole batch.
+        max_micro_batch: largest number of samples of a worker's share that are computed at once, a multiple of
+            norm_batch_size; None for all of them. It is halved whenever the samples do not fit into memory. Results do
+            not depend on it.
+        mixed_precision: whether layers that gain from it compute in bfloat16; weights and sums stay in 32 bits.
 
     Raises:
-        UserError: a size below 1, or sizes that do not divide.
+        UserError: a size is below 1, or max_micro_batch is not a multiple of norm_batch_size.
     """
 
     base_batch_size: int = 32
@@ -67,41 +69,41 @@ class Recipe:
         )
 
     def start(self, batch_size: int, epochs: float = 1.0) -> Progress:
-        """Where a run at this batch size starts."""
+        """The Progress of a run at this batch size before its first step."""
         return Progress(epoch=0.0, epochs=epochs, batch_size=batch_size, base_batch_size=self.base_batch_size)
 
     def scale(self, batch_size: int) -> float:
-        """How many times base_lr a run that starts at this batch size earns at most."""
+        """The largest factor of base_lr in a run that starts at this batch size."""
         return self.scaling.peak(self.start(batch_size))
 
     def optimizer_at(self, batch_size: int) -> Optimizer:
-        """The optimizer of a run that starts at this batch size, as the scaling has it."""
+        """The optimizer of a run that starts at this batch size, adapted by the scaling."""
         return self.scaling.adapt(self.optimizer, batch_size / self.base_batch_size)
 
     def noise_parts(self, batch_size: int) -> int:
-        """In how many parts of the batch a run measures its gradient noise; 0 where no slot asks for it."""
+        """The number of parts of a batch by which gradient noise is measured; 0 where no slot needs the noise."""
         progress = self.start(batch_size)
         return max(self.scaling.noise_parts(progress), self.growth.noise_parts(progress))
 
     def peak_learning_rate(self, base_lr: float, batch_size: int) -> float:
-        """What the recipe's scaling prescribes at a batch size, given the learning rate at base_batch_size."""
+        """The learning rate that the scaling prescribes at a batch size, given the learning rate at base_batch_size."""
         return base_lr * self.scale(batch_size)
 
     def learning_rate(self, base_lr: float, progress: Progress) -> float:
-        """The formula: what the optimizer uses now."""
+        """The learning rate that the optimizer uses now, by the formula at the top of this module."""
         scale = self.scaling(progress)
         return base_lr * self.warmup(progress, scale) * self.decay(progress) * self.growth.rate(progress)
 
 
 def with_values(recipe: Recipe, values: Mapping[str, float]) -> Recipe:
-    """The recipe with fields of its slots replaced, each named as slot.field.
+    """A copy of the recipe with new values in fields of its slots; each name has the form slot.field.
 
     Example:
         >>> with_values(Recipe(), {"optimizer.momentum": 0.8}).optimizer
         SGD(momentum=0.8, weight_decay=0.0, nesterov=False)
 
     Raises:
-        UserError: a name that is no numeric field of a slot, or a value that the slot refuses.
+        UserError: a name is not that of a numeric field of a slot, or a slot refuses its value.
     """
     for name, value in values.items():
         value_in(recipe, name)
@@ -111,10 +113,10 @@ def with_values(recipe: Recipe, values: Mapping[str, float]) -> Recipe:
 
 
 def value_in(recipe: Recipe, name: str) -> float:
-    """The value of a slot's numeric field, named as slot.field.
+    """The value of a slot's numeric field, whose name has the form slot.field.
 
     Raises:
-        UserError: the recipe has none of that name.
+        UserError: the recipe has no numeric field of that name.
     """
     found = {
         f"{slot.name}.{field.name}": getattr(getattr(recipe, slot.name), field.name)

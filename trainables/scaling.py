@@ -1,4 +1,4 @@
-"""Scaling: how many times base_lr a batch size earns.
+"""Scaling: the factor of base_lr that a batch size gets.
 
 A scaling is a frozen dataclass called with the run's Progress. To add one, write one more such class here; the
 contract tests find it.
@@ -13,9 +13,9 @@ from trainables.progress import Progress
 
 
 class Scaling(ABC):
-    """progress -> how many times base_lr this batch size earns (> 0).
+    """progress -> the factor of base_lr for this batch size, above 0.
 
-    Everything else that a rule may do has a default that does nothing.
+    The other methods have defaults for rules that need nothing more.
     """
 
     @abstractmethod
@@ -27,19 +27,19 @@ class Scaling(ABC):
         return repr(self)
 
     def peak(self, progress: Progress) -> float:
-        """The most that a run can earn. The learning rate of a run is base_lr times this."""
+        """The largest factor that a run can reach. The learning rate of a run is base_lr times this factor."""
         return self(progress)
 
     def advance(self, progress: Progress) -> float:
-        """How much of a step the schedule advances by at a step; 1 unless the rule decides how far a step goes."""
+        """The part of a step that the schedule advances by in one step; 1 unless the rule slows the schedule down."""
         return 1.0
 
     def noise_parts(self, progress: Progress) -> int:
-        """In how many parts of the batch the gradient noise is to be measured; 0 for not at all."""
+        """The number of parts of a batch by which gradient noise is to be measured; 0 to measure none."""
         return 0
 
     def adapt(self, optimizer: Optimizer, batch_ratio: float) -> Optimizer:
-        """The optimizer with its own settings moved to this batch size."""
+        """The optimizer with its own parameters adapted to a batch `batch_ratio` times as large as the reference."""
         return optimizer
 
 
@@ -111,7 +111,7 @@ class PowerScaling(Scaling):
         alpha: 0 is NoScaling, 0.5 SquareRootScaling, 1 LinearScaling; 0 to 2.
 
     Raises:
-        UserError: alpha outside that range.
+        UserError: alpha is outside its range.
 
     Source: Shallue et al. 2019, "Measuring the Effects of Data Parallelism", section 4.7, where no one power fits all.
     """
@@ -127,11 +127,11 @@ class PowerScaling(Scaling):
 
 @dataclass(frozen=True)
 class AdaptiveSquareRootScaling(Scaling):
-    """The square-root rule of adaptive optimizers, which moves their averages and epsilon along.
+    """The square-root rule for adaptive optimizers, which also adapts their running averages and epsilon.
 
     scale = sqrt(k);   1 - beta <- k (1 - beta) for each of their averages;   epsilon <- epsilon / sqrt(k)
 
-    A beta that would fall below 0 stays at 0, with a warning: Adam's beta1 of 0.9 does from k = 10 on.
+    A beta that would fall below 0 is set to 0, with a warning. Adam's beta1 of 0.9 reaches 0 at k = 10.
 
     Example:
         >>> from trainables.optimizers import Adam
@@ -140,7 +140,7 @@ class AdaptiveSquareRootScaling(Scaling):
         (0.6, 0.996, 5e-09)
 
     Raises:
-        UserError: from `adapt`, an optimizer without such averages.
+        UserError: `adapt` is called with an optimizer that has no such averages.
 
     Source: Malladi et al. 2022, "On the SDEs and Scaling Rules for Adaptive Gradient Algorithms",
     section 5.
@@ -160,26 +160,27 @@ class AdaptiveSquareRootScaling(Scaling):
 
 @dataclass(frozen=True)
 class AdaScale(Scaling):
-    """The learning rate grows by as much as a larger batch reduces the gradient's variance, as measured.
+    """The learning rate grows by a gain that is measured: how much a larger batch reduces the noise of the gradient.
 
     scale = r = (sigma^2 + mu^2) / (sigma^2 / k + mu^2), with k = B / B0, mu^2 = |G|^2, sigma^2 = tr(Sigma) / B0
 
-    The gain r lies between 1 and k. The schedule advances by r steps of the reference batch size at every step, that is
-    by r * B0 samples, so where the gain falls short of k, the run ends before its schedule does: every comparison here
-    holds the epochs equal. Below the reference batch size r lies between k and 1, and the schedule keeps to the epochs.
-    The learning rate of a run is the highest it can reach, that of full gain.
+    The gain r lies between 1 and k. At every step the schedule advances by r steps of the reference batch size, that is
+    by r * B0 samples. Where the gain is below k, the run therefore ends before its schedule does, because this project
+    compares runs of equal epochs. Below the reference batch size, r lies between k and 1, and the schedule advances by
+    one step at every step. The learning rate of a run is the highest that it can reach, the one at full gain.
 
-    Example, noise as large as the signal, sixteen times the batch:
+    Example, noise as large as the signal, at sixteen times the reference batch size:
         >>> from trainables.gradient_noise import GradientNoise
         >>> noise = GradientNoise(squared_norm=1.0, variance=32.0)
         >>> round(AdaScale()(Progress(0, 90, batch_size=512, base_batch_size=32, noise=noise)), 3)
         1.882
 
     Attributes:
-        parts: of the batch, whose gradients are compared; at least 2, and a multiple of the workers.
+        parts: number of parts of the batch whose gradients are compared; at least 2, and a multiple of the number of
+            workers.
 
     Raises:
-        UserError: parts below 2.
+        UserError: parts is below 2.
 
     Source: Johnson et al. 2020, "AdaScale SGD: A User-Friendly Algorithm for Distributed Training", algorithm 1.
     """

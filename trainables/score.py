@@ -1,8 +1,9 @@
-"""Score: the one number a run is judged by, of which more is better, and how people read it. Plain numbers, no torch.
+"""Score: the one number that a run is judged by, where more is better. This module works without torch.
 
-A metric measures a mean over a split, such as the share of right answers. The score is made of it so that a tolerance
-means the same everywhere: where more is better it is the mean itself, and where less is better it is minus the mean's
-logarithm, so that a tolerance of 0.01 is one per cent of it.
+A metric measures a mean over a split, such as the fraction of right answers. Where a higher mean is better, the score
+is
+the mean itself. Where a lower mean is better, the score is minus the logarithm of the mean, so that a tolerance of 0.01
+is one per cent of the mean.
 """
 
 import math
@@ -11,33 +12,37 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 HIGHEST_LOG = 700.0
-"""The logarithm above which the exponential is no longer a finite number."""
+"""The highest exponent that exp is called with; a little above it, exp is no longer a finite number."""
 
 SEED_DEVIATION = 0.001
-"""What two runs of different seeds are taken to differ by at least, where a metric says nothing of it: a thousandth."""
+"""The lowest standard deviation between seeds that is assumed where a metric does not define its own: a thousandth of
+the mean."""
 
 
 class Score:
-    """What the search and the report need to know of a metric."""
+    """What the search and the report need to know about a metric."""
 
     @property
     def name(self) -> str:
-        """In tables and files: the class's name in lower case, AbsoluteError as absolute_error."""
+        """The metric's name in tables and files: the class's name in lower case, such as absolute_error for
+        AbsoluteError.
+        """
         return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(self).__name__).lower()
 
     @property
     def lower_is_better(self) -> bool:
-        """Whether less of the mean is better; the mean must then be positive."""
+        """Whether a lower mean is better; the mean must then be positive."""
         return False
 
     @property
     def reported(self) -> str:
-        """The name under which runs report the mean, after the name of the split."""
+        """The name under which runs report the mean; the name of the split is put before it, as in validation_accuracy.
+        """
         return self.name
 
     @property
     def unit(self) -> str:
-        """The unit of `100 * tolerance`, as people read it."""
+        """The unit in which people read `100 * tolerance`."""
         return "%" if self.lower_is_better else "points"
 
     def score(self, loss: float, mean: float) -> float:
@@ -45,15 +50,15 @@ class Score:
         return -math.log(max(mean, math.exp(-HIGHEST_LOG))) if self.lower_is_better else mean
 
     def value(self, score: float) -> float:
-        """A score as people read it."""
+        """The number that people read in the place of a score, such as an error or a perplexity."""
         return math.exp(min(-score, HIGHEST_LOG)) if self.lower_is_better else score
 
     def show(self, score: float) -> str:
-        """The same, as text."""
+        """The number that people read in the place of a score, as text."""
         return f"{self.value(score):.4g}"
 
     def floor(self, score: float, samples: int) -> float:
-        """The standard deviation of a score that judging on so few samples causes alone."""
+        """The lowest standard deviation that is assumed for a score that is judged on this number of samples."""
         return SEED_DEVIATION if self.lower_is_better else max(SEED_DEVIATION * abs(score), 1e-9)
 
     def score_of(self, report: Mapping[str, float], split: str = "validation") -> float:
@@ -68,11 +73,11 @@ class Score:
 
 @dataclass(frozen=True)
 class Quantity(Score):
-    """The score of a metric of one's own, as a study wrote it down.
+    """The score of a user's own metric, as a study stored it.
 
     Attributes:
         label: the metric's name.
-        less: whether less of it is better.
+        less: whether a lower mean is better.
     """
 
     label: str

@@ -15,11 +15,11 @@ from trainables.metric import Accuracy, Metric, Perplexity
 
 
 class Means(NamedTuple):
-    """What a model achieves on a split.
+    """The loss and the metric of a model on a split.
 
     Attributes:
-        loss: mean.
-        mean: that the task's metric measures.
+        loss: the mean loss.
+        mean: the mean that the task's metric measures.
     """
 
     loss: float
@@ -31,17 +31,18 @@ class Task:
     """What is trained.
 
     Attributes:
-        model: called without arguments, returns a freshly initialised module. Its inputs are the data's: a tensor, or a
-            tuple of arguments, or a mapping of arguments by name.
-        data: what it is trained and judged on.
-        epochs: passes over the training set.
-        metric: what its runs are judged by.
-        loss: what training lowers.
-        measures: what is measured besides on the final model of a run that ended well.
+        model: a function or dataclass that builds a newly initialised module when it is called without arguments. The
+            module is called with the inputs that the data gives: a tensor, a tuple of arguments, or a mapping of
+            arguments by name.
+        data: the data set that the model is trained and judged on.
+        epochs: number of passes over the training set.
+        metric: what runs are judged by.
+        loss: what training minimises.
+        measures: what else is measured on the final model of a run that ended well.
 
     Raises:
-        UserError: a model in place of what builds one, epochs below 1, names that would be reported twice, or a
-            perplexity of another loss than the cross-entropy.
+        UserError: model is a module and not something that builds one, epochs is below 1, a name would be reported
+            twice, or the metric is a perplexity and the loss is not the plain cross-entropy.
     """
 
     model: Callable[[], nn.Module]
@@ -74,7 +75,7 @@ class Task:
 
     @property
     def guess(self) -> Means | None:
-        """What a guess achieves, where that is known without training: among classes."""
+        """The loss and the metric of a guess among the classes; None where they are not known without training."""
         classes = self.data.classes
         if classes is None:
             return None
@@ -83,5 +84,5 @@ class Task:
 
     @property
     def guess_score(self) -> float | None:
-        """The score of that guess."""
+        """The score of a guess among the classes; None where it is not known without training."""
         return None if self.guess is None else self.metric.score(*self.guess)

@@ -1,8 +1,8 @@
-"""Warm-up: how much of the scale to apply yet.
+"""Warm-up: the factor of base_lr during the first part of a run.
 
-A warm-up is a frozen dataclass called with the run's Progress and the scale that its scaling earned; it returns how
-many times base_lr to use now, and the scale itself once it is over. To add one, write one more such class here; the
-contract tests find it.
+A warm-up is a frozen dataclass. It is called with the run's Progress and with the scale that the scaling gives, and it
+returns the factor that base_lr is multiplied by now. Once the warm-up has ended, this factor is the scale itself. To
+add a warm-up, write one more such class here; the contract tests find it.
 """
 
 from abc import ABC, abstractmethod
@@ -14,23 +14,23 @@ from trainables.progress import Progress
 
 
 class Warmup(ABC):
-    """(progress, scale) -> how many times base_lr to use now."""
+    """(progress, scale) -> the factor that base_lr is multiplied by now."""
 
     @abstractmethod
     def __call__(self, progress: Progress, scale: float) -> float: ...
 
     @abstractmethod
     def length(self, progress: Progress) -> float:
-        """How long it lasts, in epochs of the run."""
+        """The length of the warm-up, in epochs of the run."""
 
     def over(self, progress: Progress) -> bool:
-        """Whether it has ended."""
+        """Whether the warm-up has ended."""
         return progress.epoch >= self.length(progress)
 
 
 @dataclass(frozen=True)
 class NoWarmup(Warmup):
-    """The whole scale from the first step.
+    """No warm-up: the whole scale applies from the first step.
 
     warmup = scale
     """
@@ -44,14 +44,14 @@ class NoWarmup(Warmup):
 
 @dataclass(frozen=True)
 class TimedWarmup(Warmup):
-    """What warm-ups of a given length share: the length, in epochs or as a fraction of the run.
+    """The base class of warm-ups whose length is given, either in epochs or as a fraction of the run.
 
     Attributes:
         epochs: length in epochs of the run, at least 0.
-        fraction: length as a share of the run, 0 to 1. One of the two is given.
+        fraction: length as a fraction of the run, 0 to 1. Exactly one of epochs and fraction must be given.
 
     Raises:
-        UserError: neither or both given, or a value outside those ranges.
+        UserError: neither or both of the two are given, or a value is outside its range.
     """
 
     epochs: float | None = None
@@ -78,22 +78,22 @@ class TimedWarmup(Warmup):
 
     @abstractmethod
     def ramp(self, done: float, scale: float) -> float:
-        """How many times base_lr to use when this share of the warm-up is done."""
+        """The factor of base_lr when this fraction of the warm-up is done."""
 
 
 @dataclass(frozen=True)
 class ConstantWarmup(TimedWarmup):
-    """base_lr until the warm-up ends, then the whole scale at once.
+    """The learning rate is base_lr until the warm-up ends, and then the whole scale applies at once.
 
     warmup = 1   while epoch < epochs, then scale
 
-    Example, 5 % of paper 1's 70 epochs:
+    Example, 5 % of the 70 epochs of Kaabachi et al.:
         >>> warmup = ConstantWarmup(fraction=0.05)
         >>> [warmup(Progress(epoch, 70, batch_size=1024, base_batch_size=1), scale=1024.0) for epoch in (3.4, 3.5)]
         [1.0, 1024.0]
 
     Attributes:
-        epochs, fraction: length, as TimedWarmup says.
+        epochs, fraction: length of the warm-up; see TimedWarmup.
 
     Source: Goyal et al. 2017, "Accurate, Large Minibatch SGD", section 2.2 ("constant warmup"); Kaabachi et al.,
     "Effects of batch size scaled learning rates and gradual warm up", section II, experiment 4.
@@ -105,21 +105,21 @@ class ConstantWarmup(TimedWarmup):
 
 @dataclass(frozen=True)
 class LinearWarmup(TimedWarmup):
-    """A straight ramp up to the scale, from base_lr or from zero.
+    """The learning rate grows linearly, from base_lr or from zero, up to the scale.
 
     warmup = start + (scale - start) * epoch / epochs   while epoch < epochs, then scale
     with start = 1 (from base_lr) or 0 (from zero)
 
-    Example, Goyal et al.'s five epochs from base_lr up to eight times base_lr:
+    Example, half-way through Goyal et al.'s five epochs from base_lr to eight times base_lr:
         >>> LinearWarmup(epochs=5)(Progress(epoch=2.5, epochs=90, batch_size=2048, base_batch_size=256), scale=8.0)
         4.5
 
     Attributes:
-        epochs, fraction: length, as TimedWarmup says.
-        start: "base_lr" or "zero".
+        epochs, fraction: length of the warm-up; see TimedWarmup.
+        start: where the ramp starts, "base_lr" or "zero".
 
     Raises:
-        UserError: a length outside its range, or a start other than those two.
+        UserError: the length is outside its range, or start is neither of the two.
 
     Source: Goyal et al. 2017, "Accurate, Large Minibatch SGD", section 2.2 ("gradual warmup").
     """
@@ -137,7 +137,7 @@ class LinearWarmup(TimedWarmup):
 
 @dataclass(frozen=True)
 class ExponentialWarmup(TimedWarmup):
-    """From base_lr up to the scale by equal factors in equal times.
+    """The learning rate grows exponentially from base_lr up to the scale: by equal factors in equal times.
 
     warmup = scale ^ (epoch / epochs)   while epoch < epochs, then scale
 
@@ -146,7 +146,7 @@ class ExponentialWarmup(TimedWarmup):
         32.0
 
     Attributes:
-        epochs, fraction: length, as TimedWarmup says.
+        epochs, fraction: length of the warm-up; see TimedWarmup.
 
     Source: Kaabachi et al., "Effects of batch size scaled learning rates and gradual warm up", section II,
     experiment 4.
@@ -158,13 +158,15 @@ class ExponentialWarmup(TimedWarmup):
 
 @dataclass(frozen=True)
 class LEGWarmup(Warmup):
-    """Linear-epoch gradual warm-up: from zero, and k times as many epochs at k times the batch size, both ways.
+    """Linear-epoch gradual warm-up: a linear ramp from zero that takes k times as many epochs at k times the batch
+    size.
 
     warmup = scale * epoch / epochs   while epoch < epochs = base_epochs * k, then scale, with k = B / B0
 
-    With SquareRootScaling it is LEGW: tune one batch size, small or large, and both follow up or down.
+    Together with SquareRootScaling this is LEGW: tune one batch size, small or large, and the learning rate and the
+    warm-up of every larger or smaller batch size follow from it.
 
-    Example, from 1,024 up to 32,768 in the paper's table 1:
+    Example, the warm-up at batch size 32,768, scaled up from 1,024, in the paper's table 1:
         >>> LEGWarmup(base_epochs=0.3125).length(Progress(0, 90, batch_size=32768, base_batch_size=1024))
         10.0
 
@@ -172,7 +174,7 @@ class LEGWarmup(Warmup):
         base_epochs: length at the reference batch size, in epochs, at least 0.
 
     Raises:
-        UserError: base_epochs below 0.
+        UserError: base_epochs is below 0.
 
     Source: You et al. 2019, "Large-Batch Training for LSTM and Beyond", section 3.
     """

@@ -1,1 +1,1 @@
-"""What to run next: pure functions of what has finished and what is running, without Ray and MLflow."""
+"""Search policies: pure functions of the finished and running runs that give the next run, without Ray and MLflow."""

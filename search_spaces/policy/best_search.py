@@ -10,11 +10,15 @@ from analysis.outcomes import Group, Outcome, Point, Setting, best, chosen_setti
 from search_spaces.policy.plan import Plan, Proposal
 
 TUNING_OCTAVES = 2.0
-"""Between the first tuning runs; halved until neighbours of the best are an octave away."""
+"""The distance between the first tuning runs. It is halved until the neighbours of the best are an octave away."""
 
 
 def tuning_runs(plan: Plan, finished: Sequence[Outcome], asked: Collection[Proposal]) -> Iterator[Proposal]:
-    """The baseline's tuning runs, of seed 0: a ladder, a pattern search, settings, a pattern search with the best."""
+    """The baseline's tuning runs, of seed 0.
+
+    First come three rates, then their best's neighbours. Where there are further dimensions, sampled settings follow,
+    and then the neighbours of the best rate with the best setting.
+    """
     group = plan.design.baseline
     yield from ladder(plan, (0.0, TUNING_OCTAVES, -TUNING_OCTAVES))
     tuning = [run for run in finished if run.group == group and run.seed == 0]
@@ -27,14 +31,14 @@ def tuning_runs(plan: Plan, finished: Sequence[Outcome], asked: Collection[Propo
 
 
 def ladder(plan: Plan, octaves: Sequence[float]) -> Iterator[Proposal]:
-    """Tuning runs so many octaves from the first."""
+    """Tuning runs at these distances, in octaves, from the first learning rate."""
     group = plan.design.baseline
     for distance in octaves:
         yield Proposal(group, plan.design.inside(plan.first * 2.0**distance), 0, own_setting(plan, group))
 
 
 def _pattern(plan: Plan, points: Sequence[Point], setting: Setting) -> Iterator[Proposal]:
-    """Tuning runs around the best, at ever smaller steps."""
+    """Tuning runs around the best, at a step that is halved down to an octave."""
     step = TUNING_OCTAVES
     while step >= 1.0:
         for learning_rate in around_best(plan, points, step):
@@ -43,7 +47,7 @@ def _pattern(plan: Plan, points: Sequence[Point], setting: Setting) -> Iterator[
 
 
 def sampled_runs(plan: Plan, group: Group, around: float, asked: Collection[Proposal]) -> Iterator[Proposal]:
-    """Runs of seed 0 whose settings are to be sampled, at most an octave from a learning rate."""
+    """The next run of seed 0 whose setting is to be sampled, if any is left; at most an octave from a learning rate."""
     own = own_setting(plan, group)
     sampled = sum(run.group == group and run.seed == 0 and run.setting != own for run in asked)
     if sampled < plan.sampled_settings:
@@ -55,12 +59,12 @@ def own_setting(plan: Plan, group: Group) -> Setting:
 
 
 def around_best(plan: Plan, points: Sequence[Point], step: float) -> Iterator[float]:
-    """The best point's neighbours so many octaves away, where nothing has run about there."""
+    """The learning rates `step` octaves above and below the best point, except those close to a rate that has run."""
     top = leading(points, plan.design.guess)
     if top is None:
         return
     for octaves in (step, -step):
         neighbour = plan.design.inside(top.learning_rate * 2.0**octaves)
-        near = 0.0 if neighbour in plan.design.learning_rates else step / 2  # the range's ends are tried themselves
+        near = 0.0 if neighbour in plan.design.learning_rates else step / 2  # an end is tried unless it has run itself
         if not any(abs(math.log2(neighbour / point.learning_rate)) <= max(near - 1e-9, 1e-6) for point in points):
             yield neighbour

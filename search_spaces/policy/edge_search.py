@@ -1,4 +1,4 @@
-"""Searching for a group's edge: always with the run after which its interval is expected to be narrowest."""
+"""Searching for a group's edge: the next run is the one after which its interval is expected to be narrowest."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,17 +15,17 @@ from search_spaces.policy.expectation import Expectation, expected_edge
 from search_spaces.policy.plan import Plan, Proposal
 
 OPTIMUM_OCTAVES = 1.0
-"""Octaves between the runs that search for a group's own best."""
+"""The distance, in octaves, between the runs that search for a group's own best."""
 
 SHARES = (0.5, 0.35, 0.65, 0.2, 0.8, 0.08, 0.92)
-"""The shares of the belief that lie below the rates that are considered."""
+"""The rates that are considered are those below which these shares of the belief lie."""
 
 SURELY_INSIDE = 0.7
-"""Where nothing has failed and the edge lies inside the range with less than this probability, the range's upper end is
-tried."""
+"""The upper end of the range is tried where no run limits the edge from above, and the edge lies inside the range with
+less than this probability."""
 
 SNAP = 0.25
-"""Where a rate lies within this share of the resolution of one that ran, that one runs again with another seed."""
+"""Where a rate lies within this share of the resolution of a rate that ran, that rate gets another seed instead."""
 
 
 @dataclass(frozen=True)
@@ -45,17 +45,17 @@ class SearchState:
         return [run for run in self.running if run.group == group]
 
     def expected(self, group: Group) -> Expectation:
-        """Where the other groups' edges point."""
+        """Where the edge of a group is expected, from the edges of the other groups."""
         beliefs = {other: each.belief for other, each in self.judged.items() if likely(each.chances) and other != group}
         return expected_edge(self.plan.design, group, self.standard.baseline.learning_rate, beliefs)
 
     def measure(self, group: Group, learning_rate: float, seed: int = 1) -> Proposal:
-        """A run that measures, with the setting that the group has chosen."""
+        """A run that measures, with the chosen setting of the group."""
         return Proposal(group, learning_rate, seed, chosen_setting(self.finished, group))
 
 
 def search_edge(state: SearchState, group: Group) -> Iterator[Proposal]:
-    """The next candidates of a group that has begun."""
+    """The candidates for the next run of a group that has points, most urgent first."""
     design, baseline, spread = state.plan.design, *state.standard
     points, judged = state.points(group), state.judged[group]
     top = best(points)
@@ -87,20 +87,23 @@ def search_edge(state: SearchState, group: Group) -> Iterator[Proposal]:
 def _split(
     state: SearchState, group: Group, reference: Reference, judged: Judged, expected: Expectation | None
 ) -> Iterator[Proposal]:
-    """The run after which the interval is expected to be narrowest. Runs in flight are taken to end as is likely."""
+    """Candidate runs, first the one after which the interval is expected to be narrowest.
+
+    A run in flight is taken to end in the more likely way.
+    """
     design, spread, belief, chances = state.plan.design, state.standard.spread, judged.belief, judged.chances
     mass = belief.mass[:-1] * (expected.density(belief.starts) if expected else 1.0)
     total = np.cumsum(mass) / mass.sum()
 
     def holds(learning_rate: float) -> float:
-        """The probability that the edge lies above."""
+        """The probability that the edge lies above a learning rate."""
         return 1.0 - float(np.interp(math.log2(learning_rate), belief.starts, total))
 
     points = state.points(group)
     breaks = 2 * sum(point.diverged > 0 for point in points) > sum(chance < 0.5 for chance in chances.values())
 
     def then(before: list[Point], learning_rate: float, well: bool) -> list[Point]:
-        """The points after one more run, which comes out well or as those that fail do."""
+        """The points after one more run, which comes out well or fails as most failing points of the group do."""
         short = 0.0 if well else 5 * design.tolerance
         return with_run(before, learning_rate, reference.score - short, diverged=breaks and not well)
 
@@ -108,7 +111,7 @@ def _split(
         points = then(points, run.learning_rate, holds(run.learning_rate) > 0.5)
 
     def width_after(proposal: Proposal) -> float:
-        """The expected width of the interval, octaves."""
+        """The expected width of the interval after a run, in octaves."""
         chance = holds(proposal.learning_rate)
         widths = []
         for well in (True, False):
@@ -122,7 +125,7 @@ def _split(
 
 
 def _at(state: SearchState, group: Group, rate: float) -> Iterator[Proposal]:
-    """A run at a log2 learning rate, or with another seed at one close by."""
+    """A run at a log2 learning rate, or another seed at a rate close to it that has run."""
     snap = SNAP * math.log2(state.plan.design.resolution)
     points = state.points(group)
     near = {point.learning_rate for point in points} | {run.learning_rate for run in state.in_flight(group)}
@@ -137,7 +140,7 @@ def _at(state: SearchState, group: Group, rate: float) -> Iterator[Proposal]:
 
 
 def _again(state: SearchState, group: Group, point: Point) -> Iterator[Proposal]:
-    """Another seed at a rate, where it has one left."""
+    """Another seed at the rate of a point, where it has one left."""
     in_flight = [run.seed for run in state.in_flight(group) if run.learning_rate == point.learning_rate]
     seeds = [*point.seeds, *in_flight]
     if len(seeds) < state.plan.seeds_near_margin:

@@ -1,9 +1,10 @@
-"""Where a batch size's edge is expected before its own runs say so: a straight line through the nearest edges.
+"""Where a group's edge is expected before its own runs show it: on a straight line through the nearest edges.
 
     log2 eta*(B) = a + alpha * log2 B + scatter
 
-with alpha about 0.5, give or take 0.5, before the first edge, and a scatter of about a third of an octave. It says
-where to look first, never what is reported: the interval of an edge comes from its own runs alone.
+Before the first edge is known, alpha is taken to be 0.5 with a standard deviation of 0.5. The scatter is about a third
+of an octave. The line only says where to look first. It does not change what is reported: the interval of an edge comes
+from the group's own runs alone.
 """
 
 import math
@@ -17,25 +18,25 @@ from analysis.outcomes import Group
 from analysis.study_design import StudyDesign
 
 SLOPE, SLOPE_DEVIATION = 0.5, 0.5
-"""Between no growth and the linear rule."""
+"""The expected value of alpha, between no growth (0) and the linear rule (1), and its standard deviation."""
 SCATTER = 0.35
-"""Octaves by which an edge strays from the line through its neighbours."""
+"""The standard deviation, in octaves, of an edge around the line through its neighbours."""
 ABOVE_BEST, ABOVE_BEST_DEVIATION = 1.5, 1.5
-"""Octaves from the baseline's best learning rate up to its edge."""
+"""The expected distance, in octaves, from the baseline's best rate up to its edge, and its standard deviation."""
 NEAREST = 3
-"""Edges that count: what grows at first may saturate, or fall."""
+"""How many edges the line is fitted to. Far edges are left out, because the growth of edges may stop or reverse."""
 ELSEWHERE = 0.1
-"""Probability that the line is of no use, and the edge anywhere in the range."""
+"""The probability that the line is wrong and the edge lies anywhere in the range."""
 
 
 class Expectation(NamedTuple):
-    """A normal distribution over log2 learning rate, and a little of everywhere."""
+    """A normal distribution over log2 learning rate, mixed with a small uniform one over the range."""
 
     mean: float
     deviation: float
 
     def density(self, rates: np.ndarray) -> np.ndarray:
-        """At log2 learning rates that span the range evenly, (cells,); sums to 1."""
+        """The probability of each of the log2 learning rates, which span the range evenly, (cells,); the sum is 1."""
         normal = np.exp(-0.5 * ((rates - self.mean) / self.deviation) ** 2)
         total = normal.sum()
         near = normal / total if total > 0 else np.zeros_like(rates)
@@ -43,11 +44,11 @@ class Expectation(NamedTuple):
 
 
 def expected_edge(design: StudyDesign, group: Group, base: float, beliefs: Mapping[Group, Belief]) -> Expectation:
-    """Where a group's edge should lie.
+    """The expectation of where a group's edge lies.
 
     Args:
         base: the baseline's best learning rate.
-        beliefs: what is known of other groups' edges; those of the same technique are used where there are any.
+        beliefs: the beliefs of other groups' edges. Where there are any of the same technique, only these are used.
     """
     same = {other: belief for other, belief in beliefs.items() if other.technique == group.technique} or beliefs
     size = math.log2(group.batch_size)
@@ -69,5 +70,5 @@ def expected_edge(design: StudyDesign, group: Group, base: float, beliefs: Mappi
 
 
 def _finite(belief: Belief, probability: float) -> float:
-    """A quantile, at most an octave above the range."""
+    """A quantile of a belief, at most an octave above the range."""
     return min(belief.quantile(probability), float(belief.starts[-1]) + 1.0)

@@ -1,14 +1,14 @@
-"""Futility: giving up a run that cannot reach the baseline any more.
+"""Futility: giving up a run that can no longer reach the baseline.
 
-A run is judged against the baseline's own learning curve at equal samples, never against other runs, since large
-batches, long warm-ups and the highest learning rates look bad early. With A(t) the baseline's mean score after t of
-T epochs, and t' the time at which it was as accurate as this run is now,
+A run is compared with the baseline's own learning curve at the same number of samples. It is never compared with other
+runs, because large batches, long warm-ups and the highest learning rates look bad early. Let A(t) be the baseline's
+mean score after t of T epochs, and t' the epoch at which the baseline had the score that this run has now. A run is
 
     hopeless   if   A(t' + PACE * (T - t)) < A0 - tolerance
 
-that is, if learning PACE times as fast as the baseline did from there would still not do. Only runs that measure are
-given up, only after the warm-up, and only in groups where some rate was seen to hold: elsewhere the run may be the
-group's best, which is reported.
+that is, if it would fall short even if it learnt PACE times as fast as the baseline did from t' on. Only runs that
+measure are given up, only after the warm-up, and only in groups where some rate was seen to hold: in another group the
+run may be the group's best, which is reported.
 """
 
 from collections.abc import Sequence
@@ -20,18 +20,18 @@ from analysis.verdict import Verdict, find_baseline, standard, verdicts
 from search_spaces.policy.plan import Plan, Proposal
 
 PACE = 3.0
-"""How many times as fast as the baseline a run may still have to learn."""
+"""A run is given up only if it would have to learn more than this many times as fast as the baseline."""
 
 Curve = Sequence[float]
-"""Validation score after each epoch."""
+"""The validation score after each epoch."""
 
 
 def futile(plan: Plan, ended: Sequence[tuple[Outcome, Curve]], run: Proposal, curve: Curve) -> bool:
     """Whether to give up a run.
 
     Args:
-        plan: of the study.
-        ended: every run so far, with its score after each epoch.
+        plan: the plan of the study.
+        ended: every run that has ended, with its score after each epoch.
         run, curve: the run, and its score after each epoch so far.
     """
     if run.seed == 0 or not plan.grace_epochs[run.group] < len(curve) < plan.epochs:
@@ -49,15 +49,15 @@ def futile(plan: Plan, ended: Sequence[tuple[Outcome, Curve]], run: Proposal, cu
 
 
 def hopeless(curve: Curve, base: Sequence[Curve], chance: float | None, target: float, allowance: float) -> bool:
-    """Whether a run cannot reach the target at PACE times the baseline's pace.
+    """Whether a run cannot reach the target even at PACE times the baseline's pace.
 
     Args:
         curve: the run's score after each epoch so far.
-        base: curves of as many epochs as the run will have; their mean is the baseline's.
-        chance: the score of a guess, where curves begin; where it is not known, they begin at the end of the first
+        base: the curves of baseline runs, of as many epochs as the run will have. Their mean is the baseline's curve.
+        chance: the score of a guess, at which curves begin. Where it is not known, they begin at the score of the first
             epoch.
-        target: score to reach, A0 - tolerance.
-        allowance: added to what the run has reached, for the spread between seeds.
+        target: the score to reach, A0 - tolerance.
+        allowance: added to the score that the run has reached, to allow for the spread between seeds.
     """
     mean = np.mean(base, axis=0)
     start = mean[0] if chance is None else chance
@@ -72,7 +72,7 @@ def hopeless(curve: Curve, base: Sequence[Curve], chance: float | None, target: 
 
 
 def curves_behind_a0(ended: Sequence[tuple[Outcome, Curve]], plan: Plan) -> list[Curve]:
-    """The curves of the runs behind A0 that ran to the end."""
+    """The curves of the runs behind A0 that ran to their end."""
     baseline = find_baseline([outcome for outcome, _ in ended], plan.design.baseline)
     return [
         curve

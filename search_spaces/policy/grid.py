@@ -1,4 +1,4 @@
-"""The grid: every learning rate at the study's resolution in every group, with every seed; then the baseline's."""
+"""The grid policy: every learning rate of a grid, in every group and with every seed, then the baseline's seeds."""
 
 import math
 from collections.abc import Sequence
@@ -9,20 +9,20 @@ from search_spaces.policy.plan import NoProposal, Plan, Proposal, asked_so_far
 
 
 def learning_rates(plan: Plan) -> list[float]:
-    """From the lowest to the highest, evenly spaced in the logarithm, neighbours at most the resolution apart."""
+    """The learning rates of the grid, ascending and evenly spaced in the logarithm, at most the resolution apart."""
     low, high = plan.design.learning_rates
     gaps = max(1, math.ceil(math.log(high / low) / math.log(plan.design.resolution) - 1e-9))
     return [plan.design.inside(low * (high / low) ** (gap / gaps)) for gap in range(gaps + 1)]
 
 
 def size(plan: Plan) -> int:
-    """Runs of the whole grid and the baseline's seeds, at most."""
+    """The most runs that the whole grid and the baseline's seeds can take."""
     seeds = max(0, plan.seeds - plan.seeds_near_margin + 1)
     return len(plan.design.groups) * len(learning_rates(plan)) * plan.seeds_near_margin + seeds
 
 
 def propose(plan: Plan, finished: Sequence[Outcome], running: Sequence[Proposal]) -> Proposal | NoProposal:
-    """The next point of the grid, seed by seed, then the baseline's at its best; it is not cut short by max_runs."""
+    """The next run: the grid seed by seed, then the baseline's seeds at its best rate. max_runs does not limit it."""
     asked = set(asked_so_far(finished, running))
     for seed in range(plan.seeds_near_margin):
         for group in plan.design.groups:

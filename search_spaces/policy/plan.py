@@ -1,4 +1,4 @@
-"""What a search policy is given and what it answers with; plain values, no Ray, no torch."""
+"""What a search policy receives and what it returns, as plain values without Ray and torch."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ class Proposal(NamedTuple):
     """A run to make next.
 
     Attributes:
-        setting: values of the study's further dimensions; None where they are to be sampled.
+        setting: the values of the study's further dimensions; None where they are to be sampled.
     """
 
     group: Group
@@ -24,13 +24,13 @@ class Proposal(NamedTuple):
     setting: Setting | None = ()
 
     def ended(self, status: str, score: float, train_score: float) -> Outcome:
-        """The run's outcome."""
+        """The outcome of the run, given how it ended."""
         assert self.setting is not None, "a run that ended has had its setting sampled"
         return Outcome(self.group, self.learning_rate, self.seed, status, score, train_score, self.setting)
 
 
 class NoProposal(Enum):
-    """What a policy says when it proposes nothing."""
+    """What a policy returns when it proposes no run."""
 
     WAIT = "wait for what is running"
     OVER = "nothing is left to ask"
@@ -42,15 +42,15 @@ class Plan:
 
     Attributes:
         design: what is compared, and how finely.
-        first: the learning rate where tuning starts.
-        seeds: baseline runs behind A0, besides the tuning run.
-        seeds_near_margin: most runs at one learning rate elsewhere.
-        max_runs: all runs together.
-        epochs: of each run.
-        grace_epochs: by group, epochs before which no run is stopped: the warm-up, at least 1.
-        dimensions: by name, what is searched besides the learning rate.
-        own: by technique, its own values of those dimensions.
-        sampled_settings: how many settings to try in each group besides its own.
+        first: the learning rate at which tuning starts.
+        seeds: the least number of baseline runs behind A0, besides the tuning runs.
+        seeds_near_margin: the most runs at any other learning rate.
+        max_runs: the most runs in all.
+        epochs: the number of epochs of each run.
+        grace_epochs: for each group, the number of epochs during which no run is stopped: the warm-up, at least 1.
+        dimensions: what is searched besides the learning rate, by name.
+        own: for each technique, its own values of those dimensions.
+        sampled_settings: how many settings to try in each group besides the technique's own.
     """
 
     design: StudyDesign
@@ -66,5 +66,5 @@ class Plan:
 
 
 def asked_so_far(finished: Sequence[Outcome], running: Sequence[Proposal]) -> list[Proposal]:
-    """Every run, however it ended or stands."""
+    """Every run that has been asked for, whether it has ended or is still running."""
     return [*(Proposal(run.group, run.learning_rate, run.seed, run.setting) for run in finished), *running]

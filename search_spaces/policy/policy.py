@@ -1,19 +1,20 @@
-"""The search policy: tune the baseline, then close in on every edge.
+"""The search policy: it tunes the baseline, and then narrows the interval of every edge.
 
-A pure function of what has finished and what is running; it knows neither Ray nor torch. For each technique and batch
-size it asks where, on the axis of log2 learning rate, runs stop holding.
+The policy is a pure function of the finished and the running runs, and uses neither Ray nor torch. For each group it
+searches for the learning rate, on a log2 axis, above which runs no longer hold.
 
 1. Tune the baseline batch size with seed 0: three rates two octaves apart, then the neighbours of the best at half the
-   distance. Run its other seeds at the best rate, and more of them where they scatter much against the tolerance.
-2. At every batch size, the one with the fewest runs in flight first, run what the rules prescribe.
+   distance. Run the other seeds at the best rate, and more of them where their scores vary much compared with the
+   tolerance.
+2. In every group, run what the rules prescribe. The group with the fewest runs in flight comes first.
 3. Where a rate holds, or may hold, make the run after which the group's interval is expected to be narrowest
-   (edge_search). The expectation multiplies what the group's own runs say of its edge (analysis.belief) by where the
-   edges of the other batch sizes point (expectation). Another seed of a rate that ran is a candidate like any other.
-   Runs in flight are taken to end as is likely.
-4. Where nothing holds, search for that batch size's own best, and for the edge against that instead.
+   (edge_search). This uses the belief from the group's own runs (analysis.belief), multiplied by the expectation from
+   the edges of the other batch sizes (expectation). Another seed at a rate that ran is a candidate like any other. A
+   run in flight is taken to end in the more likely way.
+4. Where nothing holds, search for the group's own best score, and for the edge against that score instead of A0.
 
-A group is done when its interval, which knows nothing of the other batch sizes, is within the resolution. Where a study
-searches further dimensions, each group first tries settings of them with seed 0, and is measured with the best.
+A group is done when its interval, which uses only its own runs, is within the resolution. Where a study searches
+further dimensions, each group first tries settings of them with seed 0, and is then measured with the best of these.
 """
 
 import math
@@ -29,7 +30,7 @@ from search_spaces.policy.plan import NoProposal, Plan, Proposal, asked_so_far
 from trainables.history import FAILED
 
 REPLACEMENT = 100
-"""Added to the seed of a run that failed, to try it once more with another seed."""
+"""This is added to the seed of a run that failed, to try the run once more with another seed."""
 
 A0_ERROR = 0.2
 """The error of A0 should not exceed this share of the tolerance."""
@@ -48,12 +49,12 @@ def propose(plan: Plan, finished: Sequence[Outcome], running: Sequence[Proposal]
 
 
 def objection(plan: Plan, finished: Sequence[Outcome]) -> str | None:
-    """Why the search cannot go on: the baseline diverges, or the range excludes all that the rules prescribe."""
+    """Why the search cannot go on: the baseline diverges, or the range excludes every prescription; None if it can."""
     return baseline_diverges(plan, finished) or _prescribes_nothing(plan, finished)
 
 
 def baseline_diverges(plan: Plan, finished: Sequence[Outcome]) -> str | None:
-    """A sentence where the baseline's own runs diverge, so that nothing can be judged against it."""
+    """An objection if the baseline's own runs diverge, so that nothing can be judged against it; otherwise None."""
     (technique, batch_size), baseline = plan.design.baseline, find_baseline(finished, plan.design.baseline)
     if baseline is None or not baseline.diverged:
         return None
@@ -62,7 +63,7 @@ def baseline_diverges(plan: Plan, finished: Sequence[Outcome]) -> str | None:
 
 
 def _prescribes_nothing(plan: Plan, finished: Sequence[Outcome]) -> str | None:
-    """A sentence where every prescription lies outside the range."""
+    """An objection if every prescription lies outside the range; otherwise None."""
     design, baseline = plan.design, find_baseline(finished, plan.design.baseline)
     others = [group for group in design.groups if group.batch_size != design.baseline.batch_size]
     if baseline is None or not others or not design.rules:
@@ -110,14 +111,15 @@ def _candidates(
 
 
 def _seeds_behind_a0(plan: Plan, spread: Spread) -> int:
-    """How many baseline runs make A0's error small against the tolerance, which every group profits from."""
+    """How many baseline runs make the error of A0 small compared with the tolerance. Every group profits from it."""
     wanted = math.ceil((spread.deviation / (A0_ERROR * plan.design.tolerance)) ** 2)
     return min(wanted, 2 * plan.seeds, max(plan.seeds, plan.max_runs // 8))
 
 
 def _in_turn(plan: Plan, running: Sequence[Proposal], asked: Collection[Proposal]) -> Iterator[Group]:
-    """The groups with the fewest runs in flight first, in their order among equals. A group that has had its share of
-    the runs comes after all that have not.
+    """The groups in turn: those with the fewest runs in flight come first, and equal ones in the plan's order.
+
+    A group that has had its share of the runs comes after all groups that have not.
     """
     groups, base = plan.design.groups, plan.design.baseline
     tuning = sum(run.group == base and run.seed == 0 for run in asked) + plan.seeds
@@ -135,7 +137,7 @@ def _start(
     baseline: Baseline,
     asked: Collection[Proposal],
 ) -> Iterator[Proposal]:
-    """A group's first runs: settings where there are any to try, then what the rules prescribe."""
+    """A group's first runs: settings, where any are to be tried, and then what the rules prescribe."""
     if group == plan.design.baseline:
         return
     wanted = [plan.design.prescription(rule, group, baseline.learning_rate) for rule in plan.design.rules]
@@ -148,8 +150,8 @@ def _start(
         yield Proposal(group, around, 0, own_setting(plan, group))
         yield from sampled_runs(plan, group, around, asked)
         if any(run.group == group and run.seed == 0 for run in running):
-            return  # what is measured depends on the best setting
+            return  # the setting of runs that measure is not known yet
         if not any(run.group == group and run.seed == 0 and run.is_evidence for run in finished):
-            return  # none of them came to an end
+            return  # no run of seed 0 is evidence
     for learning_rate in inside:
         yield Proposal(group, learning_rate, 1, chosen_setting(finished, group))

@@ -1,1 +1,1 @@
-"""What runs a plan: the command line, Ray Tune, Optuna's storage, MLflow, and what is printed."""
+"""The code that runs a plan: the command line, Ray Tune, Optuna's storage, MLflow, and what is printed."""

@@ -1,4 +1,7 @@
-"""The Ray cluster a study runs on: joined where there is one, embedded otherwise; and what fits into it."""
+"""The Ray cluster that a study runs on, and what fits into it.
+
+A cluster whose address is given is joined. Otherwise a cluster is embedded in this process.
+"""
 
 import logging
 import os
@@ -11,10 +14,10 @@ from trainables.errors import UserError, require
 from trainables.on_ray.worker_group import GroupSize
 
 MOST_CONCURRENT_TRIALS = 4
-"""Trials at a time where nobody says otherwise and there is no GPU."""
+"""The most trials that run at a time by default where there is no GPU."""
 
 _HELPER_CPUS = 2
-"""Logical CPUs declared on an embedded cluster beyond what workers reserve, for the trials and Ray Train's helpers."""
+"""The logical CPUs that an embedded cluster declares for trials and Ray Train's helpers, besides the workers' CPUs."""
 
 
 @dataclass(frozen=True)
@@ -22,9 +25,9 @@ class Capacity:
     """What a cluster has, or can grow to.
 
     Attributes:
-        cpus, gpus: logical.
-        node_cpus: of the smallest node that has any; a worker lives on one node.
-        address: of the cluster joined; None where one will be embedded.
+        cpus, gpus: the number of logical CPUs and GPUs.
+        node_cpus: the logical CPUs of the smallest node that has any. A worker runs on a single node.
+        address: the address of the cluster that was joined; None where a cluster will be embedded.
     """
 
     cpus: int
@@ -34,18 +37,18 @@ class Capacity:
 
     @property
     def description(self) -> str:
-        """One line for the plan."""
+        """The capacity in one line, for the preview."""
         where = f"joined at {self.address}" if self.address else "embedded in this process"
         return f"{where} ({self.cpus} CPUs, {self.gpus:g} GPUs)"
 
 
 @dataclass
 class _Connection:
-    """This process's connection to Ray, as far as this module made it.
+    """What this module did to connect this process to Ray.
 
     Attributes:
-        ours: whether this module connected, so that it may disconnect.
-        embedded_cpus: logical CPUs that the embedded cluster declares; 0 where none is embedded.
+        ours: whether this module made the connection, so that it may end it.
+        embedded_cpus: the logical CPUs that the embedded cluster declares; 0 where no cluster is embedded.
     """
 
     ours: bool = False
@@ -58,14 +61,14 @@ _connection = _Connection()
 def find_capacity(address: str | None = None) -> Capacity:
     """Join the cluster at an address, or count this machine's processors without starting anything yet.
 
-    Where this process is connected to Ray already, that cluster is used.
+    Where this process is already connected to a Ray cluster, that cluster is used.
 
     Args:
-        address: of a running cluster, such as "auto" or "10.0.0.1:6379"; "local" to embed one; by default what the
-            environment's RAY_ADDRESS says, else to embed one.
+        address: the address of a running cluster, such as "auto" or "10.0.0.1:6379", or "local" to embed one. The
+            default is the address in the environment variable RAY_ADDRESS, or "local" where that is not set.
 
     Raises:
-        UserError: no cluster answers there.
+        UserError: no cluster answers at the address.
     """
     where = address or os.environ.get("RAY_ADDRESS") or "local"
     if _connection.embedded_cpus or (where == "local" and not ray.is_initialized()):
@@ -95,8 +98,8 @@ class Allotment:
     """How a study uses its cluster.
 
     Attributes:
-        size: of each worker group.
-        concurrent_trials: groups at a time.
+        size: the size of each worker group.
+        concurrent_trials: how many trials, each with a worker group, run at a time.
     """
 
     size: GroupSize
@@ -106,10 +109,10 @@ class Allotment:
 def allot(
     capacity: Capacity, workers: int, concurrent_trials: int | None, gpus_per_worker: float | None, most_runs: int
 ) -> Allotment:
-    """Divide a cluster among trials; what is None is chosen so that the cluster is used.
+    """Divide a cluster among trials. An argument that is None is chosen to make use of the cluster.
 
     Raises:
-        UserError: more than the cluster can hold, with the arithmetic.
+        UserError: more is asked for than the cluster can hold; the message shows the arithmetic.
     """
     require(workers >= 1, f"workers {workers}: must be at least 1")
     require(
@@ -141,7 +144,7 @@ def allot(
 
 
 def start(capacity: Capacity, allotment: Allotment) -> None:
-    """Embed a cluster with room for the allotment, unless one was joined or an embedded one has the room."""
+    """Embed a cluster with room for the allotment, unless a cluster was joined or the embedded one has the room."""
     os.environ.setdefault("RAY_TRAIN_METRICS_ENABLED", "0")
     if capacity.address is not None:
         return
@@ -163,8 +166,9 @@ def start(capacity: Capacity, allotment: Allotment) -> None:
 
 
 def stop() -> None:
-    """End an embedded cluster and everything in it, or leave a cluster that this module joined, which ends what this
-    process started there. A connection that was there before is left as it is.
+    """End an embedded cluster and everything in it, or leave a cluster that this module joined.
+
+    Leaving a cluster ends what this process started there. A connection that this module did not make is left as it is.
     """
     if _connection.ours:
         ray.shutdown()
@@ -172,7 +176,9 @@ def stop() -> None:
 
 
 def trial_resources() -> dict[str, float]:
-    """What a trial's own actor reserves: a byte, since it only waits, and a CPU kept for it could keep its workers from
-    starting. Its worker group reserves the rest.
+    """What a trial's own actor reserves: one byte of memory.
+
+    The actor only waits. If it reserved a CPU, its workers might not find enough CPUs to start. Its worker group
+    reserves the rest.
     """
     return {"memory": 1}

@@ -1,4 +1,4 @@
-"""The command line every study has: from the arguments to a study, which session.py runs."""
+"""The command line of every study: it makes a study from the arguments, and session.py runs the study."""
 
 import argparse
 import logging
@@ -19,14 +19,17 @@ from search_spaces.study import Study
 from trainables.errors import UserError, require
 
 SEARCH_OPTIONS = ("batch_sizes", "learning_rates", "seeds", "tolerance", "resolution", "max_runs")
-"""The options that mean nothing for tables."""
+"""The options of a search, which have no meaning for tables."""
 
 
 def main(budgets: Mapping[str, Study]) -> None:
-    """Run a study from the command line and leave the process: with 0, 2 for what the user can mend, 130 for Ctrl-C.
+    """Run a study from the command line, and end the process.
+
+    The exit status is 0 for success, 2 for an error that the user can correct, and 130 for Ctrl-C.
 
     Args:
-        budgets: the study in one or more sizes, by name; the first is the default, or `standard` where there is a GPU.
+        budgets: the study in one or more sizes, by name. The default is `standard` where there is a GPU, and otherwise
+            the first.
     """
     signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, _interrupt)
@@ -72,7 +75,7 @@ def _parse(budgets: Mapping[str, Study]) -> argparse.Namespace:
 
 
 def _called_as() -> str:
-    """The command that this process was started with: a module by name, or a file."""
+    """The command that started this process, with a module's name or a file."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
     return f"python -m {spec.name}" if spec else f"python {sys.argv[0]}"
 
@@ -101,14 +104,14 @@ def _run_command(budgets: Mapping[str, Study], options: argparse.Namespace, cons
 
 
 def _default_budget(budgets: Mapping[str, Study], capacity: Capacity, tables: bool) -> str:
-    """The first that has tables where they are asked for, else standard with a GPU and the first without."""
+    """The default budget: for tables the first that has some, otherwise `standard` with a GPU and the first without."""
     if tables:
         return next((name for name, study in budgets.items() if study.tables), next(iter(budgets)))
     return "standard" if capacity.gpus and "standard" in budgets else next(iter(budgets))
 
 
 def _chosen(budgets: Mapping[str, Study], budget: str, options: argparse.Namespace) -> Study:
-    """The budget's study with the options' choices."""
+    """The study of the budget, changed by the options that were given."""
     study = budgets[budget]
     if options.data:
         study = study.on(options.data)
@@ -149,13 +152,13 @@ def _numbers(text: str) -> tuple[float, float]:
 
 
 def _interrupt(number: int, _frame: FrameType | None) -> None:
-    """The first signal stops the study; further ones do not disturb its closing."""
+    """Stop the study at the first signal, and ignore later ones, so that they do not disturb its end."""
     signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
 def _leave(code: int) -> None:
-    """End Ray, and with it everything it started, then this process."""
+    """End Ray and everything that it started, and then this process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cluster.stop()
     sys.stdout.flush()

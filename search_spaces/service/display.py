@@ -1,4 +1,4 @@
-"""What is shown while a study runs: a live line per running trial on a terminal, plain lines elsewhere."""
+"""What is shown while a study runs: on a terminal a live line per running trial, elsewhere plain lines."""
 
 import time
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from rich.text import Text
 from trainables.score import Score
 
 PLAIN_SECONDS = 30.0
-"""At most one plain line per running trial in this time."""
+"""The shortest time between two plain lines about the same running trial."""
 
 
 @dataclass
@@ -27,19 +27,19 @@ class _Running:
 
     @property
     def seconds(self) -> float:
-        """Its own work so far; starting the worker group, which is done once, is not in it."""
+        """The seconds of training and evaluation so far, without the start of the worker group, which happens once."""
         return self.report.get("train_seconds", 0.0) + self.report.get("evaluation_seconds", 0.0)
 
 
 class Display:
-    """Draws running trials.
+    """Shows the running trials, and prints how trials ended.
 
     Args:
-        console: where to.
-        most_runs: the search makes at most so many.
-        concurrent: trials at a time.
-        seconds_per_run: estimate until the first has ended; None where there is none.
-        metric: what runs are judged by.
+        console: where to print.
+        most_runs: the most runs that the search makes.
+        concurrent: how many trials run at a time.
+        seconds_per_run: an estimate that is used until the first run has ended; None where there is no estimate.
+        metric: the metric that runs are judged by.
     """
 
     def __init__(
@@ -71,11 +71,11 @@ class Display:
         self._live.stop()
 
     def start(self, trial_id: str, name: str, epochs: int) -> None:
-        """A trial of so many epochs has begun."""
+        """Note that a trial of this many epochs has begun."""
         self._running.setdefault(trial_id, _Running(name, epochs, time.monotonic()))
 
     def progress(self, trial_id: str, report: Mapping[str, float]) -> None:
-        """A trial has finished an epoch."""
+        """Note that a trial has finished an epoch, and what it reported."""
         running, now = self._running[trial_id], time.monotonic()
         running.report = report
         if not self._console.is_terminal and now - max(running.printed, running.started) > PLAIN_SECONDS:
@@ -83,7 +83,7 @@ class Display:
             self._console.print(f"  {running.name}  {self._describe(running)}", highlight=False)
 
     def end(self, trial_id: str, status: str, error: str = "", trace: str = "") -> None:
-        """A trial has ended; where a worker raised, with its error and traceback. Each traceback is printed once."""
+        """Print how a trial ended, with error and traceback where a worker raised. Each traceback is printed once."""
         running = self._running.pop(trial_id)
         self._ended += 1
         if running.seconds:
@@ -111,7 +111,7 @@ class Display:
         return self._metric.show(self._metric.score_of(report))
 
     def _eta(self) -> str:
-        """At most how long the rest takes, from the runs that have ended."""
+        """The longest time that the remaining runs take, estimated from the runs that have ended."""
         a_run = sum(self._seconds) / len(self._seconds) if self._seconds else self._estimate
         if a_run is None:
             return "time left unknown until a run has ended"

@@ -1,4 +1,4 @@
-"""How long a run will take on this machine, from a few real steps on random inputs."""
+"""An estimate of how long a run takes on this machine, from a few real steps on random inputs."""
 
 import time
 from collections.abc import Callable
@@ -20,15 +20,15 @@ PROBE_STEPS = 3
 
 
 def seconds_per_run(study: Study, size: GroupSize) -> float | None:
-    """Seconds that one worker takes for a run and the evaluation after each epoch; None where that cannot be told."""
+    """The seconds that one worker takes for a run with its evaluations; None where they cannot be estimated."""
     try:
         return _probe(study, torch.device("cuda" if size.gpus_per_worker else "cpu"), size.threads_per_worker)
-    except RuntimeError:  # out of memory, or a model that fails: the runs will say so
+    except RuntimeError:  # out of memory, or the model fails: the runs will report it
         return None
 
 
 def _probe(study: Study, device: torch.device, threads: int) -> float:
-    """Of a run, on average over the techniques."""
+    """The seconds of a run, averaged over the techniques."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
@@ -39,7 +39,7 @@ def _probe(study: Study, device: torch.device, threads: int) -> float:
 
 
 def _run(task: Task, recipe: Recipe, device: torch.device) -> float:
-    """Of one technique's run, PROBE_SAMPLES at a time or nearly so."""
+    """The seconds of a run of one technique, estimated on batches of about PROBE_SAMPLES samples."""
     size = min(recipe.norm_batch_size or PROBE_SAMPLES, PROBE_SAMPLES)
     samples = PROBE_SAMPLES // size * size
     recipe = replace(recipe, norm_batch_size=size, max_micro_batch=None)
@@ -47,7 +47,7 @@ def _run(task: Task, recipe: Recipe, device: torch.device) -> float:
     inputs, targets = (map_tensors(lambda tensor: _placed(tensor, device), each) for each in task.data.example(samples))
     keys = torch.zeros(samples, dtype=torch.int32, device=device)
     gradient = BatchGradient(model, task, recipe, Workers(), parts=0)
-    usual = replace(recipe.start(samples), steps=1)  # where SAM perturbs some steps only, this is none of them
+    usual = replace(recipe.start(samples), steps=1)  # where SAM perturbs only some steps, this is not one of them
 
     def train() -> None:
         gradient.load(Batch(keys.long(), keys, lambda _: (inputs, targets)))
@@ -65,13 +65,13 @@ def _run(task: Task, recipe: Recipe, device: torch.device) -> float:
 
 
 def _placed(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """On the device, images in the memory layout that they are trained in."""
+    """The tensor on the device; images get the memory layout in which they are trained."""
     there = tensor.to(device)
     return there.contiguous(memory_format=torch.channels_last) if there.ndim == 4 else there
 
 
 def _seconds(step: Callable[[], object], device: torch.device) -> float:
-    """The fastest of a few calls, after one to warm up."""
+    """The seconds of the fastest of a few calls, after one call to warm up."""
     times = []
     for _ in range(1 + PROBE_STEPS):
         start = time.perf_counter()

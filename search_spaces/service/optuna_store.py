@@ -25,7 +25,7 @@ RUN_PARAMS = ("technique", "batch_size", "learning_rate", "seed")
 
 
 def search_space(plan: Plan) -> dict[str, BaseDistribution]:
-    """What a run is: its technique, batch size, learning rate and seed, and the study's further dimensions."""
+    """What a run is made of: technique, batch size, learning rate, seed, and the study's further dimensions."""
     design = plan.design
     return {
         "technique": CategoricalDistribution(sorted({group.technique for group in design.groups})),
@@ -44,13 +44,13 @@ def params_of(proposal: Proposal) -> dict[str, Any]:
 
 
 def proposal_of(params: Mapping[str, Any]) -> Proposal:
-    """Optuna parameters as a proposal; those that are not a run's own are the setting."""
+    """Optuna parameters as a proposal. The parameters that are not in RUN_PARAMS make the setting."""
     further = tuple(sorted((name, value) for name, value in params.items() if name not in RUN_PARAMS))
     return Proposal(Group(params["technique"], params["batch_size"]), params["learning_rate"], params["seed"], further)
 
 
 def stored_outcome(trial: FrozenTrial) -> Outcome:
-    """How the run of a trial that was told ended."""
+    """The outcome of a trial whose run has ended."""
     return proposal_of(trial.params).ended(*trial.user_attrs[OUTCOME])
 
 
@@ -60,22 +60,25 @@ def stored_curve(trial: FrozenTrial) -> list[float]:
 
 
 def finished_runs(trials: Sequence[FrozenTrial]) -> list[Outcome]:
-    """How the runs ended that have ended."""
+    """The outcomes of the runs that have ended."""
     return [stored_outcome(trial) for trial in trials if OUTCOME in trial.user_attrs]
 
 
 def finished_curves(trials: Sequence[FrozenTrial]) -> list[tuple[Outcome, Curve]]:
-    """The same, each with its curve."""
+    """The outcomes of the runs that have ended, each with its score after each epoch."""
     return [(stored_outcome(trial), stored_curve(trial)) for trial in trials if OUTCOME in trial.user_attrs]
 
 
 def running_proposals(trials: Sequence[FrozenTrial]) -> list[Proposal]:
-    """The runs that have been asked for and not told."""
+    """The runs that have been asked for and have not ended."""
     return [proposal_of(trial.params) for trial in trials if trial.state == TrialState.RUNNING]
 
 
 def tell_outcome(study: optuna.Study, trial: optuna.Trial, outcome: Outcome) -> None:
-    """Complete a trial whose run is evidence, prune one stopped early, fail the others. Only finite scores are told."""
+    """Tell Optuna how a run ended: pruned if it was stopped early, complete if it is otherwise evidence, else failed.
+
+    Optuna is told only finite scores; a trial with any other score is failed too.
+    """
     trial.set_user_attr(OUTCOME, [outcome.status, outcome.score, outcome.train_score])
     if outcome.status == STOPPED_EARLY:
         study.tell(trial, state=TrialState.PRUNED)

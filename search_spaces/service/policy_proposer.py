@@ -26,21 +26,22 @@ from trainables.history import DONE
 Policy = Callable[[Plan, Sequence[Outcome], Sequence[Proposal]], Proposal | NoProposal]
 
 MOST_RESAMPLINGS = 50
-"""How often a setting is sampled again because it has been tried."""
+"""The most times that a setting is sampled again because it has been tried."""
 
 
 class PolicyProposer:
-    """One Optuna study whose trials are what a policy proposes; they hold the learning curves too.
+    """A policy with an Optuna study that stores the runs it proposes, with their learning curves.
 
-    The policy is asked once for each run, and its proposal is enqueued. Whether a run is futile is worked out from what
-    the storage holds, so a new proposer on the same storage goes on where another ended.
+    The policy is asked once for each run, and its proposal is enqueued. Whether a run is futile is computed from what
+    the storage holds, so a new proposer on the same storage goes on where an earlier one ended.
 
     Args:
-        plan: of the study.
+        plan: the plan of the study.
         policy: says which run comes next.
         storage: where Optuna keeps the study.
-        name: of the study in the storage.
-        adaptive: whether futile runs are stopped, and the study where nothing can come of it; a grid runs to its end.
+        name: the name of the study in the storage.
+        adaptive: whether futile runs are stopped, and whether a range that excludes every prescription is objected to.
+            A grid is not adaptive.
     """
 
     def __init__(self, plan: Plan, policy: Policy, storage: BaseStorage, name: str, adaptive: bool) -> None:
@@ -70,7 +71,7 @@ class PolicyProposer:
         return futile(self._plan, finished_curves(trials), proposal, curve)
 
     def tell(self, trial: optuna.Trial, outcome: Outcome) -> None:
-        if outcome.status == DONE:  # a run's last epoch comes with its end, not as a report
+        if outcome.status == DONE:  # the last epoch of a run is not reported before its end
             trial.report(outcome.score, self._plan.epochs)
         tell_outcome(self._study, trial, outcome)
 
@@ -82,7 +83,8 @@ class PolicyProposer:
 def sample_setting(plan: Plan, trials: Sequence[FrozenTrial], proposal: Proposal) -> Proposal:
     """The proposal with a setting of the study's further dimensions that TPE samples for its learning rate.
 
-    TPE learns from the group's own runs of seed 0. A setting that has been tried is sampled again, some times.
+    TPE learns from the group's own runs of seed 0. A setting that has been tried is sampled again, up to
+    MOST_RESAMPLINGS times.
     """
     space = {name: search_space(plan)[name] for name in ("learning_rate", *plan.dimensions)}
     mine = [

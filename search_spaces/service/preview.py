@@ -1,4 +1,4 @@
-"""What a command is about to do, printed before it starts."""
+"""The preview: what a command is about to do, printed before it starts."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from search_spaces.service.work import Work
 from search_spaces.study import Study
 
 START_SECONDS = 40.0
-"""About what starting a cluster and its worker groups takes, once."""
+"""About how long it takes to start a cluster and its worker groups, which happens once."""
 
 
 def print_plan(
@@ -24,10 +24,10 @@ def print_plan(
     results: Path,
     console: Console,
 ) -> None:
-    """One line for each thing worth knowing.
+    """Print the plan, with one line for each of its parts.
 
     Args:
-        seconds: a run takes on one worker, about; None where that cannot be told.
+        seconds: about how long a run takes on one worker; None where that cannot be estimated.
     """
     study, design, size = work.study, work.plan.design, allotment.size
     low, high = design.learning_rates
@@ -60,7 +60,7 @@ def print_plan(
 
 
 def range_words(name: str, values: FloatDistribution | IntDistribution) -> str:
-    """What a study searches besides the learning rate, and where."""
+    """The name and the range of a further dimension that a study searches, as text."""
     return f"{name} {values.low:g} to {values.high:g}"
 
 

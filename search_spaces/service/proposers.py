@@ -1,4 +1,4 @@
-"""The searches by name: each is asked for runs and told how they ended."""
+"""The searches, by name. Each is a proposer, which is asked for runs and told how they ended."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -18,23 +18,23 @@ SEARCHES = ("frontier", "optuna", "grid")
 
 
 class Proposer(Protocol):
-    """A search: ask for runs, tell how they ended."""
+    """A search as the service drives it: it is asked for the next run, and told how runs ended."""
 
     def ask(self) -> tuple[optuna.Trial, Proposal] | NoProposal: ...
 
     def report(self, trial: optuna.Trial, epoch: int, score: float) -> bool:
-        """Note a run's score after an epoch; whether to stop it."""
+        """Note a run's score after an epoch, and return whether to stop the run."""
         ...
 
     def tell(self, trial: optuna.Trial, outcome: Outcome) -> None: ...
 
     def objection(self) -> str | None:
-        """Why nothing can be judged, if that is so."""
+        """Why nothing can be judged; None where runs can be judged."""
         ...
 
 
 def proposer(search: str, plan: Plan, storage: BaseStorage, name: str) -> Proposer:
-    """The search of that name, one of SEARCHES, on a storage where its Optuna studies are called `name`."""
+    """The proposer of a search, one of SEARCHES. The names of its Optuna studies in the storage begin with `name`."""
     match search:
         case "frontier":
             return PolicyProposer(plan, policy.propose, storage, name, adaptive=True)
@@ -46,10 +46,10 @@ def proposer(search: str, plan: Plan, storage: BaseStorage, name: str) -> Propos
 
 
 def table_proposer(runs: Sequence[Proposal], plan: Plan, storage: BaseStorage, name: str) -> Proposer:
-    """A proposer of exactly those runs."""
+    """A proposer that proposes exactly these runs."""
     return PolicyProposer(plan, partial(tables.propose, runs), storage, name, adaptive=False)
 
 
 def runs_at_most(search: str, plan: Plan) -> int:
-    """How many runs a search makes at most."""
+    """The most runs that a search makes."""
     return grid.size(plan) if search == "grid" else plan.max_runs

@@ -26,12 +26,12 @@ from trainables.recipe import EPOCHS
 from trainables.score import Score
 
 TUNE_METRIC = "epoch"
-"""Tune requires the name of a number that every trial reports. Nothing is decided by it: the proposer decides."""
+"""Tune requires the name of a number that every trial reports. The number decides nothing; the proposer decides."""
 
 
 @dataclass(frozen=True)
 class Search:
-    """What runs a study: where runs come from, where they are written, what is shown."""
+    """A study and what runs it: the proposer gives the runs, the tracker records them, the display shows them."""
 
     study: Study
     proposer: Proposer
@@ -40,10 +40,10 @@ class Search:
 
 
 def run_trials(search: Search, allotment: Allotment, data_dir: str) -> None:
-    """Run every trial the proposer asks for; returns when it has nothing left to ask.
+    """Run every trial that the proposer proposes, and return when it has nothing left to propose.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C, at once; everything that has finished is in the tracker by then.
+        KeyboardInterrupt: at once on Ctrl-C. Every run that has finished is already in the tracker.
     """
     os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
@@ -77,14 +77,17 @@ def run_trials(search: Search, allotment: Allotment, data_dir: str) -> None:
 
 
 class _LivesInTheDriver:
-    """Tune pickles its parts for Tuner.restore, which is not used: what must survive is in Optuna and MLflow."""
+    """A part of Tune that is pickled without its state.
+
+    Tune pickles its parts for Tuner.restore, which is not used: all that must survive is in Optuna and MLflow.
+    """
 
     def __getstate__(self) -> dict[str, Any]:
         return {}
 
 
 class ProposerSearch(_LivesInTheDriver, Searcher):
-    """A proposer as Tune sees it."""
+    """A Tune searcher that gets its trials from a proposer."""
 
     def __init__(self, proposer: Proposer, metric: Score) -> None:
         super().__init__(metric=TUNE_METRIC, mode="max")
@@ -99,27 +102,27 @@ class ProposerSearch(_LivesInTheDriver, Searcher):
         return params_of(asked[1])
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        if trial_id not in self._asked:  # told already: Tune reports a run that ended and then failed to save twice
+        if trial_id not in self._asked:  # told before: a run that ended and could not be saved is reported twice
             return
         trial, proposal = self._asked.pop(trial_id)
         self._proposer.tell(trial, tune_outcome(proposal, self._judged_by, result or {}, error))
 
     def report(self, trial_id: str, result: dict[str, Any]) -> bool:
-        """Note an epoch; whether the run is to be stopped. A run that has ended of itself is not."""
+        """Note an epoch, and return whether to stop the run. A run that has already ended is not stopped."""
         if result.get("status") != RUNNING:
             return False
         trial, _ = self._asked[trial_id]
         return self._proposer.report(trial, int(result["epoch"]), self._judged_by.score_of(result))
 
     def save(self, checkpoint_path: str) -> None:
-        """Nothing: Optuna's storage has committed everything."""
+        """Do nothing, because Optuna's storage has committed everything."""
 
     def restore(self, checkpoint_path: str) -> None:
-        """Nothing: Optuna's storage has it."""
+        """Do nothing, because Optuna's storage holds everything."""
 
 
 def tune_outcome(proposal: Proposal, metric: Score, result: dict[str, Any], error: bool) -> Outcome:
-    """How a trial ended, from the last result Tune has of it."""
+    """The outcome of a trial, from the last result that Tune has of it."""
     status = result.get("status", FAILED)
     if error:
         status = FAILED
@@ -129,12 +132,12 @@ def tune_outcome(proposal: Proposal, metric: Score, result: dict[str, Any], erro
 
 
 def _score(metric: Score, result: Mapping[str, Any], split: str) -> float:
-    """The score of a trial's last result; 0 for a run that failed before its first, whose score nothing uses."""
+    """The score of a trial's last result; 0 for a run that failed before its first result, which nothing uses."""
     return metric.score_of(result, split) if f"{split}_{metric.reported}" in result else 0.0
 
 
 class Recorder(_LivesInTheDriver, tune.Callback):
-    """Writes what Tune says to the tracker and the display."""
+    """A Tune callback that passes on to the tracker and the display what happens to trials."""
 
     def __init__(self, search: Search) -> None:
         self._search = search
@@ -170,9 +173,9 @@ class Recorder(_LivesInTheDriver, tune.Callback):
 
 
 class EarlyStopping(FIFOScheduler):
-    """Asks the search after each epoch whether a run is worth going on with.
+    """A Tune scheduler that asks the proposer after each epoch whether to stop the run.
 
-    It holds nothing itself: what the search decides from is in Optuna's storage, and so outlives this process.
+    It holds no state itself. The proposer decides from what is in Optuna's storage, which outlives this process.
     """
 
     def __init__(self, searcher: ProposerSearch) -> None:

@@ -1,4 +1,4 @@
-"""An Optuna sampler as a proposer, with ASHA: what people use who search for the best rate at every batch size."""
+"""An Optuna sampler as a proposer, with ASHA: the usual way to search for the best rate at every batch size."""
 
 from collections.abc import Callable, Sequence
 
@@ -21,17 +21,17 @@ from search_spaces.service.optuna_store import (
 
 
 class SamplerProposer:
-    """An Optuna sampler inside each technique and batch size, a study of its own for each; then the baseline's seeds.
+    """A search with an Optuna sampler and an Optuna study for each group.
 
-    The baseline is searched first, so that the rules' prescriptions can be the first trials of every other group. Runs
-    of seed 0, which look for the best, are stopped by ASHA among those of their own study; what a rule prescribes and
-    the baseline's seeds are measured to the end. ASHA's rungs are in the storage.
+    The baseline is searched first, and its seeds run next, so that the rules' prescriptions can be the first trials of
+    every other group. Runs of seed 0 search for the best; ASHA stops those that are behind others of the same Optuna
+    study. Prescriptions and the baseline's seeds run to their end. ASHA's rungs are in the storage.
 
     Args:
-        plan: of the study.
-        storage: where Optuna keeps the studies.
-        name: the beginning of their names in the storage.
-        sampler: makes the sampler of the group at a position, which gets so many runs.
+        plan: the plan of the study.
+        storage: where Optuna keeps its studies.
+        name: the beginning of the names of these studies in the storage.
+        sampler: makes the sampler of a group, from its position in the plan and the number of runs that it gets.
     """
 
     def __init__(self, plan: Plan, storage: BaseStorage, name: str, sampler: Callable[[int, int], BaseSampler]) -> None:
@@ -81,7 +81,7 @@ class SamplerProposer:
         return finished_runs(trials), running_proposals(trials)
 
     def _next(self, finished: Sequence[Outcome], running: Sequence[Proposal]) -> tuple[Group, float | None, int] | None:
-        """The next group, the learning rate where it is given, and the seed."""
+        """The group, learning rate and seed of the next run. The rate is None where the sampler chooses it."""
         design = self._plan.design
         runs = asked_so_far(finished, running)
         tuning = [run for run in runs if run.group == design.baseline and run.seed == 0]
@@ -105,5 +105,5 @@ class SamplerProposer:
 
 
 def tpe(position: int, share: int) -> BaseSampler:
-    """TPE for the group at a position, which gets so many runs."""
+    """A TPE sampler for the group at a position, which gets `share` runs."""
     return TPESampler(seed=position, n_startup_trials=min(4, share))

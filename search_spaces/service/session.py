@@ -1,4 +1,4 @@
-"""One study from its check to its report, for the command line, scripts and notebooks alike."""
+"""Running a study, from its check to its report, for the command line, scripts and notebooks."""
 
 import logging
 import time
@@ -30,7 +30,7 @@ from trainables.history import DONE
 DATA_DIR = "~/.cache/batchscale"
 RESULTS_DIR = "results"
 RUNS_PAGE = "runs?workflowType=machine_learning"
-"""The page of an experiment in the MLflow UI that lists its runs; by default it opens on an overview of traces."""
+"""The page of an experiment in the MLflow UI that lists its runs. By default the UI opens an overview of traces."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,13 @@ class StudyResult:
     """What a study found, and where it is kept.
 
     Attributes:
-        name: of the study and of its MLflow experiment.
-        answer: the edges, the law and what the rules did; None where papers' tables were run.
+        name: the name of the study and of its MLflow experiment.
+        answer: the edges, the law, and the verdicts on the rules; None where papers' tables were run.
         frontier: one row per technique and batch size, or per row of a paper's table.
         runs: one row per run that has ended.
-        files: the table and the picture.
-        tracking: the MLflow store.
-        run_id: of the study's own run in that store.
+        files: the paths of the table and the picture.
+        tracking: the address of the MLflow store.
+        run_id: the id of the study's parent run in that store.
     """
 
     name: str
@@ -62,14 +62,14 @@ class Prepared:
 
     Attributes:
         work: the study and the runs that will be made of it.
-        budget: its name among the study's budgets.
-        capacity: of the cluster.
-        allotment: how the study uses it.
-        seconds: that a run takes on one worker, about; None where that cannot be told.
-        data_dir: where data sets are kept.
-        tracking: the MLflow store.
-        results: the folder of its tables and pictures.
-        tags: put on every MLflow run.
+        budget: the name of this size among the study's budgets.
+        capacity: the capacity of the cluster.
+        allotment: how the study uses the cluster.
+        seconds: about how long a run takes on one worker; None where that cannot be estimated.
+        data_dir: the folder where data sets are kept.
+        tracking: the address of the MLflow store.
+        results: the folder of the study's tables and pictures.
+        tags: the tags of every MLflow run.
     """
 
     work: Work
@@ -108,24 +108,25 @@ def run_study(
         >>> result.frontier[["batch_size", "scalable_lower", "scalable_upper"]]  # doctest: +SKIP
 
     Args:
-        study: what varies.
+        study: the study to run.
         search: how to search: "frontier", "optuna" (TPE with ASHA) or "grid".
-        tables: whether to run the papers' tables as they are written instead.
-        budget: a name for the record.
-        workers: data-parallel workers of each trial.
-        concurrent_trials: trials at a time; by default what fits.
-        gpus_per_worker: fractions share a GPU; by default 1 where there are GPUs.
-        cluster: address of a running Ray cluster, such as "auto", or "local" to embed one; by default what RAY_ADDRESS
-            says. A process that is connected to Ray already stays with its cluster.
-        tracking: MLflow store; by default what MLFLOW_TRACKING_URI says, else sqlite:///mlflow.db.
-        results: where tables and pictures go, in a folder of the study's name.
-        data_dir: where data sets are kept.
+        tables: whether to run the papers' tables as they are written, instead of a search.
+        budget: a name for the size of the study, which is recorded in MLflow.
+        workers: the number of data-parallel workers of each trial.
+        concurrent_trials: how many trials run at a time; by default as many as fit (without GPUs at most 4), and 1 for
+            tables.
+        gpus_per_worker: the number of GPUs of each worker; a fraction shares a GPU. By default 1 where there are GPUs.
+        cluster: the address of a running Ray cluster, such as "auto", or "local" to embed one; by default the address
+            in RAY_ADDRESS. A process that is already connected to Ray stays with its cluster.
+        tracking: the MLflow store; by default the one in MLFLOW_TRACKING_URI, else sqlite:///mlflow.db.
+        results: the folder of results. Tables and pictures go into a folder of the study's name inside it.
+        data_dir: the folder where data sets are kept.
         keep_ray: whether to leave the embedded cluster running for the next study.
-        console: where progress and the answer are printed; Console(quiet=True) for nowhere.
+        console: where progress and the answer are printed; Console(quiet=True) prints nothing.
 
     Raises:
-        UserError: what cannot be run or judged, in one line.
-        KeyboardInterrupt: Ctrl-C; the message says where the finished runs are kept.
+        UserError: the study cannot be run, or nothing can be judged; the message is one line.
+        KeyboardInterrupt: the user pressed Ctrl-C; the message says where the finished runs are kept.
     """
     console = console or Console()
     quiet_libraries()
@@ -167,10 +168,10 @@ def prepare(
     substitutes: bool,
     console: Console,
 ) -> Prepared:
-    """Check a study and print what is about to be done; arguments as of run_study.
+    """Check a study and print what is about to be done. The other arguments are those of run_study.
 
     Args:
-        substitutes: whether data that cannot be had is replaced by the study's substitute now.
+        substitutes: whether to load the data now, and to use the study's substitute where the data cannot be had.
     """
     require(search in SEARCHES, f"search {search!r}: must be {', '.join(SEARCHES)}")
     require(
@@ -184,7 +185,7 @@ def prepare(
         study, tags = with_data(study, folder, workers, console)
     work = running_tables(study) if tables else searching(study, search)
     if concurrent_trials is None and work.tables:
-        concurrent_trials = 1  # tables compare seconds
+        concurrent_trials = 1  # tables compare times of runs, which must not disturb each other
     allotment = allot(capacity, workers, concurrent_trials, gpus_per_worker, work.most_runs)
     seconds = None if capacity.address else seconds_per_run(work.study, allotment.size)
     if seconds is not None:
@@ -205,7 +206,7 @@ def prepare(
 
 
 def execute(prepared: Prepared, console: Console) -> StudyResult:
-    """Run what was prepared, record it, and report."""
+    """Run a prepared study, record its runs, and report its answer."""
     begun = time.monotonic()
     work, study, uri, results = prepared.work, prepared.work.study, prepared.tracking, prepared.results
     make_writable(results)
@@ -243,7 +244,7 @@ def execute(prepared: Prepared, console: Console) -> StudyResult:
 
 
 def with_data(study: Study, data_dir: Path, workers: int, console: Console) -> tuple[Study, dict[str, str]]:
-    """The study, or the one on its substitute's data where its own cannot be had; and how its runs are tagged then."""
+    """The study, on its substitute's data where its own data cannot be had; and the tags that its runs get then."""
     assert study.substitute is not None
     try:
         study.task.data.load(data_dir)
@@ -257,7 +258,7 @@ def with_data(study: Study, data_dir: Path, workers: int, console: Console) -> t
 
 
 def quiet_libraries() -> None:
-    """Silence what Ray, MLflow and Optuna say of their own workings."""
+    """Silence the messages of Ray, MLflow and Optuna about their own work."""
     for library, level in (("ray", logging.ERROR), ("mlflow", logging.WARNING), ("alembic", logging.WARNING)):
         logging.getLogger(library).setLevel(level)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -280,7 +281,7 @@ def _open_storage(results: Path) -> optuna.storages.BaseStorage:
 
 
 def _params(work: Work, budget: str, allotment: Allotment) -> dict[str, object]:
-    """What the study's own MLflow run says of it."""
+    """The parameters of the study's parent run in MLflow."""
     study, design = work.study, work.plan.design
     recipes = {f"technique.{name}": repr(recipe) for name, recipe in study.techniques.items()}
     return {

@@ -1,4 +1,4 @@
-"""Running the tables of papers as they are written, instead of a search."""
+"""Running papers' tables as they are written, instead of a search."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ from trainables.recipe import EPOCHS
 
 
 def table_runs(study: Study) -> list[Proposal]:
-    """Every run of the study's tables, each once, in their order; seeds from 1."""
+    """Every run of the study's tables, each once, in the order of the tables. Seeds begin at 1."""
     runs = [
         Proposal(run.group, run.learning_rate, seed, ((EPOCHS, run.epochs),))
         for table in study.tables
@@ -23,7 +23,7 @@ def table_runs(study: Study) -> list[Proposal]:
 
 
 def table_plan(study: Study) -> Plan:
-    """What the store and the report need to know of the tables' runs; nothing is searched."""
+    """The plan of the tables' runs, which the store and the report need. Nothing is searched."""
     runs = table_runs(study)
     groups = tuple(dict.fromkeys(run.group for run in runs))
     rates, epochs = [run.learning_rate for run in runs], [run.epochs for table in study.tables for run in table.runs]
@@ -55,7 +55,7 @@ def table_plan(study: Study) -> Plan:
 def propose(
     runs: Sequence[Proposal], _plan: Plan, finished: Sequence[Outcome], running: Sequence[Proposal]
 ) -> Proposal | NoProposal:
-    """The next of the runs that has not been asked for."""
+    """The first of the runs that has not been asked for."""
     asked = set(asked_so_far(finished, running))
     following = next((run for run in runs if run not in asked), None)
     if following is not None:

@@ -1,7 +1,7 @@
 """The only writer of MLflow: one parent run per study, one child run per trial.
 
-A store that fails for a moment does not end a study: what could not be written is kept and tried again with the next
-write.
+An MLflow store that fails for a moment does not end a study: a write that failed is kept, and tried again together with
+the next write.
 """
 
 import os
@@ -21,17 +21,17 @@ from trainables.errors import UserError
 from trainables.history import DONE, FAILED, RUNNING, STATUSES
 
 TRACEBACK_FILE = "traceback.txt"
-"""The artifact of a run that holds what a worker raised."""
+"""The artifact of a run that holds the traceback of a worker's error."""
 
 _ENDINGS = {status: "FAILED" if status == FAILED else "FINISHED" for status in STATUSES}
-"""How MLflow shows a run of each status; diverged, stopped and out-of-memory runs are finished measurements."""
+"""MLflow's status for each status of a run. Diverged, stopped and out-of-memory runs are finished measurements."""
 
 _REFUSALS = ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "RESOURCE_ALREADY_EXISTS")
-"""Answers that no second try will change."""
+"""The error codes of writes that would fail again in a second try."""
 
 
 def open_store(uri: str) -> mlflow.MlflowClient:
-    """A client of a store that can be written to; creates the sqlite file and its tables where they are missing.
+    """A client of an MLflow store that can be written to. A missing sqlite file and its tables are created.
 
     Raises:
         UserError: the store cannot be written or does not answer.
@@ -56,16 +56,16 @@ def open_store(uri: str) -> mlflow.MlflowClient:
 
 
 class Tracker:
-    """Writes one study as it runs.
+    """Writes a study to MLflow while it runs.
 
     Args:
-        client: of a store that was opened.
-        study: its name, which its MLflow experiment takes too.
-        design: the study's, as JSON, for the report.
-        params: of the study, shown on the parent run.
-        tags: put on the parent and on every trial's run.
-        tables: the paper's tables it runs, as JSON, for the report.
-        artifacts: where artifacts go for a store without a server; absolute.
+        client: the client of a store that was opened.
+        study: the name of the study, and of its MLflow experiment.
+        design: the study's design as JSON, for the report.
+        params: the parameters of the study, shown on the parent run.
+        tags: the tags of the parent run and of every trial's run.
+        tables: the papers' tables that are run, as JSON, for the report.
+        artifacts: the absolute path of the folder for artifacts, for a store without a server; None for a server.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class Tracker:
             raise UserError(f"study {study!r}: cannot be recorded in MLflow ({str(error).splitlines()[0]})") from error
 
     def start(self, trial_id: str, name: str, params: Mapping[str, Any]) -> None:
-        """Create a trial's run, once."""
+        """Create the run of a trial, unless it has been created before."""
         if trial_id in self._started:
             return
         self._started.add(trial_id)
@@ -115,13 +115,13 @@ class Tracker:
         self._write(lambda: self._client.log_batch(self._runs[trial_id], params=entries))
 
     def log(self, trial_id: str, metrics: Mapping[str, float], epoch: int) -> None:
-        """Metrics of one epoch."""
+        """Write what a trial reported after an epoch."""
         now = int(time.time() * 1000)
         entries = [Metric(name, float(value), now, epoch) for name, value in metrics.items()]
         self._write(lambda: self._client.log_batch(self._runs[trial_id], metrics=entries))
 
     def end(self, trial_id: str, status: str, trace: str = "") -> None:
-        """A trial's run has ended, as one of trainables.history.STATUSES; with the traceback where a worker raised."""
+        """End a trial's run with one of trainables.history.STATUSES, and with the traceback where a worker raised."""
 
         def finish() -> None:
             if trace:
@@ -138,7 +138,7 @@ class Tracker:
         self._write(lambda: self._client.log_artifact(self.parent_id, str(path)))
 
     def close(self, status: str) -> int:
-        """End the parent run, and as killed what still runs; the number of writes that never succeeded."""
+        """End the parent run, and end as killed the runs that still run. Returns how many writes never succeeded."""
         self._flush()
         for run_id in list(self._runs.values()):
             self._write(partial(self._client.set_terminated, run_id, "KILLED"))
@@ -147,12 +147,12 @@ class Tracker:
         return len(self._pending) + self._lost
 
     def _write(self, write: Callable[[], object]) -> None:
-        """Do what is pending, oldest first, and then this."""
+        """Make the pending writes, oldest first, and then this one."""
         self._pending.append(write)
         self._flush()
 
     def _flush(self) -> None:
-        """Do what is pending, oldest first; what fails stays pending, what is refused for good is lost."""
+        """Make the pending writes, oldest first. A write that fails stays pending; a write that is refused is lost."""
         while self._pending:
             try:
                 self._pending[0]()
@@ -160,7 +160,7 @@ class Tracker:
                 if getattr(error, "error_code", "") not in _REFUSALS:
                     return
                 self._lost += 1
-            except KeyError:  # of a run whose creation was refused
+            except KeyError:  # the creation of the run was refused
                 self._lost += 1
             self._pending.pop(0)
 

@@ -1,4 +1,4 @@
-"""What a command runs: a search, or papers' tables. Decided once, here."""
+"""Work: what a command runs, which is either a search or papers' tables."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,14 +19,14 @@ class Work(NamedTuple):
     """A study and the runs that will be made of it.
 
     Attributes:
-        study: with the techniques that are used.
-        plan: what the store and the report need to know of them.
-        search: its name, for the record.
-        most_runs: at most so many.
-        epochs: of a run, on average.
+        study: the study, with the techniques that are used.
+        plan: what the store and the report need to know of the runs.
+        search: the name of the search, which is recorded in MLflow.
+        most_runs: the most runs that are made.
+        epochs: the number of epochs of a run, on average.
         words: how many runs of how many epochs, in words.
-        tables: those that are run; none where something is searched.
-        proposer: what asks for the runs, given a storage and a name in it.
+        tables: the papers' tables that are run; empty for a search.
+        proposer: makes the proposer of the runs, given a storage and a name in it.
     """
 
     study: Study
@@ -40,7 +40,7 @@ class Work(NamedTuple):
 
 
 def searching(study: Study, search: str) -> Work:
-    """A search, by one of proposer.SEARCHES."""
+    """The work of a search, one of proposers.SEARCHES."""
     plan = study.plan()
     most_runs, epochs, unit = runs_at_most(search, plan), study.task.epochs, study.task.metric.unit
     words = (
@@ -51,7 +51,7 @@ def searching(study: Study, search: str) -> Work:
 
 
 def running_tables(study: Study) -> Work:
-    """Every run of the study's tables."""
+    """The work of running the study's tables: all of their runs."""
     runs, plan = table_runs(study), table_plan(study)
     used = {run.group.technique for run in runs}
     techniques = {name: recipe for name, recipe in study.all_techniques.items() if name in used}

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from analysis.sharpness import MOST_SHARPNESS, Sharpness, sharpness
+from trainables import Task
+from trainables.data import Digits
 from trainables.errors import UserError
 from trainables.layers.split_invariant import split_invariant
 from trainables.measure import Measure
@@ -205,6 +207,11 @@ def test_it_is_a_measure() -> None:
     assert measure.name == "sharpness"
     assert measure(network(), batches(16)) == sharpness(network(), batches(16), 5e-4, 3)
     assert eval(repr(measure)) == measure
+
+
+def test_two_measures_of_one_name_are_refused() -> None:
+    with pytest.raises(UserError, match="sharpness would be reported twice"):
+        Task(SmallCNN(), Digits(), 5, measures=(Sharpness(), Sharpness(epsilon=0.01)))
 
 
 def test_what_cannot_be_measured_is_refused() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from analysis.verdict import Group
+from analysis.outcomes import Group
 from benchmarks.replay import PolicyArm, Spent, replay
 from benchmarks.search_efficiency import plan
 from benchmarks.synthetic import FAMILIES, world

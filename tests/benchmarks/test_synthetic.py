@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from analysis.verdict import Group
+from analysis.outcomes import Group
 from benchmarks.synthetic import BATCH_SIZES, CHANCE, EPOCHS, FAMILIES, TOLERANCE, world
 
 GROUPS = [Group("synthetic", size) for size in BATCH_SIZES]

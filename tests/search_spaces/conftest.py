@@ -1,5 +1,6 @@
-"""A place to run commands in, which must be empty of processes afterwards; and commands that are refused."""
+"""A place to run commands in, which must be empty of processes afterwards; commands that are refused; and plans."""
 
+import math
 import signal
 import subprocess
 import sys
@@ -8,10 +9,14 @@ from pathlib import Path
 
 import pytest
 
+from analysis.outcomes import Group
+from analysis.study_design import StudyDesign
 from search_spaces.digits_cnn import BUDGETS
+from search_spaces.policy.plan import Plan
 from search_spaces.service import command_line
 from search_spaces.study import Study
 from tests.search_spaces.place import Place, one_line
+from tests.search_spaces.synthetic import SIZES, MakePlan
 
 
 @pytest.fixture
@@ -43,3 +48,20 @@ def refused(
     yield ask
     for number, handler in handlers.items():
         signal.signal(number, handler)
+
+
+@pytest.fixture
+def make_plan() -> MakePlan:
+    """Plans for the synthetic trainers: one technique at five batch sizes, two rules, no further dimensions."""
+
+    def make(max_runs: int = 60, resolution: float = 1.5) -> Plan:
+        groups = tuple(Group("t", size) for size in SIZES)
+        rules = {
+            "linear": tuple(size / SIZES[0] for size in SIZES),
+            "square_root": tuple(math.sqrt(size / SIZES[0]) for size in SIZES),
+        }
+        design = StudyDesign(groups, groups[0], (0.01, 12.8), 0.02, resolution, 10_000, (), rules)
+        grace = dict.fromkeys(groups, 2)
+        return Plan(design, first=0.1, seeds=3, seeds_near_margin=3, max_runs=max_runs, epochs=10, grace_epochs=grace)
+
+    return make

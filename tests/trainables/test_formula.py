@@ -14,6 +14,7 @@ from trainables.decay import (
     MultiStepDecay,
     NoDecay,
     PolynomialDecay,
+    StableDecay,
     StepDecay,
 )
 from trainables.engine.checks import check_run
@@ -261,6 +262,16 @@ def test_step_decay_is_paper_2s(epoch: float, share: float) -> None:
 @pytest.mark.parametrize(("epoch", "share"), [(0, 1.0), (50, 0.853553), (100, 0.5), (200, 0.0)])
 def test_cosine_decay(epoch: float, share: float) -> None:
     assert CosineDecay()(at(epoch)) == pytest.approx(share, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("fraction", "linear", "root"),
+    [(0.0, 1.0, 1.0), (0.7, 1.0, 1.0), (0.85, 0.5, 1 - 0.5**0.5), (0.925, 0.25, 1 - 0.75**0.5), (1.0, 0.0, 0.0)],
+)
+def test_warmup_stable_decay_keeps_the_peak_and_falls_at_the_end(fraction: float, linear: float, root: float) -> None:
+    progress = Progress(epoch=20 * fraction, epochs=20, batch_size=32, base_batch_size=32)
+    assert StableDecay(decay_fraction=0.3)(progress) == pytest.approx(linear)
+    assert StableDecay(decay_fraction=0.3, shape="root")(progress) == pytest.approx(root)
 
 
 def test_the_formula_multiplies_its_parts() -> None:

@@ -6,7 +6,19 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from trainables.optimizers import LAMB, LARS, SGD, Adadelta, Adagrad, Adam, AdamW, Optimizer, RMSprop
+from trainables.optimizers import (
+    LAMB,
+    LARS,
+    SGD,
+    Adadelta,
+    Adagrad,
+    Adam,
+    AdamW,
+    Muon,
+    Optimizer,
+    RMSprop,
+    set_learning_rate,
+)
 
 W0 = torch.tensor([[1.0, -2.0], [0.5, 3.0]], dtype=torch.float64)
 GRADIENTS = [
@@ -120,7 +132,7 @@ def test_three_steps_by_hand(slot: Optimizer, layer: Step, vector: Step) -> None
                 assert torch.allclose(parameter, expected[name], rtol=1e-5, atol=1e-9), (name, t)
 
 
-@pytest.mark.parametrize("slot", [LARS(), LAMB(), Adam()], ids=repr)
+@pytest.mark.parametrize("slot", [LARS(), LAMB(), Adam(), Muon()], ids=repr)
 def test_an_optimizers_state_can_be_saved_and_loaded(slot: Optimizer) -> None:
     """Also the libraries', for resuming."""
     results = []
@@ -138,3 +150,51 @@ def test_an_optimizers_state_can_be_saved_and_loaded(slot: Optimizer) -> None:
             optimizer.step()
         results.append(parameter.detach().clone())
     assert torch.equal(*results)
+
+
+def orthogonalised(matrix: Tensor) -> Tensor:
+    """Jordan et al.'s five Newton-Schulz steps, in 64 bits."""
+    x = matrix.T if matrix.shape[0] > matrix.shape[1] else matrix
+    x = x / x.norm()
+    for _ in range(5):
+        a = x @ x.T
+        x = 3.4445 * x + (-4.7750 * a + 2.0315 * a @ a) @ x
+    return x.T if matrix.shape[0] > matrix.shape[1] else x
+
+
+def test_muon_steps_along_orthogonal_matrices_and_adamw_for_the_rest() -> None:
+    """A convolution's weights as a matrix of its output channels; the rest at its own ratio of the rate."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(2, 6, 3), nn.Flatten(), nn.Linear(4, 3)).double()
+    before = {name: value.detach().clone() for name, value in model.named_parameters()}
+    optimizer = Muon(momentum=0.9, adamw_ratio=0.05, weight_decay=0.1)(model.parameters())
+    set_learning_rate(optimizer, LR)
+    for value in model.parameters():
+        value.grad = torch.randn_like(value)
+    gradients = {name: value.grad.clone() for name, value in model.named_parameters()}
+    optimizer.step()
+    for name, value in model.named_parameters():
+        w, g = before[name], gradients[name]
+        if w.ndim == 1:
+            rate = LR * 0.05
+            expected = w - rate * 0.1 * w - rate * g / (g.abs() + 1e-10)
+            assert torch.allclose(value, expected, rtol=0, atol=1e-12), name
+            continue
+        matrix = g.flatten(1)
+        v = 0.1 * matrix
+        u = orthogonalised(0.9 * v + 0.1 * matrix)
+        longer = max(1.0, matrix.shape[0] / matrix.shape[1]) ** 0.5
+        expected = w - LR * 0.1 * w - LR * longer * u.view_as(w)
+        assert torch.allclose(value, expected, rtol=0, atol=0.05 * LR), name  # the library computes in 16 bits
+        moved = (w - LR * 0.1 * w - value).detach().flatten(1) / (LR * longer)
+        assert 0.5 < torch.linalg.svdvals(moved).min() <= torch.linalg.svdvals(moved).max() < 1.5, name
+
+
+def test_every_group_steps_at_its_own_ratio() -> None:
+    weights = [nn.Parameter(torch.ones(2)) for _ in range(2)]
+    groups = [{"params": weights[:1]}, {"params": weights[1:], "lr_ratio": 0.25}]
+    optimizer = torch.optim.SGD(groups, lr=0.0)
+    set_learning_rate(optimizer, 0.4)
+    assert [group["lr"] for group in optimizer.param_groups] == [0.4, 0.1]
+    set_learning_rate(optimizer, 0.2)
+    assert [group["lr"] for group in optimizer.param_groups] == [0.2, 0.05]

@@ -1,8 +1,9 @@
-"""The gradient of a batch's mean loss, however many passes and workers it takes.
+"""The gradient of a batch's mean loss, computed over micro-batches and workers.
 
-A worker's share is cut into micro-batches no larger than memory allows, gradients add up over them, and workers
-exchange once per pass. Neither the cut nor the workers change the result: BatchNorm's groups and dropout's draws belong
-to samples. A pass that runs out of memory is the caller's to repeat after `halve`.
+A worker's share of the batch is cut into micro-batches that fit into memory. Gradients are summed over the
+micro-batches, and the workers exchange them once per pass over the batch. The result depends neither on the cut nor on
+the number of workers, because normalisation batches and dropout draws belong to samples. When a pass over the batch
+runs out of memory, the caller calls `halve` and repeats the pass.
 """
 
 from collections.abc import Callable
@@ -26,10 +27,10 @@ class Batch(NamedTuple):
     """A worker's share of a batch.
 
     Attributes:
-        samples: (samples,) numbers of the samples, on the training device.
-        keys: (samples,) int32, what dropout draws from.
-        read: the inputs and targets of some of them. It is asked for no more than a micro-batch at a time, so a share
-            may be larger than what memory holds.
+        samples: (samples,) indices of the samples, on the training device.
+        keys: (samples,) int32, the samples' keys, which dropout draws from.
+        read: a function that returns the inputs and targets of some of the samples. It is called for at most one
+            micro-batch at a time, so a share may be larger than memory.
     """
 
     samples: Tensor
@@ -38,11 +39,12 @@ class Batch(NamedTuple):
 
 
 class Tally(NamedTuple):
-    """What the first pass over this worker's share of a batch counted.
+    """The sums of the first pass over this worker's share of a batch.
 
     Attributes:
-        metric: the sum that the task's metric makes, a scalar.
-        loss_answers, metric_answers: how many answers the loss is the mean over, and the metric the sum over.
+        metric: the total of the task's metric, a scalar.
+        loss_answers, metric_answers: the number of answers that the loss is averaged over, and the number that the
+            metric is summed over.
     """
 
     metric: Tensor
@@ -50,24 +52,24 @@ class Tally(NamedTuple):
     metric_answers: int
 
     def sums(self, loss: Tensor) -> Tensor:
-        """(4,) float64: the loss and the metric, summed over their answers, and how many answers there are of each."""
+        """(4,) float64: the loss and the metric, summed over their answers, and the number of answers of each."""
         answers = [torch.full_like(loss, count, dtype=torch.float64) for count in self[1:]]
         return torch.stack([(loss * self.loss_answers).double(), self.metric.double(), *answers])
 
 
 class PassOutOfMemory(torch.OutOfMemoryError):
-    """A pass ran out of memory on some worker, and every worker knows: all of them can repeat it."""
+    """A pass over the batch ran out of memory on a worker; it is raised on every worker, so all can repeat the pass."""
 
 
 class BatchGradient:
     """Computes gradients of batches; the Backward that a recipe's gradient slot is called with.
 
     Args:
-        model: with GhostBatchNorm and SampleDropout layers in the place of PyTorch's.
-        task: its loss and its metric are used.
-        recipe: its norm_batch_size, max_micro_batch and mixed_precision are used.
-        workers: this process among the data-parallel ones.
-        parts: of the global batch whose gradients are compared to measure noise; 0 measures none.
+        model: the model, with GhostBatchNorm and SampleDropout layers in the place of PyTorch's.
+        task: the task, of which the loss and the metric are used.
+        recipe: the recipe, of which norm_batch_size, max_micro_batch and mixed_precision are used.
+        workers: the rank of this process and the number of data-parallel workers.
+        parts: number of parts of the global batch whose gradients are compared to measure noise; 0 measures none.
     """
 
     def __init__(self, model: nn.Module, task: Task, recipe: Recipe, workers: Workers, parts: int) -> None:
@@ -86,17 +88,17 @@ class BatchGradient:
         self.forget()
 
     def forget(self) -> None:
-        """Drop the gradients and everything that passes noted, so that the batch's passes can start again."""
+        """Drop the gradients and everything that layers noted, so that the batch can start again."""
         for parameter in self._parameters:
             parameter.grad = None
         for layer in self._layers:
             layer.forget()
 
     def settle(self) -> tuple[Tally, GradientNoise | None]:
-        """End the batch: move running statistics and carried states.
+        """End the batch: update BatchNorm's running statistics and the states that layers carry.
 
         Returns:
-            What the first pass over this worker's share counted, and the noise that the last pass measured.
+            The sums of the first pass over this worker's share, and the noise measured by the last pass.
         """
         size = self._recipe.norm_batch_size
         groups = 1 if size is None else len(self._batch.samples) * self._workers.count // size
@@ -109,7 +111,7 @@ class BatchGradient:
         """Use micro-batches half as large from now on.
 
         Raises:
-            torch.OutOfMemoryError: they cannot be smaller without changing BatchNorm's statistics.
+            torch.OutOfMemoryError: smaller micro-batches would hold no sample or change BatchNorm's statistics.
         """
         unit = self._recipe.norm_batch_size or 1
         part, micro = self._sizes()
@@ -131,7 +133,7 @@ class BatchGradient:
         except (torch.OutOfMemoryError, RuntimeError) as error:
             if not _is_out_of_memory(error):
                 raise
-            if self._whole and self._workers.count > 1:  # others wait inside a layer, where none can join them
+            if self._whole and self._workers.count > 1:  # others wait inside a layer; no exchange can tell them
                 raise torch.OutOfMemoryError(str(error)) from error
             message = str(error)
         if self._workers.count > 1 and (average or message):
@@ -145,12 +147,15 @@ class BatchGradient:
         return loss
 
     def _sizes(self) -> tuple[int, int]:
-        """Samples of a part of this worker's share, all of it where no noise is measured, and of a micro-batch."""
+        """The number of samples in a part of this worker's share and in a micro-batch.
+
+        Where no noise is measured, the share is a single part.
+        """
         part = len(self._batch.samples) * self._workers.count // max(self._parts, self._workers.count)
         return part, min(self._micro_batch or part, part)
 
     def _accumulate(self, move_statistics: bool, squares: Tensor | None) -> tuple[Tensor, Tally]:
-        """Forward and backward over the share; its mean loss, and its sums. Adds up the parts' |g_i|^2."""
+        """Run forward and backward over the share; return its mean loss and its sums. Adds |g_i|^2 to squares."""
         samples, keys, _ = self._batch
         loss, metric = samples.new_zeros((), dtype=torch.float32), samples.new_zeros(())
         part, micro = self._sizes()
@@ -172,7 +177,7 @@ class BatchGradient:
         return loss, Tally(metric, loss_answers, metric_answers)
 
     def _read(self, some: Tensor) -> tuple[Nested, Nested]:
-        """Inputs and targets; those of a share that is one micro-batch stay for the batch's further passes."""
+        """Inputs and targets of some samples; those of a share that is one micro-batch are kept for later passes."""
         if len(some) < len(self._batch.samples):
             return self._batch.read(some)
         if self._at_once is None:
@@ -182,7 +187,7 @@ class BatchGradient:
     def _pass(
         self, inputs: Nested, targets: Nested, first: int, keys: Tensor, weight: float, noted: bool
     ) -> tuple[Tensor, Tensor]:
-        """One micro-batch; its share of the mean loss, and what the metric counts in it."""
+        """Run one micro-batch; return its weighted part of the mean loss, and its total of the metric."""
         size = self._recipe.norm_batch_size
         part = Pass(first, keys, groups=1 if size is None else len(keys) // size, noted=noted)
         for layer in self._layers:
@@ -203,7 +208,7 @@ class BatchGradient:
         return [each.grad for each in self._parameters if each.grad is not None]
 
     def _add_up(self, sums: list[Tensor | None]) -> list[Tensor | None]:
-        """The sums with .grad added, which is emptied."""
+        """The sums with each parameter's .grad added; .grad is then set to None."""
         added = []
         for parameter, total in zip(self._parameters, sums, strict=True):
             gradient, parameter.grad = parameter.grad, None
@@ -211,10 +216,10 @@ class BatchGradient:
         return added
 
     def _exchange(self, squares: Tensor, message: str | None) -> str | None:
-        """Average gradients and parts' squares over the workers, in one exchange; why any of them failed, or None.
+        """Average gradients and the parts' squares over the workers; return why a worker failed, or None.
 
-        A worker that ran out of memory joins the exchange that the others wait in, so that all fail together. A
-        parameter that no worker has a gradient for keeps none.
+        All of it is one exchange. A worker that ran out of memory takes part in the exchange that the others wait in,
+        so that all fail together. A parameter for which no worker has a gradient stays without one.
         """
         gradients = [torch.zeros_like(each) if each.grad is None else each.grad for each in self._parameters]
         there = [float(each.grad is not None) for each in self._parameters]
@@ -239,7 +244,7 @@ class BatchGradient:
 
 
 def _square(tensors: list[Tensor]) -> Tensor:
-    """The squared norm of all of them together, 64 bits."""
+    """The squared norm of all tensors together, in 64 bits."""
     return torch.stack([torch.linalg.vector_norm(each, dtype=torch.float64) for each in tensors]).square().sum()
 
 

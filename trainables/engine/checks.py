@@ -1,4 +1,4 @@
-"""What makes a run impossible, said before anything starts."""
+"""Checks that refuse an impossible run before anything starts."""
 
 import math
 from collections.abc import Callable
@@ -20,7 +20,7 @@ Result = TypeVar("Result")
 
 @runtime_checkable
 class Classifier(Protocol):
-    """A model's description that says how many classes the model tells apart, as those of trainables.models do."""
+    """A description of a model that says how many classes the model has, as most of those in trainables.models do."""
 
     classes: int
 
@@ -30,24 +30,25 @@ def check_run(task: Task, recipe: Recipe, batch_size: int, learning_rate: float,
 
     Args:
         task, recipe: what is trained, and how.
-        batch_size: global, samples.
-        learning_rate: the run's peak.
-        workers: data-parallel workers the batch is split over.
+        batch_size: global batch size, in samples.
+        learning_rate: the run's peak learning rate.
+        workers: number of data-parallel workers that the batch is split over.
 
     Raises:
-        UserError: a learning rate that is not a positive number, or what check_fit refuses.
+        UserError: the learning rate is not a positive number, or check_fit refuses the run.
     """
     check_learning_rate(learning_rate)
     check_fit(task, recipe, batch_size, workers)
 
 
 def check_fit(task: Task, recipe: Recipe, batch_size: int, workers: int) -> None:
-    """Refuse a batch size that a task, a recipe and so many workers cannot be trained at.
+    """Refuse a batch size at which a task and a recipe cannot be trained on this number of workers.
 
     Raises:
-        UserError: a batch larger than the data, at once or once it has grown; one the workers do not divide; a split
-            that BatchNorm or the measuring of noise cannot honour; a warm-up longer than the run; an optimizer that the
-            scaling cannot move.
+        UserError: the batch is larger than the data set, at the start or after it has grown; the growth does not fit
+            the batch size or the data; the number of workers does not divide the batch size; BatchNorm or the noise
+            measurement cannot work with the way a batch is split; the warm-up is longer than the run; or the scaling
+            cannot adapt the optimizer.
     """
     require(workers >= 1, f"workers {workers}: must be at least 1")
     samples = task.data.train_samples
@@ -85,11 +86,12 @@ def check_fit(task: Task, recipe: Recipe, batch_size: int, workers: int) -> None
 def check_model(task: Task) -> None:
     """Refuse a task whose model, data, loss and metric do not fit together.
 
-    Two samples are sent through the model, the loss and the metric, in evaluation mode and without a gradient.
+    The model, the loss and the metric are tried on two samples, in evaluation mode and without a gradient.
 
     Raises:
-        UserError: a model of other classes than the data's, or with layers whose results depend on how a batch is
-            split; a metric that takes any answer for right; and whatever fails on the two samples.
+        UserError: the model and the data have different numbers of classes; the model has BatchNorm layers whose
+            normalisation batches cannot be kept apart; the metric counts every answer as right; or the model, the loss
+            or the metric fails on the two samples.
     """
     classes, metric = task.data.classes, task.metric
     if classes is not None:
@@ -114,10 +116,10 @@ def check_model(task: Task) -> None:
 
 
 def tried(message: str, compute: Callable[[], Result]) -> Result:
-    """What is computed.
+    """The result of `compute`.
 
     Raises:
-        UserError: it failed, with the message and the first line of the reason.
+        UserError: `compute` failed; the error has the given message and the first line of the reason.
     """
     try:
         return compute()
@@ -135,7 +137,7 @@ def check_learning_rate(learning_rate: float) -> None:
 
 
 def _check_split(task: Task, recipe: Recipe, batch_size: int, largest: int, workers: int) -> None:
-    """Raise UserError where results would depend on how a batch, which may grow to the largest, is split."""
+    """Raise UserError where results would depend on how a batch, of batch_size to `largest` samples, is split."""
     size, micro, parts = recipe.norm_batch_size, recipe.max_micro_batch, recipe.noise_parts(batch_size)
     share = batch_size // workers
     if parts:

@@ -1,4 +1,4 @@
-"""Judging a model on a split, in evaluation mode."""
+"""Evaluation of a model on a split."""
 
 import torch
 from torch import nn
@@ -10,26 +10,26 @@ from trainables.nested import call
 from trainables.task import Means, Task
 
 HIGHEST = torch.finfo(torch.float32).max
-"""What is reported where a mean is above it or not a number."""
+"""The number that is reported in the place of a mean that is larger or is not a number."""
 
 
 @torch.no_grad()
 def evaluate(
     model: nn.Module, task: Task, data: Loaded, split: SplitName, workers: Workers, dtype: torch.dtype
 ) -> Means:
-    """The mean loss and what the task's metric measures on a split, of which each worker takes its part.
+    """The mean loss and the mean of the task's metric on a split; each worker evaluates its own part of the split.
 
     Args:
-        model: put into evaluation mode, its carried states to their beginning.
-        task: its loss and its metric are used.
-        data: the task's, loaded.
-        split: to judge on.
-        workers: this process among the data-parallel ones.
-        dtype: of floating-point inputs.
+        model: the model; it is put into evaluation mode, and the states that its layers carry are reset.
+        task: the task, of which the loss and the metric are used.
+        data: the task's data, loaded.
+        split: the split to evaluate the model on.
+        workers: the rank of this process and the number of data-parallel workers.
+        dtype: precision of floating-point inputs.
     """
     model.eval()
     restart(model)
-    tally = torch.zeros(4, device=data.device, dtype=torch.float64)  # loss, metric, and the answers of each
+    tally = torch.zeros(4, device=data.device, dtype=torch.float64)  # loss, metric, answers of each
     for inputs, targets in data.evaluation(split, dtype, workers.rank, workers.count):
         outputs = call(model, inputs)
         answers = task.loss.answers(targets)
@@ -42,11 +42,11 @@ def evaluate(
 
 
 def capped(value: float) -> float:
-    """The value where it is a finite number of 32 bits, the highest such number where it is not."""
+    """The value, or the highest finite 32-bit number where the value is larger or is not a number."""
     return min(value, HIGHEST) if value == value else HIGHEST
 
 
 def restart(model: nn.Module) -> None:
-    """Forget the states that the model's layers carry from batch to batch."""
+    """Reset the states that the model's layers carry from batch to batch."""
     for layer in split_invariant(model):
         layer.restart()

@@ -1,4 +1,4 @@
-"""One run, one epoch at a time; PyTorch only, no Ray and no MLflow."""
+"""A run, trained one epoch at a time, with PyTorch only: no Ray and no MLflow."""
 
 import io
 import math
@@ -29,32 +29,34 @@ from trainables.recipe import Recipe
 from trainables.task import Means, Task
 
 DIVERGED_LOSS_RATIO = 3.0
-"""A run has diverged when an epoch's mean training loss is above this many times the first step's, after warm-up."""
+"""After the warm-up, a run has diverged when the mean training loss of an epoch is above this many times the loss of
+the first step."""
 
 STEPS_BETWEEN_CHECKS = 20
-"""How often the loss is looked at inside an epoch; each look waits for the device."""
+"""Inside an epoch, the loss is checked once in this many steps; each check waits for the device."""
 
 HIGHEST_NOISE = 1e12
-"""The noise scale reported, in samples, where no signal is left in the gradient."""
+"""The highest noise scale that is reported, in samples; it stands for a gradient with no measurable signal."""
 
 
 class Run:
-    """A run in progress: task x recipe x batch size x learning rate x seed.
+    """A run in progress: one combination of task, recipe, batch size, learning rate and seed.
 
-    Two workers at a batch size train as one process does: weights are drawn from the seed, samples and their
-    augmentation from the seed and the epoch, and each worker takes its contiguous share of every batch.
+    At the same batch size, two workers train as one process does. Weights are drawn from the seed; the order of the
+    samples and their augmentation are drawn from the seed and the epoch; and each worker takes its contiguous share of
+    every batch.
 
     Args:
         task, recipe: what is trained, and how.
-        data: the task's, loaded, on the device to train on.
-        batch_size: global, at the start of the run, samples.
-        learning_rate: the peak, after scaling.
-        seed: of every random draw.
-        workers: this process among the data-parallel ones.
-        dtype: of weights and inputs.
+        data: the task's data, loaded on the device to train on.
+        batch_size: global batch size at the start of the run, in samples.
+        learning_rate: the peak learning rate, after scaling.
+        seed: seed of every random draw.
+        workers: the rank of this process and the number of data-parallel workers.
+        dtype: precision of weights and inputs.
 
     Raises:
-        UserError: a run that cannot be trained as its recipe says.
+        UserError: the run cannot be trained as its recipe says.
     """
 
     def __init__(
@@ -80,7 +82,7 @@ class Run:
         self._gradient = BatchGradient(self._model, task, recipe, workers, recipe.noise_parts(batch_size))
         self._optimizer = recipe.optimizer_at(batch_size)(self._model.parameters())
         self._epoch = self._samples = self._steps = 0
-        self._uncounted = 0.0  # epochs of samples that the scaling's schedule left out
+        self._uncounted = 0.0  # epochs that the schedule is behind the samples seen
         self._grown: int | None = None
         self._noise: GradientNoise | None = None
         self._train_seconds = self._evaluation_seconds = 0.0
@@ -92,12 +94,12 @@ class Run:
         return self._model
 
     def train_epoch(self) -> EpochReport:
-        """Train one epoch, judge it, and say how the run stands; it ends by itself when status is not running."""
+        """Train one epoch, evaluate the model and return the report; the run has ended when status is not running."""
         start = time.perf_counter()
         torch.manual_seed(_draw(self._seed, self._epoch, f"worker {self._workers.rank}"))
         generator = torch.Generator().manual_seed(_draw(self._seed, self._epoch, "samples"))
         draws = self._data.draws(generator, self._batch_size)
-        tally = torch.zeros(4, device=self._device, dtype=torch.float64)  # loss, metric, and the answers of each
+        tally = torch.zeros(4, device=self._device, dtype=torch.float64)  # loss, metric, answers of each
         position, learning_rate = 0, 0.0
         warm = False
         self._model.train()
@@ -126,7 +128,7 @@ class Run:
         return self._report(trained, learning_rate)
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything a run needs to go on as if it had not stopped; the same on every worker."""
+        """Everything that a run needs to continue as if it had not stopped; one worker's state serves all workers."""
         return {
             "model": self._model.state_dict(),
             "optimizer": self._optimizer.state_dict(),
@@ -143,7 +145,7 @@ class Run:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a state_dict of the same run."""
+        """Continue from a state_dict of the same run."""
         self._model.load_state_dict(state["model"])
         self._optimizer.load_state_dict(state["optimizer"])
         self._epoch, self._samples, self._steps = state["epoch"], state["samples"], state["steps"]
@@ -153,13 +155,13 @@ class Run:
         self._initial_loss, self.status = state["initial_loss"], state["status"]
 
     def state_bytes(self) -> bytes:
-        """state_dict as torch.save writes it."""
+        """The state_dict in the format of torch.save."""
         buffer = io.BytesIO()
         torch.save(self.state_dict(), buffer)
         return buffer.getvalue()
 
     def load_state_bytes(self, state: bytes) -> None:
-        """load_state_dict of what state_bytes returned."""
+        """Continue from what state_bytes of the same run returned."""
         self.load_state_dict(torch.load(io.BytesIO(state), map_location=self._device, weights_only=True))
 
     def _progress(self, position: int) -> Progress:
@@ -175,7 +177,7 @@ class Run:
         )
 
     def _step(self, samples: Tensor, draws: EpochDraws, progress: Progress) -> tuple[Tensor, float]:
-        """One optimizer step; what this worker sums up of it (Tally.sums), and its learning rate."""
+        """Take one optimizer step; return this worker's sums (Tally.sums) and the learning rate."""
         share = self._workers.share(samples)
         self._gradient.load(Batch(share, draws.keys[share], lambda some: self._data.batch(some, draws, self._dtype)))
         while True:
@@ -184,7 +186,7 @@ class Run:
                 break
             except PassOutOfMemory:
                 self._gradient.forget()
-            self._gradient.halve()  # outside, where the exception no longer holds what the pass had allocated
+            self._gradient.halve()  # after the except block, where the exception no longer holds the pass's memory
         tally, noise = self._gradient.settle()
         self._noise = averaged(self._noise, noise)
         progress = replace(progress, noise=self._noise, grown_batch_size=len(samples))
@@ -204,7 +206,7 @@ class Run:
             self.status = history.DONE
 
     def _report(self, trained: Means, learning_rate: float) -> EpochReport:
-        """This epoch's report; judges the model, and caps what divergence made infinite."""
+        """Evaluate the model and return the epoch's report; numbers that divergence made infinite are capped."""
         start = time.perf_counter()
         diverged = self.status == history.DIVERGED
         average_running_statistics(ghosts(self._model), self._workers.count)
@@ -243,9 +245,7 @@ class Run:
         return evaluate(self._model, self._task, self._data, split, self._workers, self._dtype)
 
     def _guess(self) -> Means:
-        """What a run that has diverged is worth: a guess, or where there are no classes to guess among, the model as it
-        was before the first step.
-        """
+        """The means that a diverged run reports: those of a guess or, without classes, of the untrained model."""
         if self._task.guess is not None:
             return self._task.guess
         torch.manual_seed(self._seed)
@@ -254,24 +254,24 @@ class Run:
         return evaluate(untrained, self._task, self._data, "validation", self._workers, self._dtype)
 
     def _bounded(self, trained: Means, guess: Means) -> Means:
-        """The means of an epoch that diverged, as finite numbers."""
+        """The means of an epoch in which the run diverged, limited to finite numbers."""
         cap = DIVERGED_LOSS_RATIO * (self._initial_loss if math.isfinite(self._initial_loss) else guess.loss)
         loss = min(trained.loss, cap) if math.isfinite(trained.loss) else cap
         return Means(loss, trained.mean if math.isfinite(trained.mean) else guess.mean)
 
     def _training_split(self) -> Iterator[tuple[Nested, Nested]]:
-        """All of it, as it is judged; every worker measures the same."""
+        """The whole training split without augmentation; every worker gets all of it and measures the same."""
         restart(self._model)
         return self._data.evaluation("train", self._dtype, 0, 1)
 
 
 def prepared(model: nn.Module, device: torch.device, dtype: torch.dtype, workers: int = 1) -> nn.Module:
-    """A model ready to be trained on a device: BatchNorm and dropout ours, which no split changes.
+    """A model ready for training, with BatchNorm and dropout layers that do not depend on how a batch is split.
 
     Args:
-        model: as its task built it; changed in place.
-        device, dtype: where its weights shall be, and in what precision.
-        workers: over which each normalisation batch is split.
+        model: the model that its task built; it is changed in place.
+        device, dtype: device and precision of its weights.
+        workers: number of workers that each normalisation batch is split over.
     """
     ours = with_sample_dropout(with_ghost_batches(model, workers))
     return ours.to(device, dtype).to(memory_format=torch.channels_last)
@@ -288,20 +288,21 @@ def train(
     dtype: torch.dtype = torch.float32,
     on_epoch: Callable[[EpochReport], None] | None = None,
 ) -> History:
-    """Train one recipe in this process and return what it reported, and the trained model.
+    """Train one recipe in this process, and return its reports and the trained model.
 
     Args:
         task, recipe: what is trained, and how.
-        batch_size: global, samples.
-        learning_rate: the peak, after scaling; recipe.peak_learning_rate says what its rule prescribes.
-        seed: of every random draw.
-        data_dir: where data sets are kept.
-        device: "cpu", "cuda", "cuda:1"; by default the first GPU, else the CPU.
-        dtype: of weights and inputs.
-        on_epoch: called with each epoch's report as it comes.
+        batch_size: global batch size, in samples.
+        learning_rate: the peak learning rate, after scaling; recipe.peak_learning_rate computes the one that the
+            scaling prescribes.
+        seed: seed of every random draw.
+        data_dir: the folder that data sets are kept in.
+        device: "cpu", "cuda" or "cuda:1", for example; by default the first GPU, or the CPU if there is none.
+        dtype: precision of weights and inputs.
+        on_epoch: a function that is called with the report of each epoch when the epoch ends.
 
     Raises:
-        UserError: a run that cannot be trained as its recipe says, or data that cannot be had.
+        UserError: the run cannot be trained as its recipe says, or its data cannot be fetched.
     """
     check_model(task)
     check_run(task, recipe, batch_size, learning_rate)

@@ -1,4 +1,4 @@
-"""The data-parallel workers of a run, and what they exchange."""
+"""The data-parallel workers of a run, and their exchanges."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,18 +10,18 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Workers:
-    """Which of how many data-parallel workers this process is; torch.distributed is set up where count > 1."""
+    """The rank of this process and the number of data-parallel workers; above 1, torch.distributed is set up."""
 
     rank: int = 0
     count: int = 1
 
     def share(self, samples: Tensor) -> Tensor:
-        """This worker's contiguous part of a batch; the workers divide it evenly."""
+        """This worker's share of a batch, a contiguous part of it; the shares of all workers are equally large."""
         size = len(samples) // self.count
         return samples[self.rank * size : (self.rank + 1) * size]
 
     def agree(self, values: Iterable[Tensor]) -> None:
-        """Replace values by the first worker's, so that all start alike whatever drew them."""
+        """Replace values by those of the first worker, so that all workers start with the same ones."""
         if self.count > 1:
             for value in values:
                 first = value.detach().contiguous()
@@ -29,7 +29,7 @@ class Workers:
                 value.detach().copy_(first)
 
     def total(self, values: Tensor) -> list[float]:
-        """Values summed over the workers; waits for the device."""
+        """The values summed over the workers. The call waits for the device."""
         if self.count > 1:
             values = values.clone()
             torch.distributed.all_reduce(values)

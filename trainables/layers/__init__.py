@@ -1,1 +1,1 @@
-"""What a model's layers become while it trains, so that no result depends on how a batch is split."""
+"""Layers that replace those of a model during training, so that no result depends on how a batch is split."""

@@ -1,11 +1,11 @@
-"""The formula of batch normalisation over groups of samples, and over samples on several workers.
+"""Batch normalisation of groups of samples, also where a group is split over several workers.
 
 For each group of samples and each channel, with mean and variance over its samples and their positions,
 
     y = (x - mean) / sqrt(variance + epsilon) * weight + bias
 
-PyTorch's own kernels normalise one group at a time and one process; this is one sweep over all groups in either memory
-layout, and exchanges the statistics where a group is split over workers.
+PyTorch's own kernels normalise one group at a time, in one process. The code here normalises all groups at once, in any
+memory layout, and exchanges the statistics where a group is split over workers.
 
 Source: Ioffe and Szegedy 2015, "Batch Normalization", algorithm 1 and section 3 (its gradient).
 """
@@ -26,15 +26,15 @@ def normalise(
     Args:
         x: (samples, channels, ...) in any memory layout; consecutive samples form a group.
         weight, bias: (channels,), or None for 1 and 0.
-        groups: of samples; divides them.
-        epsilon: added to the variance.
-        workers: over which each group is split evenly; torch.distributed is set up where above 1.
+        groups: number of groups; it divides the number of samples.
+        epsilon: number added to the variance.
+        workers: number of workers that each group is split over evenly; above 1, torch.distributed must be set up.
 
     Returns:
-        y as x; mean and variance, (groups, channels), without gradients.
+        y, of the shape and type of x; mean and variance, (groups, channels) each, without gradients.
 
     Raises:
-        ValueError: a group with one value per channel, which has no variance.
+        ValueError: a group has only one value per channel, and so no variance.
     """
     if x.numel() // (groups * x.shape[1]) * workers < 2:
         raise ValueError(f"Expected more than 1 value per channel when training, got input size {tuple(x.shape)}")
@@ -86,19 +86,19 @@ class _Normalise(torch.autograd.Function):
 
 
 def _grouped(x: Tensor, groups: int) -> tuple[Tensor, list[int], list[int]]:
-    """x as (groups, samples each, channels, ...), what to sum over, and the shape of (groups, channels) beside it."""
+    """x as (groups, samples of a group, channels, ...), the dimensions to sum over, and the shape of their sums."""
     grouped = x.view(groups, x.shape[0] // groups, *x.shape[1:])
     positions = list(range(3, grouped.ndim))
     return grouped, [1, *positions], [groups, 1, x.shape[1], *(1 for _ in positions)]
 
 
 def wide(x: Tensor) -> torch.dtype:
-    """What statistics are kept in: 32 bits, or 64 for 64."""
+    """The type that statistics are computed in: 32 bits, or 64 bits where x has 64."""
     return torch.promote_types(x.dtype, torch.float32)
 
 
 def _pooled(mean: Tensor, variance: Tensor, workers: int) -> tuple[Tensor, Tensor]:
-    """Mean and variance of what all workers have, from those of each; each has as many samples."""
+    """Mean and variance over the samples of all workers, given those of this one; all have equally many samples."""
     mine = torch.stack([mean, variance])
     parts = [torch.empty_like(mine) for _ in range(workers)]
     torch.distributed.all_gather(parts, mine)

@@ -1,13 +1,14 @@
-"""Small normalisation batches inside a large one.
+"""Ghost batch normalisation: small normalisation batches inside a large batch.
 
-BatchNorm must not see the cluster: a recipe's norm_batch_size says how many samples share statistics, however the batch
-is split over workers and micro-batches. Each normalisation batch is normalised by itself, and the running statistics,
-which evaluation uses, move once per step by the same amount whichever worker saw which of them:
+BatchNorm must not depend on the number of workers: a recipe's norm_batch_size says how many samples share statistics,
+however the batch is split over workers and micro-batches. Each normalisation batch is normalised by itself. The running
+statistics, which evaluation uses, are updated once per step, and the update does not depend on which worker computed
+which normalisation batch:
 
     r <- (1 - m)^S * r + (1 - (1 - m)^S) * mean over the step's S normalisation batches of their statistics
 
-with m the layer's momentum. With S = 1 this is ordinary BatchNorm; for S > 1 it forgets as fast as S ordinary updates
-would, but weighs the S batches equally, where updating one after the other would favour the last.
+with m the layer's momentum. With S = 1 this is ordinary BatchNorm. With S > 1 it forgets old values as fast as S
+ordinary updates would, but it gives the S batches equal weights; updates one after the other would favour the last one.
 
 Source: Hoffer et al. 2017, "Train longer, generalize better", algorithm 1 (ghost batch normalisation); Li and Sheng,
 "On the large-batch training of CIFAR-10", appendix B, algorithm 1 (the "multi-worker" scheme).
@@ -28,10 +29,10 @@ from trainables.layers.split_invariant import Pass, SplitInvariant
 
 
 class GhostBatchNorm(SplitInvariant, _BatchNorm):
-    """What a BatchNorm layer becomes for a run: training passes normalise groups of samples apart and note statistics.
+    """A BatchNorm layer during a run: training passes normalise each group of samples by itself and note statistics.
 
-    A layer changes its class in place. So everything that holds the layer, has a hook on it or asks for its type finds
-    it as it was, and it evaluates as before. The running statistics move when a step is settled.
+    The class of the existing layer is changed in place. So references to the layer, hooks on it and isinstance checks
+    still work, and in evaluation it behaves as before. The running statistics are updated when a step is settled.
     """
 
     _workers: int
@@ -46,7 +47,7 @@ class GhostBatchNorm(SplitInvariant, _BatchNorm):
         self._noted = []
 
     def settle(self, groups: int) -> None:
-        """Move the running statistics by a step's normalisation batches, of which this worker noted some."""
+        """Update the running statistics from a step's normalisation batches, as far as this worker noted them."""
         if self._noted and self.track_running_stats:
             assert self.num_batches_tracked is not None
             self.num_batches_tracked += 1
@@ -74,14 +75,14 @@ class GhostBatchNorm(SplitInvariant, _BatchNorm):
 def _one_by_one(
     x: Tensor, weight: Tensor | None, bias: Tensor | None, groups: int, epsilon: float
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """What `normalise` returns, by PyTorch's own kernel for each group.
+    """The same results as those of `normalise`, by one call of PyTorch's own kernel for each group.
 
-    For one group nothing is faster; for several it is on a CPU, where it reads x fewer times, while a GPU would wait
-    for all the launches.
+    For one group nothing is faster. For several groups it is faster than `normalise` on a CPU, because it reads x fewer
+    times, but slower on a GPU, which would wait for the start of every kernel.
     """
     means, variances = x.new_zeros(2, groups, x.shape[1], dtype=wide(x)).unbind()
     parts = [
-        F.batch_norm(part, mean, variance, weight, bias, True, 1.0, epsilon)  # momentum 1: these become its statistics
+        F.batch_norm(part, mean, variance, weight, bias, True, 1.0, epsilon)  # momentum 1 writes the statistics there
         for part, mean, variance in zip(x.chunk(groups), means, variances, strict=True)
     ]
     return parts[0] if groups == 1 else torch.cat(parts), means, variances
@@ -96,11 +97,11 @@ def with_ghost_batches(model: nn.Module, workers: int) -> nn.Module:
     """The model, in place, with every BatchNorm layer turned into a GhostBatchNorm of the same weights and name.
 
     Args:
-        model: whose layers to turn.
-        workers: over which each normalisation batch is split.
+        model: the model whose layers are changed.
+        workers: number of workers that each normalisation batch is split over.
 
     Raises:
-        UserError: a layer with a forward pass of its own, or one without weights yet.
+        UserError: a BatchNorm layer has a forward pass of its own, or has no weights yet.
     """
     for layer in batch_norms(model):
         kind = type(layer)
@@ -118,7 +119,7 @@ def with_ghost_batches(model: nn.Module, workers: int) -> nn.Module:
 
 @functools.cache
 def _ghost(kind: Any) -> type[GhostBatchNorm]:
-    """A GhostBatchNorm that is still a `kind`."""
+    """A class that is a GhostBatchNorm and also a `kind`."""
     return type(f"Ghost{kind.__name__}", (GhostBatchNorm, kind), {})
 
 
@@ -128,7 +129,7 @@ def ghosts(model: nn.Module) -> list[GhostBatchNorm]:
 
 
 def average_running_statistics(layers: list[GhostBatchNorm], workers: int) -> None:
-    """Replace each worker's running statistics by their mean over the workers; exact, as the update is linear."""
+    """Replace each worker's running statistics by their mean; this is exact, because the update is linear."""
     if workers == 1:
         return
     for layer in layers:

@@ -1,8 +1,9 @@
 """Dropout whose draws belong to samples.
 
-nn.Dropout draws from the process's one random stream, so what it drops depends on how a batch is split. Here every
-sample of an epoch has a random key, and whether one of its values is dropped is a hash of that key, the layer, the call
-and the value's place: the same on every worker, in every micro-batch, in both passes of SAM and after a retry.
+nn.Dropout draws from the random generator of its process, so what it drops depends on how a batch is split. Here every
+sample of an epoch has a random key. A hash of that key, the layer, the call and the position of a value decides whether
+the value is dropped. The decision is the same on every worker, in every micro-batch, in both passes of SAM and after a
+repeated pass.
 """
 
 import torch
@@ -19,8 +20,8 @@ class SampleDropout(SplitInvariant, _DropoutNd):
     """Zeroes values, or whole channels, of training inputs with probability p and divides the others by 1 - p.
 
     Args:
-        p: probability, 0 to 1.
-        layer: its number in the model; layers draw apart.
+        p: probability that a value is dropped, 0 to 1.
+        layer: number of the layer in the model; each layer draws independently of the others.
         channelwise: whether a channel is kept or dropped as a whole.
     """
 
@@ -29,7 +30,7 @@ class SampleDropout(SplitInvariant, _DropoutNd):
         self.draw_as(layer, channelwise)
 
     def draw_as(self, layer: int, channelwise: bool) -> None:
-        """Take a place in the model; see the class's arguments."""
+        """Set the layer's number and what it drops; see the arguments of the class."""
         self._layer, self._channelwise = layer, channelwise
         self.end_pass()
 
@@ -72,7 +73,7 @@ def with_sample_dropout(model: nn.Module) -> nn.Module:
 
 
 def _mix(x: Tensor) -> Tensor:
-    """int32 -> int32, each bit depending on all bits; x itself is overwritten.
+    """A hash, int32 -> int32, each bit of which depends on all bits of x; x itself is overwritten.
 
     Source: Wellons, "Prospecting for Hash Functions" (2018), lowbias32, with shifts that keep the sign.
     """

@@ -1,8 +1,8 @@
-"""The protocol between a batch's gradient and the layers that a batch's split must not change.
+"""The protocol between BatchGradient and layers whose results must not depend on how a batch is split.
 
 A batch is computed in passes: one for each micro-batch, and as many again for the second gradient of SAM. Each worker
-makes the passes over its own share. A layer of this kind is told what a pass consists of before the pass begins, notes
-what it saw, and brings what it noted into its state once, when the batch's step is settled.
+makes the passes over its own share. Before a pass begins, such a layer is told what the pass consists of. During the
+passes it notes what it sees, and it updates its state once, when the batch's step is settled.
 """
 
 from typing import NamedTuple
@@ -14,10 +14,10 @@ class Pass(NamedTuple):
     """What one pass consists of.
 
     Attributes:
-        first: the place of its first sample in this worker's share of the batch.
-        keys: (samples,) int32, what dropout draws from; one for each sample of the pass.
-        groups: how many normalisation batches its samples make.
-        noted: whether running statistics and carried states take note of it.
+        first: the index of its first sample in this worker's share of the batch.
+        keys: (samples,) int32, the keys of its samples, which dropout draws from.
+        groups: the number of normalisation batches that its samples form.
+        noted: whether the pass counts for running statistics and for states that layers carry.
     """
 
     first: int
@@ -27,7 +27,7 @@ class Pass(NamedTuple):
 
 
 class SplitInvariant:
-    """A layer whose results do not depend on how a batch is split. Each of these calls does nothing by default."""
+    """A layer whose results do not depend on how a batch is split. By default each of its methods does nothing."""
 
     def begin_pass(self, part: Pass) -> None:
         """A training pass begins."""
@@ -39,16 +39,16 @@ class SplitInvariant:
         """Drop what was noted since the last step was settled, because the batch's passes start again."""
 
     def settle(self, groups: int) -> None:
-        """End the step: bring what was noted into the layer's state.
+        """End the step: update the layer's state from what was noted.
 
         Args:
-            groups: normalisation batches of the whole batch, over all workers.
+            groups: number of normalisation batches in the whole batch, over all workers.
         """
 
     def restart(self) -> None:
-        """Begin the data anew: forget every state carried from earlier batches."""
+        """Start the data from the beginning: reset every state that is carried from batch to batch."""
 
 
 def split_invariant(model: nn.Module) -> list[SplitInvariant]:
-    """The model's layers of this kind."""
+    """The model's SplitInvariant layers."""
     return [module for module in model.modules() if isinstance(module, SplitInvariant)]

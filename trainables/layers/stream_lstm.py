@@ -1,8 +1,8 @@
-"""Recurrent layers whose state goes on from one batch of a stream to the next.
+"""A recurrent layer that carries its state from one batch of a stream to the next.
 
-Training cuts a long text into pieces; where the layer starts a piece in the state it had at the end of the one before,
-it can use more of the past than gradients reach (truncated backpropagation through time). Micro-batches and the two
-passes of SAM start from the same state, so neither changes the result.
+Training cuts a long text into pieces. The layer starts each piece in the state that it had at the end of the piece
+before, so it can use more of the past than gradients reach (truncated backpropagation through time). All micro-batches
+and both passes of SAM start from the state before the batch, so neither changes the result.
 """
 
 import torch
@@ -17,8 +17,8 @@ State = tuple[Tensor, Tensor]
 class StreamLSTM(SplitInvariant, nn.LSTM):
     """nn.LSTM over (samples, steps, width) that carries its state along streams.
 
-    Each sample of a batch is the next piece of its own stream. In training the state moves on when the batch is
-    settled, in evaluation with every call; `restart` begins all streams anew.
+    Each sample of a batch is the next piece of its own stream. In training, the state advances when the batch is
+    settled; in evaluation, it advances with every call. `restart` starts all streams from the beginning.
     """
 
     def __init__(self, width_in: int, width: int, layers: int = 1) -> None:
@@ -26,7 +26,7 @@ class StreamLSTM(SplitInvariant, nn.LSTM):
         self.restart()
 
     def restart(self) -> None:
-        """Begin the streams: the state is zero again."""
+        """Start the streams from the beginning: the state is zero again."""
         self._state: State | None = None
         self._first, self._note = 0, True
         self.forget()
@@ -38,7 +38,7 @@ class StreamLSTM(SplitInvariant, nn.LSTM):
         self._noted: dict[int, State] = {}
 
     def settle(self, groups: int) -> None:
-        """The next batch goes on from the states that were noted."""
+        """Keep the states that were noted; the next batch starts from them."""
         parts = [self._noted[first] for first in sorted(self._noted)]
         if parts:
             hidden, cell = (torch.cat(states, dim=1) for states in zip(*parts, strict=True))

@@ -1,4 +1,4 @@
-"""Models: frozen dataclasses that build a freshly initialised module when called."""
+"""Models: frozen dataclasses that build a newly initialised module each time they are called."""
 
 from trainables.models.cnn import SixLayerCNN, SmallCNN, TwoConvCNN
 from trainables.models.lstm import LSTMClassifier, LSTMLanguageModel

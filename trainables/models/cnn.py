@@ -1,4 +1,4 @@
-"""Plain convolutional networks: one for 8 by 8 digits, two of the papers' for 32 by 32 images."""
+"""Plain convolutional networks: one for digits of 8 by 8 pixels, and two from the papers for 32 by 32 pixels."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ class SmallCNN:
 
     Attributes:
         width: channels of the first convolution.
-        channels: of the input.
+        channels: channels of the input.
         classes: number of logits.
     """
 
@@ -37,17 +37,20 @@ class SmallCNN:
 
 @dataclass(frozen=True)
 class SixLayerCNN:
-    """Three blocks of two 3x3 convolutions, from 3 channels to 32, 64; 128, 128; 256, 256, one BatchNorm and a 2x2
-    max-pool each, 5 % dropout between the second and the third, then three dense layers with two dropouts of 10 %;
-    ReLU between layers. 5,852,170 parameters by default.
+    """Three blocks of two 3x3 convolutions each, followed by three dense layers; 5,852,170 parameters by default.
 
-    The paper leaves some things open. They are here as in a model widely used for CIFAR-10 that has all it does state:
-    BatchNorm follows the first convolution of a block, the 5 % are of whole channels, the dense layers have 1,024 and
-    512 units, and the 10 % come before the first and before the last of them. Weights are PyTorch's own draws.
+    The blocks have 32, 64; 128, 128; and 256, 256 channels, and each has one BatchNorm and a 2x2 max-pool. There is 5 %
+    dropout between the second and the third block, and there are two dropouts of 10 % around the dense layers. ReLU
+    follows every convolution and every dense layer except the last.
+
+    The paper leaves some details open. Here they follow a model that is widely used for CIFAR-10 and agrees with all
+    that the paper states: BatchNorm follows the first convolution of a block; the 5 % dropout drops whole channels; the
+    dense layers have 1,024 and 512 units; and the 10 % dropout comes before the first and before the last dense layer.
+    Weights are initialised as PyTorch does by default.
 
     Attributes:
         width: channels of the first convolution; the others have 2, 4, 4, 8 and 8 times as many.
-        widths: units of the first two dense layers.
+        widths: numbers of units of the first two dense layers.
         classes: number of logits.
 
     Source: Kaabachi, Ødum and Knöpfel, "Effects of batch size scaled learning rates and gradual warm up for
@@ -79,11 +82,13 @@ class SixLayerCNN:
 @dataclass(frozen=True)
 class TwoConvCNN:
     """Two 3x3 convolutions of 32 and 64 filters, each with ReLU, a 2x2 max-pool and dropout, and one dense layer.
-    60,362 parameters by default. The paper leaves the size of the filters and the share dropped open: 25 % here.
+    60,362 parameters by default.
+
+    The paper does not state the size of the filters and the dropout probability, which are 3x3 and 25 % here.
 
     Attributes:
         width: filters of the first convolution; the second has twice as many.
-        channels, size: of the input, whose height and width are equal.
+        channels, size: channels and height of the input; its width is equal to its height.
         classes: number of logits.
 
     Source: Surlemont, Farahzadi and Stähle, "Large batch sizes for Deep Learning", section II.
@@ -110,7 +115,7 @@ class TwoConvCNN:
 
 
 def _block(channels_in: int, channels: int, channels_out: int) -> list[nn.Module]:
-    """Two convolutions of SixLayerCNN, at half the height and width."""
+    """One block of SixLayerCNN: two convolutions, and a max-pool that halves height and width."""
     return [
         nn.Conv2d(channels_in, channels, 3, padding=1),
         nn.BatchNorm2d(channels),

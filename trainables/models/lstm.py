@@ -1,4 +1,4 @@
-"""Recurrent networks: one that reads an image row by row, one that models a language."""
+"""Recurrent networks: one that reads an image row by row, and one that models a language."""
 
 from dataclasses import dataclass
 
@@ -12,11 +12,11 @@ class LSTMClassifier:
     """Reads a 28 by 28 image as 28 steps of 28 pixels: a dense layer from 28 to `width`, one LSTM layer of `width`, and
     a dense layer from its last output to the logits. 137,098 parameters at width 128.
 
-    The paper's cell is a 256 by 512 matrix, here in two parts that PyTorch each gives a bias. Weights are PyTorch's own
-    draws.
+    The paper's LSTM cell is one 256 by 512 matrix. PyTorch keeps it as two matrices and gives each a bias. Weights are
+    initialised as PyTorch does by default.
 
     Attributes:
-        width: of the LSTM layer and of its input.
+        width: size of the LSTM layer and of its input.
         classes: number of logits.
 
     Source: You et al. 2019, "Large-Batch Training for LSTM and Beyond", section 5.1.1.
@@ -31,17 +31,19 @@ class LSTMClassifier:
 
 @dataclass(frozen=True)
 class LSTMLanguageModel:
-    """Predicts each next word of a text: an embedding, LSTM layers that carry their state along the text, and a dense
-    layer to a logit per word, which shares no weights with the embedding. 4,653,200 parameters by default.
+    """Predicts the next word after each word of a text; 4,653,200 parameters by default.
 
-    The paper's 13 epochs and perplexity of 115.91 are those of the "small" configuration of TensorFlow's PTB tutorial,
-    so what the paper leaves open is from there: weights are uniform from -0.1 to 0.1, the embedding's and here the
-    biases too, and nothing is dropped.
+    It has an embedding, LSTM layers that carry their state along the text, and a dense layer to one logit per word,
+    which shares no weights with the embedding.
+
+    The paper's 13 epochs and its perplexity of 115.91 are those of the "small" configuration of TensorFlow's PTB
+    tutorial, so details that the paper leaves open are taken from there: all weights, including those of the embedding,
+    are drawn uniformly from -0.1 to 0.1, and there is no dropout. Here the biases are drawn in the same way.
 
     Attributes:
         vocabulary: number of words.
-        width: of the embedding and of each LSTM layer.
-        layers: LSTM layers.
+        width: size of the embedding and of each LSTM layer.
+        layers: number of LSTM layers.
 
     Source: You et al. 2019, "Large-Batch Training for LSTM and Beyond", section 5.1.2.
     """

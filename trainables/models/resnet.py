@@ -11,10 +11,11 @@ from trainables.errors import require
 
 @dataclass(frozen=True)
 class CIFARResNet:
-    """The CIFAR residual network of He et al., of 6 n + 2 layers: a 3x3 stem, n basic blocks in each of three stages of
-    `width`, 2 `width` and 4 `width` channels, a global average and one dense layer.
+    """The CIFAR residual network of He et al., with 6 n + 2 layers.
 
-    Its shortcuts are projections (option B) where the paper's pad with zeros.
+    It has a 3x3 stem, n basic blocks in each of three stages of `width`, 2 `width` and 4 `width` channels, a global
+    average and one dense layer. Shortcuts between different shapes are projections (option B); the paper pads with
+    zeros instead.
 
     Attributes:
         width: channels of the first stage; the paper's is 16.
@@ -27,7 +28,7 @@ class CIFARResNet:
     classes: int = 10
 
     blocks: ClassVar[int]
-    """n."""
+    """n, the number of blocks in each stage."""
 
     def __call__(self) -> nn.Module:
         width = self.width
@@ -72,7 +73,7 @@ class ResNet18:
         classes: number of logits.
 
     Raises:
-        UserError: another stem.
+        UserError: stem is neither of the two.
 
     Source: He et al. 2016, "Deep Residual Learning", table 1.
     """
@@ -95,8 +96,9 @@ class ResNet18:
 
 @dataclass(frozen=True)
 class ResNet50:
-    """torchvision's ResNet-50 for ImageNet, drawn as ResNet18 is; every BatchNorm begins with weight 1, the last of a
-    block too. 25,557,032 parameters with 1,000 classes.
+    """torchvision's ResNet-50 for ImageNet, with 25,557,032 parameters for 1,000 classes.
+
+    Convolutions are initialised as in ResNet18. Every BatchNorm starts with weight 1, also the last one of a block.
 
     Attributes:
         classes: number of logits.
@@ -135,7 +137,7 @@ class BasicBlock(nn.Module):
 
 
 def he_initialised(model: nn.Module) -> nn.Module:
-    """The model, its convolutions drawn anew from He et al. 2015's normal distribution (fan-out), the rest as it is."""
+    """The model, its convolutions drawn again from the normal distribution of He et al. 2015 (fan-out), in place."""
     for module in model.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

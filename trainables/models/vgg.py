@@ -10,17 +10,17 @@ from trainables.models.resnet import he_initialised
 
 @dataclass(frozen=True)
 class VGG19BN:
-    """VGG-19 with BatchNorm as it is used for CIFAR: torchvision's sixteen 3x3 convolutions, whose five poolings leave
-    one place of a 32 by 32 image, and one dense layer in place of three. 20,086,692 parameters with 100 classes.
+    """VGG-19 with BatchNorm, as it is used for CIFAR; 20,086,692 parameters with 100 classes.
 
-    Convolutions are drawn as in the residual networks.
+    It has torchvision's sixteen 3x3 convolutions, and one dense layer instead of three. The five poolings between the
+    convolutions reduce a 32 by 32 image to one position. Convolutions are initialised as in the residual networks.
 
     Attributes:
-        divide: all numbers of channels, 64 to 512, by this; 8 makes it small enough for a CPU.
+        divide: what the numbers of channels, 64 to 512, are divided by; 8 makes the network small enough for a CPU.
         classes: number of logits.
 
     Raises:
-        UserError: divide that is no divisor of 64.
+        UserError: divide is not a divisor of 64.
 
     Source: Simonyan and Zisserman 2015, "Very Deep Convolutional Networks", table 1, column E; Devarakonda et al. 2017,
     "AdaBatch: Adaptive Batch Sizes for Training Deep Neural Networks", section 3.

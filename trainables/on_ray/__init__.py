@@ -1,1 +1,1 @@
-"""Runs as Ray Tune trials on Ray Train worker groups that outlive them."""
+"""Runs as trials of Ray Tune, on worker groups of Ray Train that are kept from one trial to the next."""

@@ -1,4 +1,4 @@
-"""Numbered orders in, results by number out."""
+"""The mailbox of a worker group, for numbered orders and their results."""
 
 import asyncio
 from typing import Any
@@ -7,10 +7,10 @@ from trainables.on_ray.orders import Failure, Order
 
 
 class Mailbox:
-    """The actor between a group's owner and its workers: numbered orders in, results by number out.
+    """The actor between a group's owner, who posts numbered orders, and its workers, who deliver their results.
 
-    An order stays until every worker has taken it: the first worker's result lets the owner post the next one while
-    another worker may not have asked for this one yet.
+    An order stays until every worker has taken it. When the first worker has delivered its result, the owner may post
+    the next order while another worker has not yet asked for this one.
     """
 
     def __init__(self, workers: int) -> None:
@@ -27,7 +27,7 @@ class Mailbox:
             self._changed.notify_all()
 
     async def order(self, number: int) -> Order:
-        """The order of that number, as soon as it is there."""
+        """The order with this number; the call waits until the order is there."""
         async with self._changed:
             await self._changed.wait_for(lambda: number in self._orders)
             self._taken[number] = self._taken.get(number, 0) + 1
@@ -37,14 +37,14 @@ class Mailbox:
             return self._orders.pop(number)
 
     async def deliver(self, number: int, result: Any) -> None:
-        """Keep a result; a failure is not overwritten."""
+        """Keep a result; a failure that is already there is not overwritten."""
         async with self._changed:
             if not isinstance(self._results.get(number), Failure):
                 self._results[number] = result
             self._changed.notify_all()
 
     async def result(self, number: int) -> Any:
-        """The result of that number, as soon as it is there."""
+        """The result of the order with this number; the call waits until the result is there."""
         async with self._changed:
             await self._changed.wait_for(lambda: number in self._results)
             return self._results[number]

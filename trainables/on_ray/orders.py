@@ -1,4 +1,4 @@
-"""What a worker group is told to do, and what it answers where it cannot."""
+"""The orders that a worker group is given, and the failure that it returns where it cannot carry one out."""
 
 from dataclasses import dataclass
 
@@ -28,7 +28,7 @@ class TrainEpoch:
 
 @dataclass(frozen=True)
 class Save:
-    """Order: the result is the run's state, bytes."""
+    """Order: save the run; the result is its state, as bytes."""
 
 
 @dataclass(frozen=True)
@@ -48,12 +48,12 @@ Order = Start | TrainEpoch | Save | Load | Stop
 
 @dataclass(frozen=True)
 class Failure:
-    """A result: what a worker raised.
+    """The result of an order where a worker raised an exception.
 
     Attributes:
         kind: the exception's class name.
-        message: its text.
-        trace: its traceback.
+        message: the exception's text.
+        trace: the exception's traceback, as text.
     """
 
     kind: str
@@ -62,10 +62,10 @@ class Failure:
 
 
 class RunFailed(RuntimeError):
-    """A worker raised while it carried out an order.
+    """A worker raised an exception while it carried out an order.
 
     Attributes:
-        failure: what it raised.
+        failure: the worker's exception.
     """
 
     def __init__(self, failure: Failure) -> None:

@@ -1,4 +1,4 @@
-"""The Tune Trainable: one trial is one run, one step is one epoch, and the workers stay warm between trials."""
+"""The Trainable for Ray Tune: one trial is one run, one step is one epoch, and workers are kept between trials."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -17,11 +17,12 @@ STATE_FILE = "run.pt"
 
 
 class Trial(tune.Trainable):
-    """Trains the run its config describes on a worker group that it keeps for the next one.
+    """Trains the run that its config describes, on a worker group that it keeps for the next run.
 
-    Use with `reuse_actors=True`. The config holds `technique`, `batch_size`, `learning_rate` and `seed`, values for
-    fields of the technique's slots, each named as slot.field, and `task.epochs` where a run has epochs of its own; what
-    is the same for all trials comes through `tune.with_parameters` in `shared`.
+    Use it with `reuse_actors=True`. The config holds `technique`, `batch_size`, `learning_rate` and `seed`. It may also
+    hold values for fields of the technique's slots, each with a name of the form slot.field, and `task.epochs` where a
+    run has its own number of epochs. What is the same for all trials is given as `shared` through
+    `tune.with_parameters`.
     """
 
     def setup(self, config: dict[str, Any], shared: dict[str, Any] | None = None) -> None:
@@ -36,7 +37,7 @@ class Trial(tune.Trainable):
         return True
 
     def step(self) -> dict[str, Any]:
-        """One epoch. A run that raises ends as `failed` or `out_of_memory`; the study goes on."""
+        """Train one epoch. A run whose worker raises ends as `failed` or `out_of_memory`, and the study continues."""
         try:
             self._last = self._execute(TrainEpoch())
             self._over = self._last.status != history.RUNNING
@@ -55,7 +56,7 @@ class Trial(tune.Trainable):
             }
 
     def _nothing(self) -> dict[str, float]:
-        """What a run reports that failed before its first epoch: a guess, where there are classes to guess among."""
+        """What a run reports if it failed before its first epoch: a guess, where there are classes to guess among."""
         task = self._start.task
         if task.guess is None:
             return {"epoch": 0.0}
@@ -64,7 +65,7 @@ class Trial(tune.Trainable):
         return {"epoch": 0.0, "train_loss": loss, "validation_loss": loss, **values[0], **values[1]}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """A run in progress is saved whole; one that has ended has nothing to go on from."""
+        """Save a run in progress completely; of a run that has ended nothing is saved, because it will not continue."""
         if self._started and not self._over:
             Path(checkpoint_dir, STATE_FILE).write_bytes(self._execute(Save()))
 
@@ -78,7 +79,7 @@ class Trial(tune.Trainable):
             self._group.stop()
 
     def _begin(self, config: dict[str, Any]) -> None:
-        """Note the run; its workers start it with its first order, so that a failure there is its own."""
+        """Remember the run; workers start it with its first order, so that a failed start is a failure of this run."""
         values = {name: value for name, value in config.items() if "." in name}
         task: Task = self._shared["task"]
         self._start = Start(
@@ -93,7 +94,7 @@ class Trial(tune.Trainable):
         self._started = self._over = False
 
     def _execute(self, order: TrainEpoch | Save | Load) -> Any:
-        """Carry out an order on the run, which is begun first where it has not been."""
+        """Carry out an order on the run; a run that has not started is started first."""
         if self._group is None or not self._group.alive:
             size: GroupSize = self._shared["size"]
             self._group = WorkerGroup(size)

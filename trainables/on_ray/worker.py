@@ -1,4 +1,4 @@
-"""A worker of a group: carries out one order after the other. Runs inside Ray Train."""
+"""A worker of a group, which carries out one order after the other. It runs inside Ray Train."""
 
 import traceback
 from pathlib import Path
@@ -43,7 +43,7 @@ def work(config: dict[str, Any]) -> None:
 
 
 class _Bench:
-    """What stays on a worker between orders: the run in progress and the data loaded last."""
+    """What a worker keeps between orders: the run in progress, and the data that was loaded last."""
 
     def __init__(self, workers: Workers, device: torch.device) -> None:
         self._workers, self._device = workers, device
@@ -75,7 +75,7 @@ class _Bench:
                 return self._run.load_state_bytes(state)
 
     def clear(self) -> None:
-        """Let go of the run, and of the device memory it held."""
+        """Drop the run, and free the device memory that it held."""
         self._run = None
         if self._device.type == "cuda":
             torch.cuda.empty_cache()

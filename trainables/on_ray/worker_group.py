@@ -1,9 +1,9 @@
 """A long-lived Ray Train run whose workers execute trials one after another.
 
-Starting a data-parallel group takes 20 to 50 s and eight processes; a trial's own work can take one. So a group is
-started once and outlives its trials. Its workers loop: take an order, carry it out together, hand the result back.
-Orders are numbered and results kept by number; both travel through one small actor, not through train.report, which
-delivers at most one report every two seconds.
+Starting a data-parallel group takes 20 to 50 s and eight processes, but a trial's own work may take one second. So a
+group is started once and kept for many trials. Its workers repeat three steps: they take an order, carry it out
+together and return the result. Orders and results have numbers and travel through one small actor. They do not travel
+through train.report, which delivers at most one report every two seconds.
 """
 
 import tempfile
@@ -22,12 +22,12 @@ from trainables.on_ray.worker import work
 
 @dataclass(frozen=True)
 class GroupSize:
-    """What one worker group takes.
+    """The resources of one worker group.
 
     Attributes:
-        workers: data-parallel workers.
-        gpus_per_worker: 0 for CPU training; fractions share a GPU.
-        threads_per_worker: torch threads of each worker; also the logical CPUs each reserves, at least 1.
+        workers: number of data-parallel workers.
+        gpus_per_worker: number of GPUs of each worker, 0 to train on CPUs; with a fraction, workers share a GPU.
+        threads_per_worker: number of torch threads of each worker; it also reserves this many logical CPUs, at least 1.
     """
 
     workers: int = 1
@@ -36,19 +36,19 @@ class GroupSize:
 
     @property
     def backend(self) -> str:
-        """NCCL needs a whole GPU per worker; everything else talks through gloo."""
+        """The backend of torch.distributed. NCCL needs a whole GPU per worker; otherwise gloo is used."""
         return "nccl" if self.gpus_per_worker >= 1 else "gloo"
 
 
 class WorkerGroup:
-    """A running group and the way to give it orders.
+    """A running worker group, which carries out orders.
 
     Args:
-        size: its workers and what each takes.
+        size: the number of workers and the resources of each.
 
     Raises:
-        RunFailed: from `execute`, when a worker raised. A group of one goes on; a larger one, whose other workers may
-            be waiting for the one that raised, has ended and `alive` is False.
+        RunFailed: `execute` was called and a worker raised an exception. A group of one worker continues. A larger
+            group ends, because its other workers may wait for the one that failed; `alive` is then False.
     """
 
     def __init__(self, size: GroupSize) -> None:
@@ -65,7 +65,7 @@ class WorkerGroup:
         return self._thread.is_alive()
 
     def execute(self, order: Order) -> Any:
-        """Have the workers carry out an order, together; its result."""
+        """Let the workers carry out an order together, and return its result."""
         self._number += 1
         ray.get(self._mailbox.post.remote(self._number, order))
         pending = self._mailbox.result.remote(self._number)

@@ -7,8 +7,8 @@ import pytest
 
 from analysis.outcomes import Group, Outcome
 from search_spaces.policy.futility import curves_behind_a0, futile, hopeless
-from search_spaces.policy.plan import Proposal
-from tests.search_spaces.test_frontier import plan
+from search_spaces.policy.plan import Plan, Proposal
+from tests.search_spaces.synthetic import MakePlan
 
 BASE = [(0.2, 0.4, 0.55, 0.65, 0.72, 0.78, 0.82, 0.86, 0.89, 0.90)]
 """Ten epochs of the baseline."""
@@ -40,34 +40,36 @@ def test_noise_is_allowed_for() -> None:
     assert not hopeless(close, BASE, 0.0, 0.89, 0.13)
 
 
-def outcomes(holding: bool) -> list[Outcome]:
-    design = plan().design
+def outcomes(plan: Plan, holding: bool) -> list[Outcome]:
+    design = plan.design
     base = [Outcome(design.baseline, 0.1, seed, "done", 0.90 + 0.001 * seed, 0.9) for seed in range(4)]
     known = [Outcome(LARGE, 0.2, seed, "done", 0.90 if holding else 0.5, 0.9) for seed in (1, 2, 3)]
     return [*base, *known]
 
 
-def ended(holding: bool) -> list[tuple[Outcome, tuple[float, ...]]]:
+def ended(plan: Plan, holding: bool) -> list[tuple[Outcome, tuple[float, ...]]]:
     """The same runs, each with the baseline's curve."""
-    return [(outcome, BASE[0]) for outcome in outcomes(holding)]
+    return [(outcome, BASE[0]) for outcome in outcomes(plan, holding)]
 
 
 STUCK = [0.1] * 8
 
 
-def test_only_where_something_holds_only_what_measures_and_only_after_the_warmup() -> None:
+def test_only_where_something_holds_only_what_measures_and_only_after_the_warmup(make_plan: MakePlan) -> None:
+    plan = make_plan()
     run = Proposal(LARGE, 0.8, 1)
-    assert futile(plan(), ended(True), run, STUCK)
-    assert not futile(plan(), ended(False), run, STUCK), "it may be the group's best"
-    assert not futile(plan(), ended(True), run._replace(seed=0), STUCK), "seed 0 tunes"
-    cut = [(outcome, curve[:5]) for outcome, curve in ended(True)]
-    assert not futile(plan(), cut, run, STUCK), "there is no whole curve to compare with yet"
-    assert not futile(plan(), ended(True), Proposal(plan().design.baseline, 0.1, 1), STUCK), "A0 itself"
-    patient = replace(plan(), grace_epochs=dict.fromkeys(plan().design.groups, 9))
-    assert not futile(patient, ended(True), run, STUCK)
+    assert futile(plan, ended(plan, True), run, STUCK)
+    assert not futile(plan, ended(plan, False), run, STUCK), "it may be the group's best"
+    assert not futile(plan, ended(plan, True), run._replace(seed=0), STUCK), "seed 0 tunes"
+    cut = [(outcome, curve[:5]) for outcome, curve in ended(plan, True)]
+    assert not futile(plan, cut, run, STUCK), "there is no whole curve to compare with yet"
+    assert not futile(plan, ended(plan, True), Proposal(plan.design.baseline, 0.1, 1), STUCK), "A0 itself"
+    patient = replace(plan, grace_epochs=dict.fromkeys(plan.design.groups, 9))
+    assert not futile(patient, ended(plan, True), run, STUCK)
 
 
-def test_the_curves_behind_a0_a0_are_those_of_its_seeds() -> None:
-    curves = [(outcome, [outcome.score] * 10) for outcome in outcomes(True)]
-    assert curves_behind_a0(curves, plan()) == [[0.90 + 0.001 * seed] * 10 for seed in (1, 2, 3)]
-    assert curves_behind_a0([], plan()) == []
+def test_the_curves_behind_a0_a0_are_those_of_its_seeds(make_plan: MakePlan) -> None:
+    plan = make_plan()
+    curves = [(outcome, [outcome.score] * 10) for outcome in outcomes(plan, True)]
+    assert curves_behind_a0(curves, plan) == [[0.90 + 0.001 * seed] * 10 for seed in (1, 2, 3)]
+    assert curves_behind_a0([], plan) == []

@@ -1,37 +1,19 @@
 """Warm worker groups on a real Ray: two workers equal one process, failures, early stops, and nothing left behind."""
 
-import asyncio
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import ray
 import torch
-from ray import tune
 from ray.util import placement_group_table
 from torch import nn
 
+from tests.trainables.on_ray.example import RECIPE, TASK
 from trainables import Recipe, Task
-from trainables.data import Digits
-from trainables.decay import CosineDecay
 from trainables.engine.run import Run
-from trainables.gradient import SAM
-from trainables.growth import StepGrowth
-from trainables.models import SmallCNN
-from trainables.on_ray.mailbox import Mailbox
 from trainables.on_ray.orders import RunFailed, Save, Start, TrainEpoch
-from trainables.on_ray.trial import Trial
 from trainables.on_ray.worker_group import GroupSize, WorkerGroup
-from trainables.optimizers import SGD
-
-TASK = Task(SmallCNN(width=4), Digits(train_samples=320, validation_samples=100), epochs=2)
-RECIPE = Recipe(
-    optimizer=SGD(momentum=0.9, weight_decay=1e-4),
-    decay=CosineDecay(),
-    growth=StepGrowth(every_epochs=1),
-    gradient=SAM(),
-)
 
 
 @dataclass(frozen=True)
@@ -40,19 +22,6 @@ class Broken:
 
     def __call__(self) -> nn.Module:
         raise RuntimeError("no such layer")
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    ray.init(
-        address="local",
-        num_cpus=6,
-        include_dashboard=False,
-        log_to_driver=False,
-        _temp_dir=str(Path("/tmp", f"r{id(tmp_path_factory) % 99999}")),
-    )
-    yield
-    ray.shutdown()
 
 
 def start(recipe: Recipe = RECIPE, task: Task = TASK, learning_rate: float = 0.05) -> Start:
@@ -114,45 +83,3 @@ def test_a_group_of_one_survives_a_run_that_raises() -> None:
     finally:
         group.stop()
     assert open_placement_groups() == []
-
-
-@dataclass(frozen=True)
-class Exhausting:
-    """An optimizer slot that needs more memory than there is."""
-
-    def __call__(self, parameters: object) -> torch.optim.Optimizer:
-        raise torch.OutOfMemoryError("CUDA out of memory")
-
-
-@pytest.mark.usefixtures("cluster")
-def test_a_run_out_of_memory_ends_as_such_and_the_next_one_runs(tmp_path: Path) -> None:
-    techniques = {"exhausting": Recipe(optimizer=Exhausting(), norm_batch_size=8), "good": RECIPE}
-    shared = {"task": TASK, "techniques": techniques, "data_dir": "", "size": GroupSize()}
-    config = {"technique": "exhausting", "batch_size": 32, "learning_rate": 0.1, "seed": 0}
-    trial = tune.with_parameters(Trial, shared=shared)(config)
-    try:
-        result = trial.step()
-        assert (result["status"], result["done"]) == ("out_of_memory", True)
-        assert "CUDA out of memory" in result["error"]
-        trial.save_checkpoint(str(tmp_path))
-        assert list(tmp_path.iterdir()) == []
-        assert trial.reset_config({**config, "technique": "good"})
-        assert trial.step()["status"] == "running"
-        trial.save_checkpoint(str(tmp_path))
-        assert (tmp_path / "run.pt").stat().st_size > 0
-    finally:
-        trial.cleanup()
-
-
-def test_a_worker_that_lags_still_finds_its_order() -> None:
-    """The first worker's result lets the next order be posted before the other has taken this one."""
-
-    async def scenario() -> list[object]:
-        mailbox = Mailbox(workers=2)
-        await mailbox.post(1, Save())
-        first = await mailbox.order(1)
-        await mailbox.post(2, TrainEpoch())
-        lagging = await asyncio.wait_for(mailbox.order(1), timeout=5)
-        return [first, lagging, await mailbox.order(2), await mailbox.order(2)]
-
-    assert asyncio.run(scenario()) == [Save(), Save(), TrainEpoch(), TrainEpoch()]

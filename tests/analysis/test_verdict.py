@@ -5,46 +5,20 @@ from collections.abc import Callable
 
 import pytest
 
-from analysis.answer import why_it_stopped
-from analysis.outcomes import Group, Outcome, chosen_setting, points_of, with_run
-from analysis.verdict import (
-    Reference,
-    Spread,
-    Standard,
-    Verdict,
-    find_baseline,
-    margin,
-    spread_between_seeds,
-    verdicts,
-)
+from analysis.outcomes import Outcome, points_of
+from analysis.verdict import Reference, Spread, Verdict, find_baseline, margin, spread_between_seeds, verdicts
+from tests.analysis.constructed import BASELINE, LARGE, SMALL, diverged, done, spread
 from trainables.metric import Accuracy
-
-SMALL, LARGE = Group("t", 32), Group("t", 1024)
 
 
 def floored(samples: int) -> Callable[[float], float]:
     return lambda score: Accuracy().floor(score, samples)
 
 
-def done(group: Group, rate: float, score: float, seed: int = 1, train: float | None = None) -> Outcome:
-    return Outcome(group, rate, seed, "done", score, score if train is None else train)
-
-
-def diverged(group: Group, rate: float, seed: int = 1) -> Outcome:
-    return Outcome(group, rate, seed, "diverged", 0.1, 0.1)
-
-
-BASELINE = [done(SMALL, 0.1, 0.93, seed=0), *(done(SMALL, 0.1, a, s) for s, a in ((1, 0.90), (2, 0.91), (3, 0.92)))]
-
-
 def test_the_baseline_is_measured_by_seeds_that_did_not_tune() -> None:
     found = find_baseline([*BASELINE, done(SMALL, 0.2, 0.95, seed=4), done(SMALL, 0.05, 0.89, seed=0)], SMALL)
     assert found.learning_rate == 0.1
     assert found.reference == Reference(pytest.approx(0.91), 3)
-
-
-def spread(deviation: float, freedom: int) -> Spread:
-    return Spread(deviation**2 * freedom, freedom, floor=0.0)
 
 
 def test_noise_pools_seeds_of_rates_that_reach_the_baseline() -> None:
@@ -108,11 +82,6 @@ def test_a_diverged_run_fails_with_the_score_of_chance() -> None:
     assert verdicts([point], Reference(0.91, 3), 0.01, spread(0.01, 5)) == {3.0: Verdict.FAILS}
 
 
-@pytest.mark.parametrize("status", ["failed", "out_of_memory"])
-def test_a_run_that_was_not_finished_says_nothing_about_its_rate(status: str) -> None:
-    assert points_of([Outcome(LARGE, 1.0, 1, status, 0.5, 0.5)], LARGE) == []
-
-
 def test_one_divergence_fails_a_rate_however_well_its_other_runs_ended() -> None:
     (point,) = points_of([done(LARGE, 3.0, 0.93), done(LARGE, 3.0, 0.93, seed=2), diverged(LARGE, 3.0, seed=3)], LARGE)
     found = margin(point, Reference(0.91, 3), 0.01, spread(0.01, 5))
@@ -133,38 +102,7 @@ def test_the_probability_of_holding_is_students() -> None:
     assert found.holds(0.02) == pytest.approx(0.5)
 
 
-def test_a_group_is_measured_with_the_best_setting_of_seed_0() -> None:
-    low, high = (("m", 0.5),), (("m", 0.9),)
-    tried = [Outcome(LARGE, 1.0, 0, "done", score, 0.0, setting) for score, setting in ((0.8, low), (0.9, high))]
-    measured = [Outcome(LARGE, 2.0, 1, "done", 0.7, 0.0, setting) for setting in (low, high)]
-    assert chosen_setting([*tried, *measured], LARGE) == high
-    known = points_of([*tried, *measured], LARGE)
-    assert [(point.learning_rate, point.scores) for point in known] == [(1.0, (0.9,)), (2.0, (0.7,))]
-
-
-def test_with_run_adds_to_a_point_or_makes_one() -> None:
-    known = points_of([done(LARGE, 1.0, 0.9), done(LARGE, 4.0, 0.2)], LARGE)
-    assert [point.scores for point in with_run(known, 1.0, 0.8, False)] == [(0.9, 0.8), (0.2,)]
-    assert [point.learning_rate for point in with_run(known, 2.0, 0.8, True)] == [1.0, 2.0, 4.0]
-
-
 def test_a_baseline_that_diverges_is_known() -> None:
     assert not find_baseline(BASELINE, SMALL).diverged
     assert find_baseline([*BASELINE, diverged(SMALL, 0.1, seed=4)], SMALL).diverged
     assert find_baseline([diverged(SMALL, 0.1, seed=0)], SMALL).diverged
-
-
-@pytest.mark.parametrize(
-    ("runs", "why"),
-    [
-        ([done(LARGE, 1.0, 0.80, train=0.80)], "optimisation gap"),
-        ([done(LARGE, 1.0, 0.80, train=0.95)], "generalisation gap"),
-        ([diverged(LARGE, 1.0)], "diverged"),
-        ([Outcome(LARGE, 1.0, 1, "out_of_memory", 0.1, 0.1)], "out of memory"),
-        ([done(LARGE, 1.0, 0.92)], ""),
-        ([], ""),
-    ],
-)
-def test_why_a_batch_size_stopped_scaling(runs: list[Outcome], why: str) -> None:
-    outcomes = [*BASELINE, *runs]
-    assert why_it_stopped(outcomes, LARGE, Standard(find_baseline(outcomes, SMALL), spread(0.001, 10)), 0.01) == why

@@ -2,78 +2,22 @@
 
 import math
 import random
-from collections.abc import Callable, Sequence
 from dataclasses import replace
-from itertools import pairwise
 
 import pytest
 from optuna.distributions import FloatDistribution
 
-from analysis.answer import GroupAnswer, answer
+from analysis.answer import answer
 from analysis.outcomes import Group, Outcome
 from analysis.study_design import StudyDesign
 from search_spaces.policy import grid, policy
-from search_spaces.policy.plan import NoProposal, Plan, Proposal
-
-SIZES = (16, 32, 64, 128, 256)
-Trainer = Callable[[Group, float], float]
-
-
-def plan(max_runs: int = 60, resolution: float = 1.5) -> Plan:
-    groups = tuple(Group("t", size) for size in SIZES)
-    rules = {
-        "linear": tuple(size / SIZES[0] for size in SIZES),
-        "square_root": tuple(math.sqrt(size / SIZES[0]) for size in SIZES),
-    }
-    design = StudyDesign(groups, groups[0], (0.01, 12.8), 0.02, resolution, 10_000, (), rules)
-    grace = dict.fromkeys(groups, 2)
-    return Plan(design, first=0.1, seeds=3, seeds_near_margin=3, max_runs=max_runs, epochs=10, grace_epochs=grace)
-
-
-def edge_at(group: Group) -> float:
-    return 0.4 * math.sqrt(group.batch_size / 16)
-
-
-def sharp(group: Group, rate: float) -> float:
-    """0.9 up to the edge, slightly less away from the best rate, chance beyond it."""
-    distance = abs(math.log2(rate / (edge_at(group) / 2)))
-    return 0.1 if rate > edge_at(group) else 0.9 - 0.001 * distance
-
-
-def covers(found: GroupAnswer) -> bool:
-    return found.scalable.lower <= edge_at(found.group) <= found.scalable.upper
-
-
-def search(
-    the_plan: Plan,
-    trainer: Trainer,
-    proposing: Callable = policy.propose,
-    concurrent: int = 2,
-    noise: float = 0.002,
-    seed: int = 0,
-    before: Sequence[Outcome] = (),
-) -> list[Outcome]:
-    """Every run the policy asks for, made by the synthetic trainer, after those that were there before."""
-    draw, finished, running = random.Random(seed), list(before), []
-    while True:
-        while len(running) < concurrent:
-            proposal = proposing(the_plan, finished, running)
-            if isinstance(proposal, NoProposal):
-                break
-            running.append(proposal)
-        if not running:
-            assert proposal is NoProposal.OVER
-            return finished
-        run = running.pop(draw.randrange(len(running)))
-        score = trainer(run.group, run.learning_rate)
-        status = "diverged" if score <= 0.1 else "done"
-        score += draw.gauss(0, noise) if status == "done" else 0.0
-        finished.append(run.ended(status, score, score))
+from search_spaces.policy.plan import NoProposal, Proposal
+from tests.search_spaces.synthetic import SIZES, MakePlan, covers, edge_at, search, sharp
 
 
 @pytest.mark.parametrize("concurrent", [1, 2, 8])
-def test_known_edges_are_bracketed(concurrent: int) -> None:
-    the_plan = plan()
+def test_known_edges_are_bracketed(make_plan: MakePlan, concurrent: int) -> None:
+    the_plan = make_plan()
     outcomes = search(the_plan, sharp, concurrent=concurrent)
     found = answer(the_plan.design, outcomes)
     for each in found.groups:
@@ -86,23 +30,23 @@ def test_known_edges_are_bracketed(concurrent: int) -> None:
     assert len(outcomes) < grid.size(the_plan), "fewer runs than the grid"
 
 
-def test_no_run_is_asked_for_twice_and_the_budget_is_kept() -> None:
-    outcomes = search(plan(max_runs=17), sharp)
+def test_no_run_is_asked_for_twice_and_the_budget_is_kept(make_plan: MakePlan) -> None:
+    outcomes = search(make_plan(max_runs=17), sharp)
     runs = [outcome[:3] for outcome in outcomes]
     assert len(set(runs)) == len(runs) == 17
 
 
-def test_every_batch_size_gets_its_share_of_a_small_budget() -> None:
-    outcomes = search(plan(max_runs=24, resolution=2.0), lambda group, rate: sharp(group, rate), noise=0.01)
+def test_every_batch_size_gets_its_share_of_a_small_budget(make_plan: MakePlan) -> None:
+    outcomes = search(make_plan(max_runs=24, resolution=2.0), lambda group, rate: sharp(group, rate), noise=0.01)
     counts = {size: sum(outcome.group.batch_size == size for outcome in outcomes) for size in SIZES}
     assert min(counts.values()) >= 2, counts
 
 
-def test_where_nothing_holds_the_answer_is_none_and_the_competitive_edge_is_found() -> None:
+def test_where_nothing_holds_the_answer_is_none_and_the_competitive_edge_is_found(make_plan: MakePlan) -> None:
     def trainer(group: Group, rate: float) -> float:
         return sharp(group, rate) - (0.2 if group.batch_size > 64 and rate <= edge_at(group) else 0.0)
 
-    found = answer(plan().design, search(plan(), trainer))
+    found = answer(make_plan().design, search(make_plan(), trainer))
     for each in found.groups:
         scales = each.group.batch_size <= 64
         assert each.scalable.finite == scales
@@ -112,87 +56,76 @@ def test_where_nothing_holds_the_answer_is_none_and_the_competitive_edge_is_foun
             assert each.competitive.held <= edge_at(each.group) <= each.competitive.failed
 
 
-def test_without_a_failure_in_range_the_edge_is_censored() -> None:
-    found = answer(plan().design, search(plan(), lambda group, rate: 0.9))
+def test_without_a_failure_in_range_the_edge_is_censored(make_plan: MakePlan) -> None:
+    found = answer(make_plan().design, search(make_plan(), lambda group, rate: 0.9))
     assert [each.scalable.flags for each in found.groups] == [("censored",)] * len(SIZES)
 
 
-def test_rules_are_tried_and_the_one_that_overshoots_breaks() -> None:
+def test_rules_are_tried_and_the_one_that_overshoots_breaks(make_plan: MakePlan) -> None:
     """The truth is a square root, tuned near the edge: linear breaks, square root holds."""
-    found = answer(plan().design, search(plan(), sharp))
+    found = answer(make_plan().design, search(make_plan(), sharp))
     assert found.breaks["t", "linear"] in (32, 64, 128)
     assert found.breaks["t", "square_root"] is None
 
 
-def test_the_baseline_is_tuned_then_measured_with_other_seeds() -> None:
-    outcomes = search(plan(), sharp)
-    found = answer(plan().design, outcomes)
+def test_the_baseline_is_tuned_then_measured_with_other_seeds(make_plan: MakePlan) -> None:
+    outcomes = search(make_plan(), sharp)
+    found = answer(make_plan().design, outcomes)
     rate = found.baseline.learning_rate
     assert 0.5 <= rate / (edge_at(Group("t", 16)) / 2) <= 2
     seeds = {outcome.seed for outcome in outcomes if outcome.group.batch_size == 16 and outcome.learning_rate == rate}
     assert {0, 1, 2, 3} <= seeds
 
 
-def test_nothing_is_asked_while_everything_is_asked() -> None:
-    the_plan = plan(max_runs=1)
+def test_nothing_is_asked_while_everything_is_asked(make_plan: MakePlan) -> None:
+    the_plan = make_plan(max_runs=1)
     first = policy.propose(the_plan, [], [])
     assert first == Proposal(Group("t", 16), 0.1, 0)
     assert policy.propose(the_plan, [], [first]) is NoProposal.WAIT
     assert policy.propose(the_plan, [first.ended("done", 0.9, 0.9)], []) is NoProposal.OVER
 
 
-def test_the_grid_covers_every_group_at_the_resolution() -> None:
-    the_plan = plan(resolution=2.0)
-    rates = grid.learning_rates(the_plan)
-    assert rates[0] == 0.01
-    assert rates[-1] == 12.8
-    assert all(high / low <= 2.0 * (1 + 1e-5) for low, high in pairwise(rates))
-    outcomes = search(the_plan, sharp, proposing=grid.propose)
-    assert len(outcomes) == grid.size(the_plan) == len(SIZES) * len(rates) * 3 + 1
-    assert all(each.scalable.finite for each in answer(the_plan.design, outcomes).groups)
-
-
-def test_near_the_margin_a_rate_runs_again_rather_than_being_guessed_at() -> None:
+def test_near_the_margin_a_rate_runs_again_rather_than_being_guessed_at(make_plan: MakePlan) -> None:
     """A slow fall: one point of score an octave, half a point of noise."""
 
     def trainer(group: Group, rate: float) -> float:
         return 0.9 - 0.02 * max(0.0, math.log2(rate / (edge_at(group) / 2)))
 
-    outcomes = search(plan(max_runs=80), trainer, noise=0.005)
+    outcomes = search(make_plan(max_runs=80), trainer, noise=0.005)
     runs = [(outcome.group, outcome.learning_rate) for outcome in outcomes if outcome.seed >= 1]
     repeated = {run for run in runs if runs.count(run) > 1 and run[0].batch_size != SIZES[0]}
     assert len(repeated) >= 3
     assert max(runs.count(run) for run in repeated) <= 3, "seeds_near_margin"
 
 
-def test_a_lucky_run_above_the_edge_is_found_out() -> None:
+def test_a_lucky_run_above_the_edge_is_found_out(make_plan: MakePlan) -> None:
     """A run that came out well two octaves too high, when the search begins there."""
     group = Group("t", 32)
-    tuned = search(plan(max_runs=10), sharp)
+    tuned = search(make_plan(max_runs=10), sharp)
     lucky = Outcome(group, 4 * edge_at(group), 1, "done", 0.9, 0.9)
-    found = answer(plan().design, search(plan(max_runs=80), sharp, before=[*tuned, lucky]))
+    found = answer(make_plan().design, search(make_plan(max_runs=80), sharp, before=[*tuned, lucky]))
     (mine,) = (each for each in found.groups if each.group == group)
     assert covers(mine), mine.scalable
 
 
-def test_an_odd_failure_below_the_edge_does_not_become_the_edge() -> None:
+def test_an_odd_failure_below_the_edge_does_not_become_the_edge(make_plan: MakePlan) -> None:
     """A run that diverged an octave too low, when the search begins there."""
     group = Group("t", 32)
-    tuned = search(plan(max_runs=10), sharp)
+    tuned = search(make_plan(max_runs=10), sharp)
     odd = Outcome(group, edge_at(group) / 2.5, 1, "diverged", 0.1, 0.1)
-    found = answer(plan().design, search(plan(max_runs=80), sharp, before=[*tuned, odd]))
+    found = answer(make_plan().design, search(make_plan(max_runs=80), sharp, before=[*tuned, odd]))
     (mine,) = (each for each in found.groups if each.group == group)
     assert mine.scalable.held > odd.learning_rate
     assert covers(mine), mine.scalable
 
 
-def test_more_in_flight_take_fewer_rounds() -> None:
+def test_more_in_flight_take_fewer_rounds(make_plan: MakePlan) -> None:
     def rounds(concurrent: int) -> int:
         finished: list[Outcome] = []
         for count in range(200):
             running: list[Proposal] = []
             while len(running) < concurrent:
-                proposal = policy.propose(plan(), finished, running)
+                proposal = policy.propose(make_plan(), finished, running)
                 if isinstance(proposal, NoProposal):
                     break
                 running.append(proposal)
@@ -206,30 +139,30 @@ def test_more_in_flight_take_fewer_rounds() -> None:
     assert rounds(8) <= rounds(2) / 2
 
 
-def test_a_baseline_that_diverges_everywhere_ends_the_search_with_a_reason() -> None:
-    outcomes = search(plan(), lambda group, rate: 0.1)
+def test_a_baseline_that_diverges_everywhere_ends_the_search_with_a_reason(make_plan: MakePlan) -> None:
+    outcomes = search(make_plan(), lambda group, rate: 0.1)
     assert {outcome.group.batch_size for outcome in outcomes} == {16}
     assert min(outcome.learning_rate for outcome in outcomes) == 0.01, "the lowest rate was tried"
-    reason = policy.objection(plan(), outcomes)
+    reason = policy.objection(make_plan(), outcomes)
     assert reason.startswith("baseline t at batch size 16, learning rate 0.01: its runs diverge")
 
 
-def test_a_range_that_excludes_every_prescription_ends_the_search_with_a_reason() -> None:
+def test_a_range_that_excludes_every_prescription_ends_the_search_with_a_reason(make_plan: MakePlan) -> None:
     """Best at the upper end of the range, so that every rule points above it."""
-    design = replace(plan().design, learning_rates=(0.01, 0.1))
-    the_plan = replace(plan(), design=design)
+    design = replace(make_plan().design, learning_rates=(0.01, 0.1))
+    the_plan = replace(make_plan(), design=design)
     outcomes = search(the_plan, lambda group, rate: 0.5 + rate)
     assert {outcome.group.batch_size for outcome in outcomes} == {16}
     assert policy.objection(the_plan, outcomes) == (
         "learning rates 0.01 to 0.1: exclude every prescription of the rules, the lowest of which is 0.141421 "
         "(from the baseline's best, 0.1); the range must hold at least that"
     )
-    assert policy.objection(plan(), search(plan(), sharp)) is None
+    assert policy.objection(make_plan(), search(make_plan(), sharp)) is None
 
 
-def test_settings_are_tried_with_seed_0_and_measured_with_the_best() -> None:
+def test_settings_are_tried_with_seed_0_and_measured_with_the_best(make_plan: MakePlan) -> None:
     the_plan = replace(
-        plan(max_runs=120),
+        make_plan(max_runs=120),
         dimensions={"optimizer.momentum": FloatDistribution(0.0, 0.95)},
         own={"t": (("optimizer.momentum", 0.5),)},
         sampled_settings=3,
@@ -251,22 +184,22 @@ def test_settings_are_tried_with_seed_0_and_measured_with_the_best() -> None:
     assert sum(covers(each) for each in answer(the_plan.design, finished).groups) >= 4
 
 
-def test_where_every_run_diverges_the_answer_is_none_and_why() -> None:
+def test_where_every_run_diverges_the_answer_is_none_and_why(make_plan: MakePlan) -> None:
     def trainer(group: Group, rate: float) -> float:
         return 0.1 if group.batch_size == 256 else sharp(group, rate)
 
-    outcomes = search(plan(max_runs=100), trainer)
-    last = answer(plan().design, outcomes).groups[-1]
+    outcomes = search(make_plan(max_runs=100), trainer)
+    last = answer(make_plan().design, outcomes).groups[-1]
     assert (last.scalable.flags, last.why) == (("none",), "diverged")
     assert last.competitive.flags == ("undecided",), "nothing there trains"
     assert min(point.learning_rate for point in last.points) == 0.01, "the range's end was tried"
 
 
 @pytest.mark.parametrize("draws", [0, 3])
-def test_a_batch_size_that_runs_out_of_memory_does_not_hold_up_the_others(draws: int) -> None:
+def test_a_batch_size_that_runs_out_of_memory_does_not_hold_up_the_others(make_plan: MakePlan, draws: int) -> None:
     name = "optimizer.momentum"
     the_plan = replace(
-        plan(max_runs=100),
+        make_plan(max_runs=100),
         dimensions={name: FloatDistribution(0.0, 0.95)} if draws else {},
         own={"t": ((name, 0.5),)} if draws else {},
         sampled_settings=draws,
@@ -285,34 +218,34 @@ def test_a_batch_size_that_runs_out_of_memory_does_not_hold_up_the_others(draws:
     assert sum(outcome.group.batch_size == 256 for outcome in finished) <= 4
 
 
-def test_a_run_that_failed_is_tried_once_more_with_another_seed() -> None:
+def test_a_run_that_failed_is_tried_once_more_with_another_seed(make_plan: MakePlan) -> None:
     finished: list[Outcome] = []
-    while isinstance(proposal := policy.propose(plan(), finished, []), Proposal):
+    while isinstance(proposal := policy.propose(make_plan(), finished, []), Proposal):
         score = sharp(proposal.group, proposal.learning_rate)
         status = "failed" if proposal.seed == 1 else "diverged" if score == 0.1 else "done"
         finished.append(proposal.ended(status, score, score))
     runs = [outcome[:3] for outcome in finished]
     assert len(set(runs)) == len(runs)
     assert {outcome.seed for outcome in finished if outcome.status != "failed"} >= {0, 2, 101}
-    assert all(each.scalable.finite for each in answer(plan().design, finished).groups)
+    assert all(each.scalable.finite for each in answer(make_plan().design, finished).groups)
 
 
-def test_a_baseline_rate_at_which_a_seed_diverges_gives_way_to_the_next_best() -> None:
-    tuned = search(plan(max_runs=9), sharp)
+def test_a_baseline_rate_at_which_a_seed_diverges_gives_way_to_the_next_best(make_plan: MakePlan) -> None:
+    tuned = search(make_plan(max_runs=9), sharp)
     best_rate = max((outcome for outcome in tuned if outcome.seed == 0), key=lambda outcome: outcome.score)
     broken = Outcome(best_rate.group, best_rate.learning_rate, 9, "diverged", 0.1, 0.1)
-    found = answer(plan().design, search(plan(max_runs=80), sharp, before=[*tuned, broken]))
+    found = answer(make_plan().design, search(make_plan(max_runs=80), sharp, before=[*tuned, broken]))
     assert found.baseline.learning_rate != best_rate.learning_rate
     assert not found.baseline.diverged
     assert all(each.scalable.finite for each in found.groups[1:])
 
 
-def test_a_technique_of_far_lower_rates_is_found_below_its_guesses() -> None:
+def test_a_technique_of_far_lower_rates_is_found_below_its_guesses(make_plan: MakePlan) -> None:
     """Started six octaves too high, its runs end at chance, the luckiest by no merit; it trains further down."""
     groups = (Group("t", 16), Group("other", 16))
     rules = {"linear": (1.0, 1.0)}
     design = StudyDesign(groups, groups[0], (0.001, 12.8), 0.02, 1.5, 500, (), rules, chance=0.1)
-    the_plan = replace(plan(), design=design, grace_epochs=dict.fromkeys(groups, 2))
+    the_plan = replace(make_plan(), design=design, grace_epochs=dict.fromkeys(groups, 2))
 
     def trainer(group: Group, rate: float) -> float:
         if group.technique == "t":

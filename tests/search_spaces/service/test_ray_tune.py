@@ -9,7 +9,7 @@ from search_spaces.policy.plan import NoProposal
 from search_spaces.service.optuna_store import params_of, proposal_of
 from search_spaces.service.proposers import proposer
 from search_spaces.service.ray_tune import EarlyStopping, ProposerSearch
-from tests.search_spaces.test_frontier import plan, sharp
+from tests.search_spaces.synthetic import MakePlan, sharp
 from trainables.metric import Accuracy
 
 
@@ -26,11 +26,11 @@ class _Trial:
         self.trial_id = trial_id
 
 
-def test_hopeless_runs_are_stopped_on_the_way_tune_reports_them(tmp_path: Path) -> None:
+def test_hopeless_runs_are_stopped_on_the_way_tune_reports_them(make_plan: MakePlan, tmp_path: Path) -> None:
     """Tune shows a scheduler every epoch but a run's last, and tells the searcher how it ended."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage = RDBStorage(f"sqlite:///{tmp_path / 'optuna.db'}")
-    searcher = ProposerSearch(proposer("frontier", plan(max_runs=70), storage, "s"), Accuracy())
+    searcher = ProposerSearch(proposer("frontier", make_plan(max_runs=70), storage, "s"), Accuracy())
     scheduler, stopped = EarlyStopping(searcher), {}
     for number in range(70):
         name = f"trial-{number}"
@@ -56,7 +56,7 @@ def test_hopeless_runs_are_stopped_on_the_way_tune_reports_them(tmp_path: Path) 
     assert states.count("PRUNED") == len(stopped)
 
 
-def test_a_proposal_survives_the_trip_through_tunes_config() -> None:
-    asked = proposer("frontier", plan(), optuna.storages.InMemoryStorage(), "s").ask()
+def test_a_proposal_survives_the_trip_through_tunes_config(make_plan: MakePlan) -> None:
+    asked = proposer("frontier", make_plan(), optuna.storages.InMemoryStorage(), "s").ask()
     assert not isinstance(asked, NoProposal)
     assert proposal_of(params_of(asked[1])) == asked[1]

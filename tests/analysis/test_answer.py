@@ -1,0 +1,167 @@
+"""The answer on constructed outcomes: edges, laws, what the rules did, and why it stopped."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from analysis.answer import answer, why_it_stopped
+from analysis.outcomes import Group, Outcome
+from analysis.scaling_law import PowerLaw
+from analysis.study_design import StudyDesign
+from analysis.verdict import Reference, Standard, Verdict, find_baseline
+from tests.analysis.constructed import BASELINE, LARGE, SMALL, diverged, done, spread
+from trainables.metric import Perplexity
+
+SIZES = (32, 64, 128, 256)
+SHORT, STARVED = Group("short", 64), Group("starved", 64)
+GROUPS = (SMALL, SHORT, STARVED, *(Group("t", size) for size in SIZES[1:]))
+RULES = {
+    "linear": tuple(group.batch_size / 32 for group in GROUPS),
+    "square_root": tuple(math.sqrt(group.batch_size / 32) for group in GROUPS),
+}
+DESIGN = StudyDesign(GROUPS, SMALL, (0.01, 0.7), 0.01, 1.5, 10_000, (), RULES)
+
+
+def edge_at(batch_size: int) -> float:
+    return 0.15 * math.sqrt(batch_size / 32)
+
+
+def around(group: Group) -> list[Outcome]:
+    """Runs that leave no doubt: they hold up to the group's edge, and diverge beyond it."""
+    edge = edge_at(group.batch_size)
+    held = [done(group, share * edge, 0.90, seed) for share in (0.5, 0.75, 0.97) for seed in (1, 2, 3)]
+    return [*held, *(diverged(group, share * edge) for share in (1.03, 1.5))]
+
+
+MEASURED = [done(SMALL, 0.1, score, seed) for seed, score in ((0, 0.903), (1, 0.901), (2, 0.900), (3, 0.899))]
+PRESCRIBED = [
+    *(done(Group("t", 64), 0.2, 0.90, seed) for seed in (1, 2, 3)),
+    *(done(Group("t", 64), 0.141421, 0.90, seed) for seed in (1, 2, 3)),
+    diverged(Group("t", 128), 0.4),
+    *(done(Group("t", 128), 0.2, 0.90, seed) for seed in (1, 2, 3)),
+]
+"""What the rules prescribe, but for the square root at 256, which did not run, and linear, which is out of range."""
+FALLS_SHORT = [done(SHORT, rate, score, train=0.6) for rate, score in ((0.05, 0.70), (0.1, 0.75), (0.2, 0.60))]
+NO_ROOM = [Outcome(STARVED, 0.1, 1, "out_of_memory", 0.1, 0.1)]
+OUTCOMES = [
+    *(run for size in SIZES for run in around(Group("t", size))),
+    *(*MEASURED, *PRESCRIBED, *FALLS_SHORT, *NO_ROOM),
+]
+
+
+@pytest.mark.parametrize("runs", [[], [done(SMALL, 0.1, 0.93, seed=0)], around(Group("t", 64))])
+def test_before_a_seed_of_the_baseline_has_run_there_is_no_answer(runs: Sequence[Outcome]) -> None:
+    found = answer(DESIGN, runs)
+    assert (found.baseline, found.spread, found.groups, found.laws, found.breaks) == (None, None, [], {}, {})
+    assert found.frame().empty
+
+
+def test_every_group_is_answered_in_the_studys_order_against_the_baseline() -> None:
+    found = answer(DESIGN, OUTCOMES)
+    assert tuple(each.group for each in found.groups) == GROUPS
+    assert found.baseline.learning_rate == 0.1
+    assert found.baseline.reference == Reference(pytest.approx(0.900), 3)
+    assert found.spread.deviation == found.spread.floor == pytest.approx(math.sqrt(0.9 * 0.1 / 10_000))
+
+
+def test_edges_lie_where_runs_stop_holding() -> None:
+    for each in answer(DESIGN, OUTCOMES).groups:
+        if each.group.technique == "t":
+            edge = edge_at(each.group.batch_size)
+            assert (each.scalable.held, each.scalable.failed) == (0.97 * edge, 1.03 * edge)
+            assert each.scalable.lower <= edge <= each.scalable.upper
+            assert each.scalable.flags == ()
+            assert each.verdicts[0.97 * edge] is Verdict.HOLDS
+            assert each.verdicts[1.03 * edge] is Verdict.FAILS
+            assert each.why == ""
+
+
+def test_each_technique_has_a_law_of_its_own_or_a_reason() -> None:
+    laws = answer(DESIGN, OUTCOMES).laws
+    assert laws.keys() == {"t", "short", "starved"}
+    assert isinstance(laws["t"], PowerLaw)
+    assert laws["t"].edges == 4
+    assert laws["t"].lower <= 0.5 <= laws["t"].upper
+    assert laws["short"] == laws["starved"] == "no exponent: it takes 3 finite edges, and there are 0"
+
+
+def test_a_rule_breaks_at_the_lowest_batch_size_at_which_its_prescription_fails() -> None:
+    found = answer(DESIGN, OUTCOMES)
+    assert (found.breaks["t", "linear"], found.breaks["t", "square_root"]) == (128, None)
+    assert (found.breaks["short", "linear"], found.breaks["short", "square_root"]) == (64, None)
+    rules = {each.group.batch_size: each.rules for each in found.groups if each.group.technique == "t"}
+    assert rules[64] == {"linear": (0.2, Verdict.HOLDS), "square_root": (0.141421, Verdict.HOLDS)}
+    assert rules[128] == {"linear": (0.4, Verdict.FAILS), "square_root": (0.2, Verdict.HOLDS)}
+    assert rules[256] == {"linear": (None, None), "square_root": (0.282843, None)}, "out of range, and not run"
+
+
+def test_a_group_where_nothing_holds_says_why_and_keeps_an_edge_of_its_own() -> None:
+    by_group = {each.group: each for each in answer(DESIGN, OUTCOMES).groups}
+    short, starved = by_group[SHORT], by_group[STARVED]
+    assert (short.scalable.flags, short.why) == (("none",), "optimisation gap")
+    assert (short.competitive.held, short.competitive.failed, short.best.learning_rate) == (0.1, 0.2, 0.1)
+    assert (starved.points, starved.best, starved.why) == ([], None, "out of memory")
+    assert starved.scalable.flags == starved.competitive.flags == ("undecided",)
+
+
+def test_where_it_may_still_scale_no_reason_is_given() -> None:
+    """One rate that falls short says nothing of the others."""
+    only = [run for run in OUTCOMES if run.group != SHORT or run.learning_rate == 0.2]
+    (short,) = (each for each in answer(DESIGN, only).groups if each.group == SHORT)
+    assert (short.scalable.flags, short.why) == (("undecided",), "")
+
+
+def test_the_table_has_a_row_to_each_group_with_the_numbers_of_the_answer() -> None:
+    found = answer(DESIGN, OUTCOMES)
+    table = found.frame()
+    assert list(table.columns) == [
+        *("technique", "batch_size", "runs", "best_learning_rate", "best_accuracy"),
+        *(f"competitive_{column}" for column in ("lower", "upper", "held", "failed", "flags")),
+        *(f"scalable_{column}" for column in ("lower", "upper", "held", "failed", "flags")),
+        "why_it_stopped",
+        *("linear_learning_rate", "linear_verdict", "square_root_learning_rate", "square_root_verdict"),
+    ]
+    assert list(zip(table.technique, table.batch_size, strict=True)) == list(GROUPS)
+    rows = table.set_index(["technique", "batch_size"])
+    assert rows.runs.to_dict() == {SMALL: 15, SHORT: 3, STARVED: 0, **dict(zip(GROUPS[3:], (17, 15, 11), strict=True))}
+    assert rows.scalable_upper["t", 64] == found.groups[3].scalable.upper
+    assert rows.best_accuracy["short", 64] == 0.75
+    assert rows.scalable_flags.to_dict()[SHORT] == "none"
+    assert rows.why_it_stopped["starved", 64] == "out of memory"
+    assert (rows.linear_verdict["t", 128], rows.linear_verdict["t", 256]) == ("fails", "")
+    assert math.isnan(rows.linear_learning_rate["t", 256])
+    assert math.isnan(rows.best_learning_rate["starved", 64])
+    assert math.isnan(rows.scalable_lower["short", 64])
+
+
+def test_the_setting_a_group_was_measured_with_is_in_its_row() -> None:
+    setting = (("optimizer.momentum", 0.95),)
+    runs = [run._replace(setting=setting) for run in OUTCOMES if run.group == SMALL]
+    design = replace(DESIGN, groups=(SMALL,), rules={}, dimensions=("optimizer.momentum",))
+    found = answer(design, runs)
+    assert found.groups[0].setting == found.baseline.setting == setting
+    assert found.frame()["optimizer.momentum"].tolist() == [0.95]
+
+
+def test_a_perplexity_is_shown_as_such_though_runs_are_judged_by_the_loss() -> None:
+    runs = [Outcome(SMALL, 0.1, seed, "done", -math.log(115.0), -4.0) for seed in range(4)]
+    design = replace(DESIGN, groups=(SMALL,), rules={}, metric=Perplexity())
+    assert answer(design, runs).frame().best_perplexity.tolist() == [pytest.approx(115.0)]
+
+
+@pytest.mark.parametrize(
+    ("runs", "why"),
+    [
+        ([done(LARGE, 1.0, 0.80, train=0.80)], "optimisation gap"),
+        ([done(LARGE, 1.0, 0.80, train=0.95)], "generalisation gap"),
+        ([diverged(LARGE, 1.0)], "diverged"),
+        ([Outcome(LARGE, 1.0, 1, "out_of_memory", 0.1, 0.1)], "out of memory"),
+        ([done(LARGE, 1.0, 0.92)], ""),
+        ([], ""),
+    ],
+)
+def test_why_a_batch_size_stopped_scaling(runs: list[Outcome], why: str) -> None:
+    outcomes = [*BASELINE, *runs]
+    assert why_it_stopped(outcomes, LARGE, Standard(find_baseline(outcomes, SMALL), spread(0.001, 10)), 0.01) == why

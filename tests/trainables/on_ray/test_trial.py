@@ -1,0 +1,41 @@
+"""Trials on a real Ray: a run that fails ends as such, and the next one runs."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+from ray import tune
+
+from tests.trainables.on_ray.example import RECIPE, TASK
+from trainables import Recipe
+from trainables.on_ray.trial import Trial
+from trainables.on_ray.worker_group import GroupSize
+
+
+@dataclass(frozen=True)
+class Exhausting:
+    """An optimizer slot that needs more memory than there is."""
+
+    def __call__(self, parameters: object) -> torch.optim.Optimizer:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+
+@pytest.mark.usefixtures("cluster")
+def test_a_run_out_of_memory_ends_as_such_and_the_next_one_runs(tmp_path: Path) -> None:
+    techniques = {"exhausting": Recipe(optimizer=Exhausting(), norm_batch_size=8), "good": RECIPE}
+    shared = {"task": TASK, "techniques": techniques, "data_dir": "", "size": GroupSize()}
+    config = {"technique": "exhausting", "batch_size": 32, "learning_rate": 0.1, "seed": 0}
+    trial = tune.with_parameters(Trial, shared=shared)(config)
+    try:
+        result = trial.step()
+        assert (result["status"], result["done"]) == ("out_of_memory", True)
+        assert "CUDA out of memory" in result["error"]
+        trial.save_checkpoint(str(tmp_path))
+        assert list(tmp_path.iterdir()) == []
+        assert trial.reset_config({**config, "technique": "good"})
+        assert trial.step()["status"] == "running"
+        trial.save_checkpoint(str(tmp_path))
+        assert (tmp_path / "run.pt").stat().st_size > 0
+    finally:
+        trial.cleanup()
