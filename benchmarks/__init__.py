@@ -1,1 +1,1 @@
-"""Speed as ratios, measured side by side in one run; each module answers one design."""
+"""Benchmarks: ratios of speed, measured side by side in one run; each module answers one question."""

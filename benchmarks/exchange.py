@@ -1,11 +1,11 @@
-"""What does exchanging all gradients in one piece cost, against DistributedDataParallel's overlapping buckets?
+"""How fast is one exchange of all gradients, compared with the overlapping buckets of DistributedDataParallel?
 
     python -m benchmarks.exchange            # about a minute on 2 cores
 
-Two gloo workers on the CPU compute gradients of batches of random images, by turns in our way and in PyTorch's; the
-ratio is the median over the pairs.
+Two gloo workers on the CPU compute gradients of batches of random images, alternately in this project's way and in
+PyTorch's. The ratio is the median over the pairs.
 
-    exchange_vs_ddp         seconds of a gradient in one exchange, against DistributedDataParallel
+    exchange_vs_ddp         seconds of a gradient with one exchange, divided by those with DistributedDataParallel
 """
 
 import argparse
@@ -32,11 +32,11 @@ from trainables.models import ResNet8
 
 WORKERS = 2
 SHARE = 64
-"""Samples of a worker's share of a batch."""
+"""Number of samples in a worker's share of a batch."""
 
 
 def work(rank: int, folder: str, pairs: int, width: int) -> None:
-    """Time both ways on one of the workers; the first writes what it saw."""
+    """Time both ways on one of the workers; the first worker saves its times to a file."""
     torch.set_num_threads(1)
     torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=WORKERS)
     torch.manual_seed(rank)
@@ -70,7 +70,7 @@ def work(rank: int, folder: str, pairs: int, width: int) -> None:
     if rank == 0:
         torch.save(seconds, f"{folder}/seconds.pt")
     torch.distributed.barrier()
-    os._exit(0)  # gloo's threads now and then abort the interpreter's own way out
+    os._exit(0)  # the interpreter's normal exit is sometimes aborted by gloo's threads
 
 
 def main() -> None:

@@ -1,12 +1,14 @@
-"""Does the search find the edges that a dense grid finds? `digits_cnn`, really trained, by its command both ways.
+"""Does the search find the edges that a dense grid finds, where the study `digits_cnn` is really trained?
 
     python -m benchmarks.real_edges
 
-The grid runs every rate at a factor 1.25 over the study's range with 3 seeds, the search is given a quarter of that.
-The tolerance is 4 points: one run of this study varies by about one point, and on 500 validation samples cannot vary
-by much less.
-Prints each batch size's 90 % intervals side by side, whether they overlap and how wide they are, and the runs both
-took.
+The study's command is run once with the search and once with the grid. The grid runs learning rates at steps of a
+factor 1.25 over the study's range, with 3 seeds each; the search may use a quarter of these runs. The tolerance is 4
+points, because one run of this study varies by about one point, and on 500 validation samples it cannot vary by much
+less.
+
+It prints, for each batch size, the 90 % intervals of both, whether they overlap and how wide the search's is, and then
+the number of runs and epochs that both used.
 """
 
 import argparse
@@ -73,7 +75,7 @@ def main() -> int:
 
 
 def _run(search: str, folder: Path, quick: bool) -> None:
-    """One study by its command, under the name of the search."""
+    """Run the study's command with this search; the study gets the search's name."""
     command = [sys.executable, "-m", "search_spaces.digits_cnn", "--name", search, "--search", search]
     command += ["--tolerance", TOLERANCE, "--resolution", "4" if quick else "1.25"]
     command += ["--max-runs", "20" if quick else RUNS]
@@ -85,14 +87,14 @@ def _run(search: str, folder: Path, quick: bool) -> None:
 
 
 def _meets(one: Edge, other: Edge) -> bool:
-    """Whether two answers agree: both have an interval and they overlap, or both say that nothing holds."""
+    """Whether two answers agree: both have intervals and these overlap, or both say that nothing holds."""
     if one.lower and one.upper and other.lower and other.upper:
         return one.lower <= other.upper and other.lower <= one.upper
     return one.flags == other.flags == ("none",)
 
 
 def _width(edge: Edge) -> float:
-    """As a factor; 1 where there is no interval to be wide."""
+    """The width of the interval as a factor; 1 where there is no interval."""
     return (edge.upper or math.inf) / edge.lower if edge.lower else 1.0
 
 

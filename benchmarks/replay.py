@@ -1,4 +1,4 @@
-"""Replaying a search on a synthetic trainer: runs in flight, epochs spent, time passed."""
+"""Replay of a search on a synthetic trainer, with several runs in flight; it counts epochs and time."""
 
 import heapq
 from collections.abc import Callable, Sequence
@@ -13,14 +13,14 @@ from trainables.history import STOPPED_EARLY
 
 
 class Arm(Protocol):
-    """A search as the replay drives it."""
+    """A search, in the form in which the replay calls it."""
 
     def ask(self) -> Proposal | NoProposal: ...
 
     def stops(self, run: Proposal, curve: Curve) -> bool: ...
 
     def tell(self, run: Proposal, outcome: Outcome, curve: Curve) -> Outcome:
-        """Note how a run ended; what it is to count as."""
+        """Record how a run ended, and return the outcome that it counts as."""
         ...
 
 
@@ -28,8 +28,8 @@ class Spent(NamedTuple):
     """The state of a replay after a run has ended.
 
     Attributes:
-        epochs: trained so far, by all runs that have ended.
-        time: in epochs, runs in flight training side by side.
+        epochs: number of epochs that all ended runs have trained.
+        time: time passed, in epochs, where the runs in flight train in parallel.
     """
 
     outcomes: tuple[Outcome, ...]
@@ -38,7 +38,7 @@ class Spent(NamedTuple):
 
 
 class PolicyArm:
-    """A pure policy, with futility stopping or without."""
+    """A policy of this project, with or without futility stopping."""
 
     def __init__(self, plan: Plan, policy: Policy, stop_futile: bool) -> None:
         self._plan, self._policy, self._stop_futile = plan, policy, stop_futile
@@ -64,8 +64,8 @@ def replay(arm: Arm, world: World, in_flight: int, note: Callable[[Spent], None]
     """Run a search to its end.
 
     Args:
-        in_flight: runs at a time, all of one speed.
-        note: called after each run that ended.
+        in_flight: number of runs that train at the same time, all at the same speed.
+        note: a function that is called each time a run has ended.
     """
     outcomes: list[Outcome] = []
     flying: list[tuple[float, int, Proposal, Outcome, Curve]] = []
@@ -87,7 +87,7 @@ def replay(arm: Arm, world: World, in_flight: int, note: Callable[[Spent], None]
 
 
 def _train(arm: Arm, world: World, run: Proposal) -> tuple[Outcome, Curve]:
-    """A run, stopped where the arm stops it by what it knows when the run starts."""
+    """Train a run; the arm may stop it, judging by what it knows when the run starts."""
     ended = world.train(run.group, run.learning_rate, run.seed)
     curve: Sequence[float] = ended.curve
     for epoch in range(1, len(curve)):

@@ -1,4 +1,4 @@
-"""What a benchmark prints: a table, and with --json one object last."""
+"""What a benchmark prints: a table and, with --json, one JSON object as the last line."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from typing import Any
 
 
 def machine() -> dict[str, Any]:
-    """Where the figures were measured."""
+    """The machine and the library versions with which the figures were measured."""
     libraries = {name: version(name) for name in ("ray", "torch", "optuna", "mlflow")}
     return {"cpus": len(os.sched_getaffinity(0)), "python": platform.python_version(), **libraries}
 
@@ -27,5 +27,5 @@ def show(ratios: Mapping[str, float], raw: Mapping[str, Sequence[float]], as_jso
 
 
 def show_json(ratios: Mapping[str, float], raw: Mapping[str, Sequence[float]]) -> None:
-    """One JSON object, the last line."""
+    """Print one JSON object, as the last line."""
     print(json.dumps({"ratios": dict(ratios), "raw": {k: list(v) for k, v in raw.items()}, "machine": machine()}))

@@ -1,23 +1,26 @@
-"""Does the edge search beat grid, TPE, GP and ASHA? Synthetic edges, searched by the real code.
+"""Does the edge search need fewer epochs than grid, TPE, GP and ASHA? The real code searches synthetic edges.
 
     python -m benchmarks.search_efficiency            # 324 studies, 36 of each family
     python -m benchmarks.search_efficiency --quick
 
-Every arm looks for the edges of the same synthetic studies (benchmarks/synthetic.py) and is judged by the same verdicts
-(analysis/edge.py); a diverged run ends at once for all. Two runs are in flight.
+Every arm searches for the edges of the same synthetic studies (benchmarks/synthetic.py) and is judged by the same
+verdicts (analysis/edge.py). In every arm, a diverged run ends at once. Two runs are in flight, which means that they
+train at the same time.
 
-    frontier    this project's policy, futility stopping included
-    grid        every rate at the same resolution over three decades, the same number of seeds at each; and one seed
-    ASHA grid   the same grid, all its runs stopped by successive halving within each batch size; what is stopped says
-                nothing of its rate
-    TPE, GP     Optuna's samplers, each batch size a study of its own, the rules' prescriptions first, as
-                `--search optuna` has it, but every run to its end
+    frontier    this project's policy, with futility stopping
+    grid        every learning rate of a grid with the same resolution over three decades, with 3 seeds each; and the
+                same grid with one seed each
+    ASHA grid   the same grid, with all runs subject to successive halving within each batch size; a run that is stopped
+                is no evidence about its learning rate
+    TPE, GP     Optuna's samplers, used as in `--search optuna`: each batch size is a study of its own and the rules'
+                prescriptions come first. But every run is trained to its end
 
-The error of a study is the median over its edges of |log2 middle of the 90 % interval - log2 true edge|, infinite where
-an arm gives no interval. A ratio compares epochs: for the grid, all it takes; for TPE and GP, what they take until the
-median error of their studies is no larger than the frontier's in the end, or "more than" all they were given.
+The error of a study is the median over its edges of |log2 middle of the 90 % interval - log2 true edge|. It is infinite
+for an edge to which an arm gives no interval. A ratio compares epochs. Of the grid, all epochs count. Of TPE and GP,
+the epochs count until the median error over their studies is no larger than the final one of frontier; where this never
+happens, the table says "more than" all their epochs.
 
-Seeds from 1000 on took no part in choosing the constants of the policy and of the belief; development used 0 to 99.
+Seeds from 1000 on were not used to choose the constants of the policy and of the belief; seeds 0 to 99 were.
 """
 
 import argparse
@@ -53,20 +56,20 @@ from trainables.history import STOPPED_EARLY
 IN_FLIGHT = 2
 SAMPLER_RUNS = {"TPE": 200, "GP": 75}
 GP_EVERY = 36
-"""GP takes longer than all other arms together, so only one study of so many gets it."""
+"""GP takes longer than all other arms together, so only one study of this many in each family runs it."""
 CHECKPOINTS = 20
 
 
 class Score(NamedTuple):
-    """How one arm stands in one study at one time.
+    """What one arm has found in one study at one time.
 
     Attributes:
-        epochs: spent.
-        error: octaves; inf where no edge has an interval.
-        covered, claimed: intervals and "none" that are right, and all of them.
-        sure_covered, sure: the same of those that are not flagged undecided.
-        undecided: edges without either.
-        widths: of the finite intervals, octaves.
+        epochs: number of epochs spent so far.
+        error: the study's error, in octaves.
+        covered, claimed: number of right answers, and number of answers; an answer is an interval or "none".
+        sure_covered, sure: the same two numbers for edges that are not flagged "undecided".
+        undecided: number of edges without an answer.
+        widths: widths of the finite intervals, in octaves.
     """
 
     epochs: int
@@ -81,12 +84,12 @@ class Score(NamedTuple):
 
 
 class Stops(NamedTuple):
-    """Runs given up as futile.
+    """How many runs were given up as futile.
 
     Attributes:
-        near: runs within an octave of a true edge that end, or would have, at A0 - tolerance or above.
-        wrong: those of them that were given up.
-        given_up: all that were.
+        near: number of runs within an octave of a true edge that reach A0 - tolerance in the end, or would have.
+        wrong: number of these runs that were given up.
+        given_up: number of all runs that were given up.
     """
 
     near: int
@@ -95,7 +98,7 @@ class Stops(NamedTuple):
 
 
 class Studied(NamedTuple):
-    """One study: the scores of each arm over time, the last one final."""
+    """One study: its family, each arm's scores over time (the last one is final), and the runs given up."""
 
     family: str
     scores: dict[str, list[Score]]
@@ -103,7 +106,7 @@ class Studied(NamedTuple):
 
 
 def plan() -> Plan:
-    """What every arm is asked, and how much it may spend; the grid and the samplers have their own number of runs."""
+    """The question for every arm and the runs it may use; the grid and the samplers have their own numbers of runs."""
     groups = tuple(Group("synthetic", size) for size in BATCH_SIZES)
     ratios = [size / BATCH_SIZES[0] for size in BATCH_SIZES]
     design = StudyDesign(
@@ -129,7 +132,7 @@ def plan() -> Plan:
 
 
 class SamplerArm:
-    """An Optuna sampler; runs go to their end."""
+    """An Optuna sampler, whose runs are all trained to their end."""
 
     def __init__(self, the_plan: Plan, sampler: Callable[[int, int], BaseSampler], runs: int) -> None:
         self._engine = SamplerProposer(replace(the_plan, max_runs=runs), InMemoryStorage(), "s", sampler)
@@ -151,7 +154,7 @@ class SamplerArm:
 
 
 class ASHAGridArm:
-    """The grid with successive halving within each batch size, then seeds of their own for the baseline."""
+    """The grid with successive halving within each batch size, and then further seeds for the baseline."""
 
     def __init__(self, the_plan: Plan) -> None:
         self._plan = the_plan
@@ -191,14 +194,14 @@ class ASHAGridArm:
         return self._trials[run].should_prune()
 
     def tell(self, run: Proposal, outcome: Outcome, curve: Curve) -> Outcome:
-        """A run that fell behind the others says nothing of its rate, as those of seed 0 do not."""
+        """A run that was stopped counts as one of seed 0, which is no evidence about its learning rate."""
         self._running -= 1
         self._finished.append(outcome._replace(seed=0) if outcome.status == STOPPED_EARLY else outcome)
         return self._finished[-1]
 
 
 def study(job: tuple[str, int, bool]) -> Studied:
-    """Every arm on one synthetic study."""
+    """Run every arm on one synthetic study."""
     family, seed, with_gp = job
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     the_world, the_plan = world(family, seed), plan()
@@ -231,7 +234,7 @@ def _end(arm: Arm, the_world: World, the_plan: Plan) -> Score:
 
 
 def _course(arm: Arm, the_world: World, the_plan: Plan, runs: int) -> list[Score]:
-    """Scores after each tenth of the runs."""
+    """The scores at about CHECKPOINTS evenly spaced numbers of runs, and at the end."""
     course: list[Score] = []
 
     def note(spent: Spent) -> None:
@@ -271,7 +274,7 @@ def _score(the_world: World, the_plan: Plan, spent: Spent) -> Score:
 
 
 def _edges(design: StudyDesign, outcomes: Sequence[Outcome]) -> dict[Group, Edge]:
-    """What the report would say; nothing before the baseline's seeds have run."""
+    """The edges that the report would give; none before the baseline's seeds have run."""
     against = standard(design, outcomes)
     if against is None:
         return {}
@@ -316,7 +319,7 @@ def main() -> None:
         (family, options.seed + n, n % GP_EVERY == 0 and not options.quick) for n in range(count) for family in FAMILIES
     ]
     for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[variable] = "1"  # a process for each core; their arrays are small
+        os.environ[variable] = "1"  # there is one process per core, and their arrays are small
     with ProcessPoolExecutor() as pool:
         studies = list(pool.map(study, jobs))
     console = Console(width=140)
@@ -362,7 +365,7 @@ def _ratios(studies: Sequence[Studied]) -> dict[str, float]:
 
 
 def _epochs_to(studies: Sequence[Studied], arm: str, error: float) -> tuple[float, bool]:
-    """Median epochs at the first checkpoint with no larger a median error, and whether there was one."""
+    """Median epochs at the first checkpoint whose median error is at most `error`, and whether there was one."""
     courses = _of(studies, arm)
     for at in range(min(len(course) for course in courses)):
         if _error([course[at] for course in courses]) <= error:
@@ -375,7 +378,7 @@ def _coverage(scores: Sequence[Score]) -> float:
 
 
 def _table(title: str, *headings: str) -> Table:
-    """A table whose first column holds names, the others numbers."""
+    """A table whose first column holds names and whose other columns hold numbers."""
     table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
     for position, heading in enumerate(headings):
         table.add_column(heading, justify="right" if position else "left")

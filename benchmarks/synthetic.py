@@ -1,14 +1,15 @@
 """A synthetic trainer whose edge is known: learning curves whose expected final score is a formula.
 
-For a group of batch size B, with x = log2 eta and everything in score (1 = all right):
+For a group of batch size B, with x = log2 of the learning rate, and with all values as scores (1 if all answers are
+right):
 
     expected(x) = (1 - q(x)) * a(x) + q(x) * chance
     a(x) = top(B) - low * max(0, best - x)^2 - high * max(0, x - best)^2
                   - (top(B) - chance) * sigmoid((x - cliff) / width)
-    q(x) = sigmoid((x - breakdown) / breakdown_width),    the chance of diverging; 1 in an odd spot
+    q(x) = sigmoid((x - breakdown) / breakdown_width),    the probability that a run diverges; 1 in an odd spot
 
-The true edge is the highest x where expected(x) falls through A0 - tolerance, with A0 the highest expected score at
-the smallest batch size; it is found on a fine grid.
+The true edge is the highest x at which expected(x) falls below A0 - tolerance, where A0 is the highest expected score
+at the smallest batch size. It is found on a fine grid.
 """
 
 import math
@@ -36,11 +37,11 @@ CHANCE = 0.1
 EPOCHS = 10
 TOLERANCE = 0.01
 LEARNING_RATES = (2.0**-8, 2.0**-8 * 1000)
-"""Three decades."""
+"""The lowest and the highest learning rate, three decades apart."""
 ODD_OCTAVES = 0.1
-"""Width of an odd spot, where every run diverges though the rates on either side hold."""
+"""Width, in octaves, of an odd spot: there every run diverges, although the learning rates on both sides hold."""
 FINE = 1 / 512
-"""Octaves, of the grid that the true edge is found on."""
+"""Spacing, in octaves, of the grid on which the true edge is found."""
 
 
 class Ended(NamedTuple):
@@ -52,7 +53,7 @@ class Ended(NamedTuple):
 
 @dataclass(frozen=True)
 class Shape:
-    """A group's score over log2 learning rate; see the module's formula."""
+    """The parameters of a group's score as a function of log2 of the learning rate; see the module's formula."""
 
     top: float
     best: float
@@ -68,7 +69,7 @@ class Shape:
         return _sigmoid((x - self.cliff) / self.width)
 
     def finishing(self, x: np.ndarray) -> np.ndarray:
-        """Expected score of runs that do not diverge."""
+        """The expected score of runs that do not diverge."""
         fall = self.low * np.maximum(0, self.best - x) ** 2 + self.high * np.maximum(0, x - self.best) ** 2
         return np.maximum(CHANCE, self.top - fall - (self.top - CHANCE) * self.cliff_share(x))
 
@@ -87,10 +88,10 @@ class World:
     """One synthetic study.
 
     Attributes:
-        deviation: of one run's score between seeds, tripled on the cliff.
-        late: whether divergence may come in any epoch, rather than in the first two.
-        slow: whether high learning rates stand still for up to 40 % of the run before they recover.
-        rate: epochs in which a learning curve covers 63 % of its way.
+        deviation: standard deviation of a run's score between seeds; in the middle of the cliff it is three times this.
+        late: whether runs may diverge in any epoch, and not only in the first two.
+        slow: whether runs at high learning rates learn nothing for up to 40 % of their epochs.
+        rate: number of epochs in which a learning curve covers about 63 % of its way.
     """
 
     family: str
@@ -106,7 +107,7 @@ class World:
         return float(self.shapes[min(self.shapes)].expected(_axis()).max())
 
     def edge(self, group: Group) -> float | None:
-        """The true edge in log2; None where nothing holds, inf where it lies above the range."""
+        """The true edge as log2 of the learning rate; None where nothing holds, inf where it lies above the range."""
         axis = _axis()
         holds = np.flatnonzero(self.shapes[group].expected(axis) >= self.a0() - TOLERANCE)
         if not len(holds):
@@ -114,7 +115,7 @@ class World:
         return math.inf if holds[-1] == len(axis) - 1 else float(axis[holds[-1]]) + FINE / 2
 
     def train(self, group: Group, learning_rate: float, seed: int) -> Ended:
-        """A run: the same for the same arguments."""
+        """Train a run; the same arguments always give the same run."""
         key = (self.seed, FAMILIES.index(self.family), group.batch_size, round(learning_rate * 1e9), seed)
         draw = np.random.default_rng(key)
         shape, x = self.shapes[group], np.array(math.log2(learning_rate))
@@ -136,7 +137,7 @@ class World:
 
 
 def world(family: str, seed: int) -> World:
-    """The synthetic study of a family that a seed draws."""
+    """The synthetic study of this family that is drawn with this seed."""
     draw = np.random.default_rng((seed, FAMILIES.index(family)))
     law = family if family in ("power law", "saturating", "peaks and falls") else str(draw.choice(FAMILIES[:3]))
     doublings = np.log2(np.array(BATCH_SIZES) / BATCH_SIZES[0])

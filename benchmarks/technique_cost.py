@@ -1,17 +1,18 @@
-"""What do small normalisation batches, SAM and accumulation cost in time?
+"""How much time do small normalisation batches, SAM and gradient accumulation cost?
 
     python -m benchmarks.technique_cost            # about four minutes on 2 cores
 
-Two arms at a time train one epoch each of a residual network on random images, by turns; a ratio is the median over
-the pairs. On a CPU one thread trains ResNet-8 with batches of 128, as a study's workers do, and its own CPU time
-counts, which other programs disturb less; on a GPU it is ResNet-18 with batches of 4,096, and wall time.
+Two variants of a recipe (arms) at a time train a residual network on random images, alternately for one epoch each. A
+ratio is the median over the pairs. On a CPU, one thread trains ResNet-8 with batches of 128, as a worker of a study
+does, and the CPU time of the process is measured, because other programs disturb it less. On a GPU, ResNet-18 is
+trained with batches of 4,096, and wall time is measured.
 
-    norm_batch_cost         BatchNorm over 32 samples at a time, against the whole batch at once
-    norm_batch_vs_loop      the same, as a loop over micro-batches of 32: how many times as long that takes
-    sam_cost                SAM against the plain gradient
-    sam_every_10_cost       SAM in every tenth step against the plain gradient
-    accumulation_cost       batches in micro-batches, against the same micro-batches as batches of their own
-    noise_cost              measuring the gradient noise scale (AdaScale) against not
+    norm_batch_cost         BatchNorm over 32 samples at a time, against BatchNorm over the whole batch
+    norm_batch_vs_loop      a loop over micro-batches of 32, against BatchNorm over 32 samples at a time
+    sam_cost                SAM, against the plain gradient
+    sam_every_10_cost       SAM in every tenth step, against the plain gradient
+    accumulation_cost       batches that are split into micro-batches, against batches of the micro-batches' size
+    noise_cost              measuring the gradient noise scale (AdaScale), against not measuring it
 """
 
 import argparse
@@ -34,12 +35,12 @@ from trainables.optimizers import SGD
 from trainables.scaling import AdaScale
 
 BATCHES = 10
-"""Steps in an epoch of the whole batch size."""
+"""Number of steps in an epoch at the full batch size."""
 
 
 @dataclass(frozen=True)
 class RandomImages(Data):
-    """Spread of CIFAR's shape, with random labels."""
+    """Images of CIFAR's shape with random pixels and random labels."""
 
     train_samples: int
     validation_samples: int = 10
@@ -63,7 +64,7 @@ class Arm:
 
 
 def arms(batch_size: int, norm: int) -> dict[str, Arm]:
-    """What is compared."""
+    """The recipes and batch sizes that are compared, by name."""
     plain = Recipe(base_batch_size=norm, optimizer=SGD(momentum=0.9))
     ghost = replace(plain, norm_batch_size=norm)
     quarter = batch_size // 4
@@ -90,7 +91,10 @@ PAIRS = {
 
 
 def compare(above: Run, below: Run, pairs: int, clock: Callable[[], float]) -> tuple[list[float], list[float]]:
-    """Seconds of an epoch of each, by turns; which goes first alternates, and the first pair only warms up."""
+    """The seconds per epoch of two runs that train alternately.
+
+    The order within a pair alternates too. The first pair is a warm-up and is not counted.
+    """
     seconds: tuple[list[float], list[float]] = ([], [])
     for pair in range(pairs + 1):
         for which in (0, 1) if pair % 2 else (1, 0):

@@ -1,4 +1,4 @@
-"""How much does a trial cost beyond its own work, on a warm worker group and in the documented way?
+"""How much time does a trial cost beyond its own work, on a worker group that is kept and in the documented way?
 
     python -m benchmarks.trial_overhead [--json] [--quick]
 
@@ -8,10 +8,11 @@ for one epoch, built by the same code.
     warm        the Trainable of this project: one Ray Train run that outlives its trials
     documented  a Tune function that calls TorchTrainer(...).fit(), reporting through TuneReportCallback
 
-Overhead is the time from one trial's end to the next one's, less the seconds its run trains and evaluates. The arms
-alternate in one cluster, five pairs (one with --quick). A warm arm runs 20 trials; the first, which starts the group,
-is shown apart (`start`). A documented arm takes half a minute a trial, so it is one trial, timed from Tuner.fit to its
-return, less its work and less what the same Tuner.fit takes with a function that does nothing. At the end no actor and
+Overhead is the time from the end of one trial to the end of the next, minus the seconds in which the run of the latter
+trains and evaluates. The arms alternate in one cluster, in five pairs (one with --quick). Each warm arm runs 20 trials
+(5 with --quick); the first one, which starts the group, is shown separately as `start`. A trial in the documented way
+takes half a minute, so each documented arm runs one trial. It is timed from the call of Tuner.fit to its return, minus
+its work, and minus the time that the same Tuner.fit takes with a function that does nothing. At the end, no actor and
 no placement group of either arm may be left.
 """
 
@@ -43,7 +44,7 @@ CONFIG = {"technique": "plain", "batch_size": 32, "learning_rate": 0.1, "seed": 
 
 
 class Clock(tune.Callback):
-    """When each trial ended, and how many seconds of it were its own work."""
+    """Records when each trial ended, and how many seconds its own work took."""
 
     def __init__(self) -> None:
         self.ends: list[float] = []
@@ -56,7 +57,7 @@ class Clock(tune.Callback):
 
 
 def warm(trials: int) -> tuple[list[float], float]:
-    """Overhead of each trial after the first, and the first's time, seconds."""
+    """The overhead of each trial after the first, and the time of the first trial, in seconds."""
     shared = {"task": TASK, "techniques": {"plain": RECIPE}, "data_dir": "", "size": GroupSize()}
     trainable = tune.with_resources(
         tune.with_parameters(Trial, shared=shared), tune.PlacementGroupFactory([trial_resources()])
@@ -68,7 +69,7 @@ def warm(trials: int) -> tuple[list[float], float]:
 
 
 def documented() -> float:
-    """Overhead of one trial, seconds."""
+    """The overhead of one trial, in seconds."""
 
     def trial(config: dict) -> None:
         TorchTrainer(
@@ -111,7 +112,7 @@ def _fit(trainable: object, clock: Clock, samples: int, reuse_actors: bool, conf
 
 
 def left_behind() -> dict[str, list[str]]:
-    """Ray actors and placement groups that outlived their trials, given ten seconds to go."""
+    """The Ray actors and placement groups that are still there ten seconds after their trials ended."""
     for _ in range(50):
         actors = [actor["ActorClassName"] for actor in ray._private.state.actors().values() if actor["State"] != "DEAD"]
         actors = [name for name in actors if name != "_AutoscalingCoordinatorActor"]  # Ray keeps one per cluster

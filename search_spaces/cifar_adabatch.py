@@ -111,7 +111,6 @@ BUDGETS = {
         batch_sizes=(32, 64, 256),
         learning_rates=(0.0125, 25.6),
         first_learning_rate=0.2,
-        seeds=3,
         seeds_near_margin=2,
         tolerance=0.04,
         resolution=2.0,

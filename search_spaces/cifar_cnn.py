@@ -90,7 +90,6 @@ BUDGETS = {
         batch_sizes=(16, 32, 128),
         learning_rates=(0.005, 2.56),
         first_learning_rate=0.08,
-        seeds=3,
         seeds_near_margin=2,
         tolerance=0.05,
         resolution=2.0,

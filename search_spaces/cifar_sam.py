@@ -95,7 +95,6 @@ BUDGETS = {
         batch_sizes=(32, 128, 512),
         learning_rates=(0.0025, 1.28),
         first_learning_rate=0.02,
-        seeds=3,
         seeds_near_margin=2,
         tolerance=0.03,
         resolution=2.0,

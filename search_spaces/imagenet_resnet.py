@@ -114,7 +114,6 @@ PAPER = Study(
     batch_sizes=(1024, 2048, 4096, 8192, 16384, 32768),
     learning_rates=(0.5, 128.0),
     first_learning_rate=2**2.5,
-    max_runs=100,
     tables=TABLES,
 )
 
@@ -146,7 +145,6 @@ BUDGETS = {
         batch_sizes=(32, 64, 256),
         learning_rates=(0.25, 256.0),
         first_learning_rate=8.0,
-        seeds=3,
         seeds_near_margin=2,
         tolerance=0.06,
         resolution=2.0,

@@ -109,7 +109,6 @@ BUDGETS = {
         learning_rates=(0.005, 5.12),
         first_learning_rate=0.08,
         rules=(LinearScaling(), SquareRootScaling()),
-        seeds=3,
         seeds_near_margin=2,
         tolerance=0.03,
         resolution=2.0,

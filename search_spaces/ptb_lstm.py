@@ -110,7 +110,6 @@ BUDGETS = {
         batch_sizes=(10, 40, 160),
         learning_rates=(0.0125, 12.8),
         first_learning_rate=0.2,
-        seeds=3,
         seeds_near_margin=2,
         tolerance=0.03,
         resolution=2.0,

@@ -187,7 +187,7 @@ class StableDecay(Decay):
 
     After a warm-up this is the warmup-stable-decay schedule (WSD).
 
-    Example, half-way through a fall that takes the last fifth of a run:
+    Example, halfway through a fall that takes the last fifth of a run:
         >>> half_way = Progress(epoch=90, epochs=100, batch_size=32, base_batch_size=32)
         >>> [round(StableDecay(decay_fraction=0.2, shape=shape)(half_way), 3) for shape in ("linear", "root")]
         [0.5, 0.293]

@@ -56,9 +56,10 @@ class Plain(Gradient):
 class SharpnessAware(Gradient):
     """The base class of SAM and ASAM: the gradient at the point of highest loss in a neighbourhood of the weights.
 
-    It makes two passes over the batch. The first finds the step e to that point, the second computes the gradient at w
-    + e. The second pass does not change BatchNorm's running statistics and drops the same values as the first. The loss
-    returned is that of the first pass. Only every `every`-th step works like this; the others use the plain gradient.
+    It makes two passes over the batch: the first finds the step e to that point, and the second computes the gradient
+    at w + e. The second pass does not change BatchNorm's running statistics and drops the same values as the first. The
+    loss returned is that of the first pass. Only every `every`-th step works like this; the others use the plain
+    gradient.
 
     Attributes:
         rho: radius of the neighbourhood, at least 0; 0 gives the plain gradient.

@@ -58,7 +58,7 @@ class StepGrowth(Growth):
     batch_size = B * factor^n,  rate = learning_rate_factor^n   with n = floor(epoch / every_epochs)
 
     After a growth, each step covers `factor` times as many samples, so the learning rate per sample is multiplied by
-    learning_rate_factor / factor. Once max_batch_size stops the growth, the learning rate is multiplied by that number.
+    learning_rate_factor / factor. Once max_batch_size stops the growth, the learning rate itself is multiplied by this.
 
     Example, a batch that grows from 1,024 to 16,384 in 100 epochs. It compares with a fixed batch whose learning rate
     is multiplied by 0.25 every 20 epochs:

@@ -51,7 +51,8 @@ class CrossEntropy(Loss):
         label_smoothing: s, at least 0 and below 1.
 
     Raises:
-        UserError: label_smoothing is outside its range.
+        UserError: label_smoothing is outside its range, or it is called with outputs and targets of other shapes or
+            types.
 
     Source: Szegedy et al. 2016, "Rethinking the Inception Architecture for Computer Vision", section 7 (smoothing).
     """
@@ -101,7 +102,8 @@ def class_logits(piece: object, outputs: Any, targets: Nested) -> Tensor:
     """The logits (..., classes) among a model's outputs, for targets (...) that are class numbers.
 
     Raises:
-        UserError: targets that are not whole numbers, or of another shape than the logits have without their classes.
+        UserError: the targets are not whole numbers, or their shape is not that of the logits without the last
+            dimension.
     """
     logits = logits_of(outputs)
     fits = isinstance(logits, Tensor) and isinstance(targets, Tensor) and logits.shape[:-1] == targets.shape

@@ -106,7 +106,7 @@ class Accuracy(_RightAnswers):
 
 @dataclass(frozen=True)
 class Perplexity(_RightAnswers):
-    """exp(mean loss); lower is better. The score is minus the loss, so a tolerance of 0.01 is one per cent."""
+    """exp(mean loss); lower is better. The score is minus the loss, so a tolerance of 0.01 is 1 % of the perplexity."""
 
     lower_is_better = True
 

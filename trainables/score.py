@@ -1,9 +1,8 @@
 """Score: the one number that a run is judged by, where more is better. This module works without torch.
 
 A metric measures a mean over a split, such as the fraction of right answers. Where a higher mean is better, the score
-is
-the mean itself. Where a lower mean is better, the score is minus the logarithm of the mean, so that a tolerance of 0.01
-is one per cent of the mean.
+is the mean itself. Where a lower mean is better, the score is minus the logarithm of the mean, so that a tolerance of
+0.01 is one per cent of the mean.
 """
 
 import math
@@ -24,9 +23,7 @@ class Score:
 
     @property
     def name(self) -> str:
-        """The metric's name in tables and files: the class's name in lower case, such as absolute_error for
-        AbsoluteError.
-        """
+        """The metric's name in tables and files: the class's name in lower case, as in absolute_error."""
         return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", type(self).__name__).lower()
 
     @property
@@ -36,8 +33,7 @@ class Score:
 
     @property
     def reported(self) -> str:
-        """The name under which runs report the mean; the name of the split is put before it, as in validation_accuracy.
-        """
+        """The name under which runs report the mean, after the name of the split, as in validation_accuracy."""
         return self.name
 
     @property

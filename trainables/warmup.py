@@ -110,7 +110,7 @@ class LinearWarmup(TimedWarmup):
     warmup = start + (scale - start) * epoch / epochs   while epoch < epochs, then scale
     with start = 1 (from base_lr) or 0 (from zero)
 
-    Example, half-way through Goyal et al.'s five epochs from base_lr to eight times base_lr:
+    Example, halfway through Goyal et al.'s five epochs from base_lr to eight times base_lr:
         >>> LinearWarmup(epochs=5)(Progress(epoch=2.5, epochs=90, batch_size=2048, base_batch_size=256), scale=8.0)
         4.5
 
@@ -141,7 +141,7 @@ class ExponentialWarmup(TimedWarmup):
 
     warmup = scale ^ (epoch / epochs)   while epoch < epochs, then scale
 
-    Example, half-way to 1,024 times base_lr:
+    Example, halfway through a warm-up to 1,024 times base_lr:
         >>> ExponentialWarmup(epochs=4)(Progress(epoch=2, epochs=70, batch_size=1024, base_batch_size=1), scale=1024.0)
         32.0
 
@@ -158,8 +158,7 @@ class ExponentialWarmup(TimedWarmup):
 
 @dataclass(frozen=True)
 class LEGWarmup(Warmup):
-    """Linear-epoch gradual warm-up: a linear ramp from zero that takes k times as many epochs at k times the batch
-    size.
+    """Linear-epoch gradual warm-up: a linear ramp from zero, k times as many epochs long at k times the batch size.
 
     warmup = scale * epoch / epochs   while epoch < epochs = base_epochs * k, then scale, with k = B / B0
 

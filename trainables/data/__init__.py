@@ -1,4 +1,4 @@
-"""Data sets: frozen dataclasses that know how to load themselves. To add one, subclass source.Data."""
+"""Data sets: frozen dataclasses that can load themselves. To add one, subclass Data."""
 
 from trainables.data.bible import KingJamesBible
 from trainables.data.cifar10 import CIFAR10

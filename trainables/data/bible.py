@@ -1,4 +1,4 @@
-"""The King James Bible, a text in the public domain of about the Penn Treebank's size, from Debian's packages."""
+"""The King James Bible, a public-domain text about as long as the Penn Treebank, from Debian's packages."""
 
 import hashlib
 import re
@@ -17,23 +17,24 @@ from trainables.errors import UserError, require
 READER, TEXT = "bible-kjv", "bible-kjv-text"
 READER_TIMEOUT_SECONDS = 60
 SHA256 = "715ec2ec2eb518b7c238008923e4b8ad9c7b6bd6c7cf5ff331a4bc50d14f79ff"
-"""Of train.txt, valid.txt and test.txt, one after the other."""
+"""The sha256 of train.txt, valid.txt and test.txt, one after the other."""
 
 
 @dataclass(frozen=True)
 class KingJamesBible(TextCorpus):
-    """The King James Bible, one verse to a line, in lower case and without punctuation.
+    """The King James Bible, one verse per line, in lower case and without punctuation.
 
-    Its 820,735 tokens, <eos> at each verse's end included, are 12,772 different ones. Of every 20 consecutive chapters
-    the last two are held out, the one to judge on and the other to test on, so that whole splits are of the same
-    mixture of books; the first so many tokens of one are of its first books.
+    It has 820,735 tokens, of which 12,772 are different; <eos> at the end of each verse is included. Of every 20
+    consecutive chapters, the last two are held out: the first of them to judge runs on, the second to test on. So
+    complete splits contain the same mixture of books. If only some tokens of a split are used, they come from its first
+    books.
 
     Attributes:
-        folder: where its files are made, in the data directory or absolute.
-        vocabulary, steps, train_tokens, validation_tokens: as of TextCorpus.
+        folder: the folder in which its files are made, absolute or relative to the data directory.
+        vocabulary, steps, train_tokens, validation_tokens: see TextCorpus.
 
     Raises:
-        UserError: as of TextCorpus.
+        UserError: see TextCorpus.
     """
 
     folder: str = "bible"
@@ -41,10 +42,10 @@ class KingJamesBible(TextCorpus):
     validation_tokens: int = 40_514
 
     def load(self, data_dir: Path) -> Streams:
-        """The splits as token numbers; their files are made first where they are missing.
+        """The splits as token numbers; if their files are missing, they are made first.
 
         Raises:
-            UserError: the text is not there and Debian's packages cannot be had, or fewer tokens than asked for.
+            UserError: the text is missing and Debian's packages cannot be fetched, or a split has too few tokens.
         """
         folder = data_dir / self.folder
         once(folder, lambda partial: write(partial, folder))
@@ -55,8 +56,8 @@ def write(partial: Path, folder: Path) -> None:
     """Make the folder with the three files.
 
     Args:
-        partial: where to make it.
-        folder: where it will be, to name in an error.
+        partial: the path at which to make it.
+        folder: the path at which it will be in the end, for error messages.
 
     Raises:
         UserError: Debian's packages cannot be fetched, their reader does not run, or the text is another edition.
@@ -82,7 +83,7 @@ def splits(verses: str) -> dict[str, str]:
     """The text of each split.
 
     Args:
-        verses: a verse to a line as `bible -f` prints them, "Ge1:1 In the beginning ...".
+        verses: one verse per line, as `bible -f` prints them: "Ge1:1 In the beginning ...".
     """
     parts = dict.fromkeys(PARTS, "")
     chapters = groupby(verses.splitlines(), key=lambda verse: verse.partition(":")[0])
@@ -93,12 +94,12 @@ def splits(verses: str) -> dict[str, str]:
 
 
 def words(verse: str) -> str:
-    """A verse without its reference, in lower case; a word may have apostrophes and hyphens in it."""
+    """The words of a verse without its reference, in lower case; a word may contain apostrophes and hyphens."""
     return " ".join(re.findall(r"[a-z]+(?:['-][a-z]+)*", verse.partition(" ")[2].lower()))
 
 
 def _verses(reader: Path, data: Path) -> str:
-    """The whole text as the reader prints it; it looks for its data where it runs."""
+    """The whole text as the reader prints it. The reader runs in the data folder, because it reads its data there."""
     try:
         done = subprocess.run(
             [reader, "-f", "gen1:1-rev22:21"],

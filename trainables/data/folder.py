@@ -1,4 +1,4 @@
-"""Images in a folder, a folder to each class, decoded when they are needed; by default ImageNet."""
+"""Images in a folder, with one subfolder per class, which are decoded when they are needed; by default ImageNet."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,13 +11,13 @@ from trainables.data.loading.source import Data
 from trainables.errors import MissingData, require
 
 
-class Found(NamedTuple):
+class Listing(NamedTuple):
     """The images of a folder by class, the classes in alphabetical order.
 
     Attributes:
-        classes: their names.
-        paths: of every image.
-        labels: of every image, the number of its class.
+        classes: names of the classes.
+        paths: path of each image.
+        labels: class number of each image.
     """
 
     classes: list[str]
@@ -25,7 +25,7 @@ class Found(NamedTuple):
     labels: list[int]
 
     def some(self, samples: int) -> Files:
-        """So many of them, evenly spaced, so that each class keeps its share."""
+        """This number of the images, evenly spaced, so that the classes keep their proportions."""
         kept = [number * len(self.paths) // samples for number in range(samples)]
         return Files([self.paths[index] for index in kept], torch.tensor([self.labels[index] for index in kept]))
 
@@ -34,18 +34,18 @@ class Found(NamedTuple):
 class ImageFolder(Data):
     """A folder with train/CLASS/*.jpg and val/CLASS/*.jpg, the layout ImageNet is usually kept in.
 
-    What is judged by and what is tested on at the end are the same images, those of val: ImageNet's test labels are not
+    Runs are judged on the images of val and are also tested on them at the end, because ImageNet's test labels are not
     public.
 
     Attributes:
-        folder: where train and val are, in the data directory or absolute.
-        size: pixels to a side that images are brought to.
-        classes: how many folders train and val have.
-        train_samples, validation_samples: how many images to use of each; of more, evenly spaced ones are taken, so
-            that classes keep their shares.
+        folder: the folder that contains train and val, absolute or relative to the data directory.
+        size: height and width of the inputs, in pixels.
+        classes: number of subfolders of train and of val.
+        train_samples, validation_samples: number of images of train and of val to use. If there are more, evenly spaced
+            ones are used, so that the classes keep their proportions.
 
     Raises:
-        UserError: a number below 1.
+        UserError: a number is below 1.
 
     Source: Russakovsky et al. 2015, arXiv:1409.0575; crops and sizes as He et al. 2015, arXiv:1512.03385, and
     Szegedy et al. 2014, arXiv:1409.4842.
@@ -67,10 +67,10 @@ class ImageFolder(Data):
         return (3, self.size, self.size)
 
     def at(self, folder: Path) -> "ImageFolder":
-        """The same of another folder, with its classes and as many images as it holds, at most as many as here.
+        """This data set for another folder, with that folder's classes and images, but at most as many images as here.
 
         Raises:
-            UserError: there are no images there, or train and val differ in their classes.
+            UserError: there are no images in the folder, or train and val have different classes.
         """
         train, validation = find(folder)
         return replace(
@@ -82,10 +82,10 @@ class ImageFolder(Data):
         )
 
     def load(self, data_dir: Path) -> FolderImages:
-        """The lists of images, not the images, on the CPU.
+        """The lists of image files, with batches on the CPU; the images are read when they are needed.
 
         Raises:
-            UserError: there are no images there, other classes, or fewer images than are asked for.
+            UserError: there are no images, another number of classes, or fewer images than asked for.
         """
         folder = data_dir / self.folder
         train, validation = find(folder)
@@ -104,11 +104,11 @@ class ImageFolder(Data):
         return FolderImages(train.some(self.train_samples), validation.some(self.validation_samples), self.size)
 
 
-def find(folder: Path) -> tuple[Found, Found]:
+def find(folder: Path) -> tuple[Listing, Listing]:
     """The images of train and val.
 
     Raises:
-        UserError: one of them is missing, has a class without images or other classes than the other, or has only one.
+        UserError: train or val is missing or has a class without images, or their classes differ or are fewer than two.
     """
     train, validation = (_find(folder / part) for part in ("train", "val"))
     require(
@@ -122,7 +122,7 @@ def find(folder: Path) -> tuple[Found, Found]:
     return train, validation
 
 
-def _find(folder: Path) -> Found:
+def _find(folder: Path) -> Listing:
     from torchvision.datasets.folder import IMG_EXTENSIONS, find_classes, make_dataset
 
     try:
@@ -135,4 +135,4 @@ def _find(folder: Path) -> Found:
             "val/CLASS/*.jpg (ImageNet is had from image-net.org with an account), or name a folder that has them "
             "with `--data DIR`"
         ) from error
-    return Found(classes, [path for path, _ in images], [number for _, number in images])
+    return Listing(classes, [path for path, _ in images], [number for _, number in images])

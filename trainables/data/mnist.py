@@ -1,7 +1,8 @@
 """MNIST's handwritten digits and Fashion-MNIST's articles of clothing: 70,000 grey images of 28 by 28 pixels each.
 
-Their files lie where torchvision puts them, in data_dir/MNIST/raw and data_dir/FashionMNIST/raw, and come from the
-mirrors torchvision names; Fashion-MNIST's also from Debian's package, which holds the same pixels in other archives.
+Their files are where torchvision puts them, in data_dir/MNIST/raw and data_dir/FashionMNIST/raw. They are fetched from
+the mirrors that torchvision names. Fashion-MNIST's files may also come from Debian's package, which has the same pixels
+in other archives.
 """
 
 import gzip
@@ -34,16 +35,17 @@ FASHION_SHA256 = {
 
 @dataclass(frozen=True)
 class MNIST(HeldOut):
-    """MNIST by description; not augmented.
+    """The description of MNIST, whose images are not augmented.
 
     Attributes:
-        train_samples: how many of the 60,000 training images to train on, the first ones; at most 50,000 where the
-            last 10,000 are held out to judge on.
-        judge_on: "held_out", the last 10,000 training images, or "test", as papers that have no third split do.
-        validation_samples: how many of those 10,000 to judge on, the first ones.
+        train_samples: number of the 60,000 training images to train on; the first ones are used. It is at most 50,000
+            where the last 10,000 are held out to judge on.
+        judge_on: what runs are judged on: "held_out", the last 10,000 training images, or "test", the test images, as
+            in papers that have no third split.
+        validation_samples: number of these 10,000 images to judge on; the first ones are used.
 
     Raises:
-        UserError: more training samples than that, or another judge_on.
+        UserError: a number of samples is outside its range, or judge_on is neither of the two.
 
     Source: LeCun, Cortes and Burges, "The MNIST database of handwritten digits".
     """
@@ -63,10 +65,10 @@ class MNIST(HeldOut):
         return 10
 
     def load(self, data_dir: Path) -> Images:
-        """The splits, from data_dir, where they are put first if need be.
+        """The splits, read from data_dir; if they are missing there, they are fetched first.
 
         Raises:
-            UserError: the images are not there and no source can be reached, or they are others.
+            UserError: the images are missing and no source can be reached, or the files hold other images.
         """
         name = type(self).__name__
         folder = once(data_dir / name / "raw", lambda raw: self._fetch(raw, data_dir))
@@ -83,12 +85,12 @@ class MNIST(HeldOut):
             raise MissingData(_nowhere("MNIST", data_dir, str(error))) from error
 
     def _check(self, arrays: Arrays, source: str) -> None:
-        """Nothing to check: no sums of MNIST's decoded arrays are recorded, its archives' were checked when fetched."""
+        """Nothing is left to check, because the md5 sums of MNIST's archives were checked when they were fetched."""
 
 
 @dataclass(frozen=True)
 class FashionMNIST(MNIST):
-    """Fashion-MNIST by description: MNIST's sizes and arguments, harder to tell apart.
+    """The description of Fashion-MNIST, which has MNIST's sizes and arguments, but classes that are harder to separate.
 
     Source: Xiao, Rasul and Vollgraf 2017, arXiv:1708.07747.
     """
@@ -119,7 +121,7 @@ def fetch_official(name: str, raw: Path) -> None:
     """Fetch the four archives of one of torchvision's sets from the mirrors it names, and unpack them into raw.
 
     Raises:
-        Unreachable: one that no mirror gives as torchvision knows it.
+        Unreachable: an archive cannot be fetched with the md5 sum that torchvision records from any mirror.
     """
     from torchvision import datasets
 
@@ -134,7 +136,7 @@ def unpack(folder: Path, raw: Path) -> None:
     """Decompress the four archives of a folder into another.
 
     Raises:
-        UserError: one is missing or damaged.
+        UserError: an archive is missing or damaged.
     """
     raw.mkdir(exist_ok=True)
     for archive in (folder / f"{name}.gz" for name in FILES):
@@ -146,7 +148,7 @@ def unpack(folder: Path, raw: Path) -> None:
 
 
 def read(raw: Path) -> Arrays:
-    """The four files, decoded: images (samples, 28, 28, 1), labels (samples,)."""
+    """The contents of the four files: images (samples, 28, 28, 1) and labels (samples,)."""
     from torchvision.datasets import mnist
 
     try:

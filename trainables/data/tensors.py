@@ -1,4 +1,4 @@
-"""Tensors of one's own, of any shape and type, as a data set."""
+"""A user's own tensors, of any shape and type, as a data set."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +13,12 @@ from trainables.nested import Nested, described, on, tensors_of
 
 @dataclass(frozen=True, eq=False, repr=False)
 class TensorData(HeldObjects):
-    """Tensors already in memory.
+    """Tensors that are already in memory.
 
-    Each split is a pair of inputs and targets. Either is a tensor, or a tuple, list or mapping of tensors, in which the
-    first dimension counts samples. Inputs in a tuple become the model's arguments, inputs in a mapping its arguments by
-    name. Floating-point tensors are trained on in the run's precision, others as they are.
+    Each split is a pair of inputs and targets. Each of the two is a tensor, or a tuple, list or mapping of tensors, and
+    the first dimension of every tensor counts samples. Inputs in a tuple or list become the model's arguments, inputs
+    in a mapping its arguments by name. Floating-point tensors are converted to the run's precision; others stay as they
+    are.
 
     Example, regression of four numbers:
         >>> x = torch.linspace(0, 1, 8)[:, None]
@@ -25,16 +26,16 @@ class TensorData(HeldObjects):
         >>> data.train_samples, data.input_shape, data.classes
         (6, (1,), None)
 
-    The tensors travel with every run to its workers; for sets of gigabytes, subclass Data and read them in `load`.
+    The tensors are sent to the workers with every run. For gigabytes of data, subclass Data and read them in `load`.
 
     Attributes:
-        train: what is trained on.
-        validation: what runs are judged by.
-        test: reported at the end of a run; the validation split where it is None.
-        classes: number of labels, where the targets are class numbers; None for other targets.
+        train: the split to train on.
+        validation: the split that runs are judged on.
+        test: the split that is evaluated at the end of a run; the validation split where it is None.
+        classes: number of classes where the targets are class numbers; None for other targets.
 
     Raises:
-        UserError: a split that is no such pair, is empty, or whose tensors differ in their number of samples.
+        UserError: a split is not a pair, is empty, or has tensors with different numbers of samples.
     """
 
     train: tuple[Nested, Nested]
@@ -71,7 +72,7 @@ class TensorData(HeldObjects):
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """Of one sample of the first tensor among the inputs."""
+        """The shape of one sample in the first tensor of the inputs."""
         return tuple(tensors_of(self.train[0])[0].shape[1:])
 
     def load(self, data_dir: Path) -> Tensors:
@@ -79,7 +80,7 @@ class TensorData(HeldObjects):
         return Tensors(Pair(*self.train), Pair(*self.validation), Pair(*(self.test or self.validation)))
 
     def example(self, samples: int) -> tuple[Nested, Nested]:
-        """The first training samples, again and again where there are fewer."""
+        """The first training samples; where there are fewer than asked for, they are repeated."""
         numbers = torch.arange(samples) % self.train_samples
         inputs, targets = on(torch.device("cpu"), torch.float32, tuple(Pair(*self.train).some(numbers)))
         return inputs, targets

@@ -1,4 +1,4 @@
-"""Text to model word by word, from three files."""
+"""Text for language models that predict words, from three files."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -20,18 +20,19 @@ PARTS = ("train", "valid", "test")
 class TextCorpus(Data):
     """A folder with train.txt, valid.txt and test.txt, or ptb.train.txt and so on; by default the Penn Treebank.
 
-    Words are what white space separates, each line ends in <eos>. The most frequent training words (the first in the
-    alphabet of equally frequent ones) and <unk>, for every other word, make the vocabulary.
+    White space separates words, and each line ends in <eos>. The vocabulary consists of the most frequent training
+    words and of <unk>, which stands for every other word. Of equally frequent words, the first in the alphabet is
+    taken.
 
     Attributes:
-        folder: where the files are, in the data directory or absolute.
-        vocabulary: how many words are told apart, <unk> and <eos> among them.
-        steps: tokens to a sample; batch sizes count pieces of so many tokens.
-        train_tokens, validation_tokens: how many of each split's tokens are used, the first ones; of the test split,
-            all are.
+        folder: the folder that contains the files, absolute or relative to the data directory.
+        vocabulary: number of words in the vocabulary, including <unk> and <eos>.
+        steps: number of tokens in a sample; batch sizes count samples of this length.
+        train_tokens, validation_tokens: number of tokens of these splits to use; the first ones are used. The test
+            split is always used completely.
 
     Raises:
-        UserError: fewer than 2 words, less than one step, or splits that are not longer than one sample.
+        UserError: vocabulary is below 2, steps is below 1, or a split is not longer than one sample.
 
     Source: the text as cut by Mikolov et al. 2010, "Recurrent neural network based language model".
     """
@@ -71,10 +72,10 @@ class TextCorpus(Data):
         return True
 
     def at(self, folder: Path) -> "TextCorpus":
-        """The same of another folder, with as many tokens as its files hold, at most as many as here.
+        """This data set for another folder, with all tokens of that folder's files, but at most as many as here.
 
         Raises:
-            UserError: a file is missing there, or too short.
+            UserError: a file is missing in the folder, or is too short.
         """
         train, validation = (sum(1 for _ in read(part_of(folder, part))) for part in ("train", "valid"))
         for part, tokens in (("train", train), ("valid", validation)):
@@ -94,7 +95,7 @@ class TextCorpus(Data):
         """The splits as token numbers.
 
         Raises:
-            UserError: a file is missing, or has fewer tokens than are asked for.
+            UserError: a file is missing, or has fewer tokens than asked for.
         """
         train, validation, test = (list(read(part_of(data_dir / self.folder, part))) for part in PARTS)
         for part, words, least in zip(
@@ -119,10 +120,10 @@ class TextCorpus(Data):
 
 
 def part_of(folder: Path, part: str) -> Path:
-    """The file of a split, under one of its two names.
+    """The file of a split, which may have one of two names.
 
     Raises:
-        UserError: there is neither.
+        UserError: neither file exists.
     """
     for name in (f"{part}.txt", f"ptb.{part}.txt"):
         if (folder / name).is_file():
@@ -142,7 +143,7 @@ def read(path: Path) -> Iterator[str]:
 
 
 def numbered(words: list[str], vocabulary: int) -> dict[str, int]:
-    """The words told apart and their numbers: <unk> is 0, the others follow by frequency."""
+    """The words of the vocabulary and their numbers: <unk> is 0, the others follow in order of frequency."""
     counts = Counter(words)
     del counts[UNKNOWN]
     ranked = sorted(counts, key=lambda word: (-counts[word], word))

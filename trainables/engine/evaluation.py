@@ -43,7 +43,7 @@ def evaluate(
 
 def capped(value: float) -> float:
     """The value, or the highest finite 32-bit number where the value is larger or is not a number."""
-    return min(value, HIGHEST) if value == value else HIGHEST
+    return min(max(value, -HIGHEST), HIGHEST) if value == value else HIGHEST
 
 
 def restart(model: nn.Module) -> None:

@@ -86,7 +86,7 @@ class _Normalise(torch.autograd.Function):
 
 
 def _grouped(x: Tensor, groups: int) -> tuple[Tensor, list[int], list[int]]:
-    """x as (groups, samples of a group, channels, ...), the dimensions to sum over, and the shape of their sums."""
+    """x as (groups, samples per group, channels, ...), the dimensions to sum over, and a shape that fits beside it."""
     grouped = x.view(groups, x.shape[0] // groups, *x.shape[1:])
     positions = list(range(3, grouped.ndim))
     return grouped, [1, *positions], [groups, 1, x.shape[1], *(1 for _ in positions)]

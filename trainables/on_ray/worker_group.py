@@ -27,7 +27,8 @@ class GroupSize:
     Attributes:
         workers: number of data-parallel workers.
         gpus_per_worker: number of GPUs of each worker, 0 to train on CPUs; with a fraction, workers share a GPU.
-        threads_per_worker: number of torch threads of each worker; it also reserves this many logical CPUs, at least 1.
+        threads_per_worker: number of torch threads of each worker, which also reserves so many logical CPUs, at least
+            1.
     """
 
     workers: int = 1

@@ -1,1 +1,1 @@
-"""What data sets share: sources, images and streams in memory, files read ahead, downloads."""
+"""What data sets have in common: their interface, data in memory, files read ahead, and downloads."""

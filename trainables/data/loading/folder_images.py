@@ -1,4 +1,4 @@
-"""Images loaded from files batch by batch, never all in memory."""
+"""Images that are loaded from files batch by batch, so that they are never all in memory."""
 
 import math
 import random
@@ -27,10 +27,10 @@ Box = tuple[int, int, int, int]
 
 
 class Files(NamedTuple):
-    """Labelled images not yet read.
+    """Labelled images that are not yet read.
 
     Attributes:
-        paths: one per sample.
+        paths: path of each sample's file.
         labels: (samples,) int64.
     """
 
@@ -42,11 +42,11 @@ class FolderDraws(NamedTuple):
     """The random draws of one epoch, one row per training image.
 
     Attributes:
-        order: (samples,) the order samples are visited in.
-        keys: (samples,) int32, what dropout draws from.
-        seeds: (samples,) int64 on the CPU, what each image's crop and flip are drawn from.
-        visits: order, on the CPU.
-        batch_size: how many of them a batch probably takes.
+        order: (samples,) the order in which samples are visited.
+        keys: (samples,) int32, the samples' keys, which dropout draws from.
+        seeds: (samples,) int64 on the CPU, the seed of each image's crop and flip.
+        visits: the same as order, but on the CPU.
+        batch_size: global batch size at the start of the run, from which the first guess of the next batch is made.
     """
 
     order: Tensor
@@ -57,20 +57,20 @@ class FolderDraws(NamedTuple):
 
 
 class Wanted(NamedTuple):
-    """One image to load, cropped at random from a seed, or at the centre without one."""
+    """One image to load. With a seed it is cropped and flipped at random, without one it is cropped at the centre."""
 
     path: str
     seed: int | None
 
 
 class Following:
-    """Guesses what a worker takes next: samples as far on in the order as these are behind the ones before them."""
+    """Guesses a worker's next batch: it assumes that the distance in the order between two batches stays the same."""
 
     def __init__(self) -> None:
         self._before = 0
 
     def __call__(self, samples: Tensor, draws: FolderDraws) -> Tensor:
-        """Of samples (batch,) on the CPU, those of the next batch; fewer or none at the end of the epoch."""
+        """The samples of the batch after this one, given and returned on the CPU; fewer or none at the epoch's end."""
         first = int((draws.visits == samples[0]).nonzero()[0])
         stride = first - self._before if first > self._before else draws.batch_size
         self._before = first
@@ -79,16 +79,16 @@ class Following:
 
 @dataclass(frozen=True)
 class FolderImages:
-    """A loaded image folder: files are decoded on threads, one batch ahead of the one that is used.
+    """A loaded image folder, whose files are decoded on threads, one batch before they are used.
 
     Training images are cropped and flipped at random as torchvision's RandomResizedCrop and RandomHorizontalFlip do.
-    Others are resized to 256/224 of the size on their short side and cropped at the centre.
+    All other images are resized so that their short side is 256/224 of the size, and are cropped at the centre.
 
     Attributes:
-        train: what is trained on.
-        validation: what runs are judged by, and reported at their end.
-        size: pixels to a side of the inputs.
-        device: where batches are put.
+        train: the images to train on.
+        validation: the images that runs are judged on; they are also the test split.
+        size: height and width of the inputs, in pixels.
+        device: the device that batches are put on.
     """
 
     train: Files
@@ -106,7 +106,7 @@ class FolderImages:
         return replace(self, device=device)
 
     def draws(self, generator: torch.Generator, batch_size: int) -> FolderDraws:
-        """One epoch's draws, the same on every worker and device for the same generator state (CPU)."""
+        """The draws of one epoch; a CPU generator in the same state gives the same on every worker and device."""
         samples = self.train_samples
         order = torch.randperm(samples, generator=generator)
         seeds = torch.randint(2**62, (samples,), generator=generator)
@@ -116,7 +116,7 @@ class FolderImages:
     def batch(self, samples: Tensor, draws: FolderDraws, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """Inputs (batch, 3, size, size), cropped and flipped, and labels (batch,).
 
-        The next batch begins to load while this one is used.
+        The next batch is loaded in the background while this one is used.
         """
         now = samples.cpu()
         wanted, expected = (
@@ -131,7 +131,7 @@ class FolderImages:
     def evaluation(
         self, split: SplitName, dtype: torch.dtype, rank: int, workers: int
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Every so-many-th batch of a split, cropped at the centre."""
+        """This worker's batches of a split, every `workers`-th from number `rank` on, cropped at the centre."""
         files = self.train if split == "train" else self.validation
         batches = torch.arange(len(files.paths)).split(EVALUATION_BATCH_SIZE)[rank::workers]
         wanted = [[Wanted(files.paths[index], None) for index in indices.tolist()] for indices in batches]
@@ -170,7 +170,7 @@ def load(wanted: Wanted, size: int) -> Tensor:
 
 
 def centre(image: Image.Image, size: int) -> Image.Image:
-    """The short side resized to 256/224 of size, the central square of that size cut out."""
+    """The central square of `size` pixels of the image, whose short side is first resized to 256/224 of size."""
     scale = round(size * 256 / 224) / min(image.size)
     image = image.resize((round(image.width * scale), round(image.height * scale)), Image.Resampling.BILINEAR)
     left, top = (image.width - size) // 2, (image.height - size) // 2
@@ -178,7 +178,10 @@ def centre(image: Image.Image, size: int) -> Image.Image:
 
 
 def random_box(width: int, height: int, draw: random.Random) -> Box:
-    """A part of 8% to 100% of an image's area, 3:4 to 4:3 in shape; the middle of an image too long for any of 10."""
+    """A random part of an image, with 8 % to 100 % of its area and a ratio of width to height from 3:4 to 4:3.
+
+    If none of 10 drawn parts fits into the image, it is the largest central part with a ratio in this range.
+    """
     for _ in range(10):
         area = width * height * draw.uniform(*SCALE)
         ratio = math.exp(draw.uniform(*(math.log(bound) for bound in RATIO)))

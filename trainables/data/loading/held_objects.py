@@ -1,4 +1,4 @@
-"""What data sets share that hold objects of a user's own rather than describe files."""
+"""The base class of data sets that hold a user's own objects instead of describing files."""
 
 from dataclasses import dataclass, field
 from uuid import uuid4
@@ -8,10 +8,10 @@ from trainables.data.loading.source import Data
 
 @dataclass(frozen=True, eq=False, repr=False)
 class HeldObjects(Data):
-    """A data set that is equal to itself and to its copies, on other machines too, whatever it holds.
+    """A data set that is equal to itself and to its copies, also on other machines; its contents are not compared.
 
     Attributes:
-        identity: drawn when the data set is made; copies keep it.
+        identity: a random name that is drawn when the data set is made; copies keep it.
     """
 
     identity: str = field(default_factory=lambda: uuid4().hex, init=False)

@@ -1,4 +1,4 @@
-"""What image sets share that come as training and test images, with nothing in between to judge runs by."""
+"""The base classes of image sets that have training and test images, but no validation images."""
 
 import hashlib
 from collections.abc import Mapping
@@ -26,16 +26,17 @@ class Arrays(NamedTuple):
 
 @dataclass(frozen=True)
 class HeldOut(Data):
-    """A set whose last 10,000 training images are held out to judge on, unless its test images are judged on.
+    """A set whose last 10,000 training images are held out to judge runs on, unless runs are judged on its test images.
 
     Attributes:
-        train_samples: how many of the training images to train on, the first ones.
-        judge_on: "held_out", the last 10,000 training images, or "test", as papers that have no third split do.
-        validation_samples: how many of those 10,000 to judge on, the first ones.
-        training_images: how many there are, held-out ones included.
+        train_samples: number of training images to train on; the first ones are used.
+        judge_on: what runs are judged on: "held_out", the last 10,000 training images, or "test", the test images, as
+            in papers that have no third split.
+        validation_samples: number of these 10,000 images to judge on; the first ones are used.
+        training_images: number of training images in the set, including those that are held out.
 
     Raises:
-        UserError: more samples than there are, or another judge_on.
+        UserError: a number of samples is outside its range, or judge_on is neither of the two.
     """
 
     train_samples: int = 40_000
@@ -53,7 +54,7 @@ class HeldOut(Data):
             require(1 <= value <= limit, f"{name} {field} {value}: must be 1 to {limit:,}")
 
     def split(self, arrays: Arrays) -> tuple[Split, Split, Split]:
-        """What is trained on, judged on and reported at the end."""
+        """The three splits: to train on, to judge runs on, and to test on at the end of a run."""
         images, labels = arrays.train_images, arrays.train_labels
         train = _split(images[: self.train_samples], labels[: self.train_samples])
         test = _split(arrays.test_images, arrays.test_labels)
@@ -64,12 +65,12 @@ class HeldOut(Data):
 
 @dataclass(frozen=True)
 class Photographs(HeldOut):
-    """What CIFAR-10 and CIFAR-100 share: colour photographs of 32 by 32 pixels.
+    """The base class of CIFAR-10 and CIFAR-100, which are colour photographs of 32 by 32 pixels.
 
     Attributes:
-        train_samples, judge_on, validation_samples: as of HeldOut.
-        augment: whether to crop at random from 4 pixels of padding and to flip.
-        mean, std: per channel.
+        train_samples, judge_on, validation_samples: see HeldOut.
+        augment: whether to crop training images at random, after padding by 4 pixels, and to flip half of them.
+        mean, std: mean and standard deviation of each channel, of pixel values scaled to 0..1.
     """
 
     augment: bool = True
@@ -91,7 +92,7 @@ def check(arrays: Arrays, expected: Mapping[str, str], name: str, source: str) -
     """Compare each array's bytes with its recorded sha256.
 
     Raises:
-        UserError: source holds something else than the set of that name.
+        UserError: source does not hold the set of that name.
     """
     for part, array in arrays._asdict().items():
         found = hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()

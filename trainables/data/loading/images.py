@@ -1,6 +1,6 @@
 """Small image sets, held in memory as uint8 on the training device.
 
-Cropping, flipping and normalising happen there too, in one gather per batch.
+Images are also cropped, flipped and normalised on that device, with one gather operation per batch.
 """
 
 from collections.abc import Iterator
@@ -35,9 +35,9 @@ class ImageDraws(NamedTuple):
     """The random draws of one epoch, one row per training image.
 
     Attributes:
-        order: (samples,) the order samples are visited in.
-        keys: (samples,) int32, what dropout draws from.
-        shift: (samples, 2) rows and columns, 0 to 2 * crop_padding: where each crop starts in the padded image.
+        order: (samples,) the order in which samples are visited.
+        keys: (samples,) int32, the samples' keys, which dropout draws from.
+        shift: (samples, 2) row and column, 0 to 2 * crop_padding each, at which each crop starts in the padded image.
         mirror: (samples,) bool, whether each image is flipped left to right.
     """
 
@@ -52,12 +52,13 @@ class Images:
     """A loaded image set.
 
     Attributes:
-        train: what is trained on.
-        validation: what runs are judged by.
-        test: reported at the end of a run, never searched on.
-        mean, std: per channel, of pixel values scaled to 0..1; inputs are (x - mean) / std.
-        crop_padding: pixels of zero padding around a random crop; 0 for none.
-        flip: whether to mirror half of the images.
+        train: the images to train on.
+        validation: the images that runs are judged on.
+        test: the images that are evaluated at the end of a run; the search never uses them.
+        mean, std: mean and standard deviation of each channel, of pixel values scaled to 0..1. Inputs are
+            (x - mean) / std.
+        crop_padding: pixels of zero padding on each side of an image before a random crop; 0 for no random crop.
+        flip: whether to flip half of the training images left to right, drawn at random.
     """
 
     train: Split
@@ -82,7 +83,7 @@ class Images:
         return replace(self, train=train, validation=validation, test=test)
 
     def draws(self, generator: torch.Generator, batch_size: int) -> ImageDraws:
-        """One epoch's draws, the same on every worker and device for the same generator state (CPU)."""
+        """The draws of one epoch; a CPU generator in the same state gives the same on every worker and device."""
         samples = self.train_samples
         order = torch.randperm(samples, generator=generator)
         shift = torch.randint(0, 2 * self.crop_padding + 1, (samples, 2), generator=generator)
@@ -103,7 +104,7 @@ class Images:
     def evaluation(
         self, split: SplitName, dtype: torch.dtype, rank: int, workers: int
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """Every so-many-th batch of a split, as it is."""
+        """This worker's batches of a split, every `workers`-th from number `rank` on, without augmentation."""
         images, labels = {"train": self.train, "validation": self.validation, "test": self.test}[split]
         batches = list(zip(images.split(EVALUATION_BATCH_SIZE), labels.split(EVALUATION_BATCH_SIZE), strict=True))
         for pixels, answers in batches[rank::workers]:
@@ -116,7 +117,7 @@ class Images:
 
     @cached_property
     def _places(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Indices of channels, rows and columns."""
+        """The indices of all channels, rows and columns."""
         channels, height, width = (torch.arange(size, device=self.device) for size in self.train.images.shape[1:])
         return channels, height, width
 
@@ -125,7 +126,7 @@ class Images:
 
 
 def normalise(pixels: Tensor, mean: tuple[float, ...], std: tuple[float, ...], dtype: torch.dtype) -> Tensor:
-    """uint8 (batch, channels, height, width) to inputs of mean 0 and deviation 1, in channels-last memory."""
+    """Convert uint8 (batch, channels, height, width) to inputs (x / 255 - mean) / std, in channels-last memory."""
     middle, spread = (
         torch.tensor(values, dtype=dtype, device=pixels.device).view(-1, 1, 1) * 255 for values in (mean, std)
     )

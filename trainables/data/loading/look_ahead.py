@@ -1,4 +1,4 @@
-"""Loading on threads, one batch ahead."""
+"""Loading of items on threads, one batch before they are used."""
 
 import os
 from collections.abc import Callable, Hashable, Iterable
@@ -10,12 +10,12 @@ Item = TypeVar("Item")
 
 
 class LookAhead(Generic[Key, Item]):
-    """Loads a batch's items, and in the background those of the batch that is expected next.
+    """Loads a batch's items and, in the background, those of the batch that is expected next.
 
-    An expectation that does not come true costs its work and nothing else: items are found again by their keys.
+    A wrong expectation only wastes the work of loading, because items are looked up by their keys.
 
     Args:
-        load: makes one item; called on several threads at once.
+        load: a function that loads one item; it is called on several threads at once.
     """
 
     def __init__(self, load: Callable[[Key], Item]) -> None:
@@ -24,7 +24,7 @@ class LookAhead(Generic[Key, Item]):
         self._coming: dict[Key, Future[Item]] = {}
 
     def take(self, wanted: Iterable[Key], expected: Iterable[Key]) -> list[Item]:
-        """The wanted items; begins to load the expected ones."""
+        """Return the wanted items, and start to load the expected ones."""
         ready = [self._coming.pop(key) if key in self._coming else self._submit(key) for key in wanted]
         for stale in self._coming.values():
             stale.cancel()

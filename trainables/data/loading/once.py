@@ -1,4 +1,4 @@
-"""Files of the data directory that are made once."""
+"""Files and folders in the data directory that are made only once."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,14 +10,14 @@ from trainables.errors import UserError
 
 
 def once(path: Path, make: Callable[[Path], object]) -> Path:
-    """A file or folder, made where it is missing, by one process at a time, whole or not at all.
+    """Make a file or folder if it is missing, by one process at a time, completely or not at all; return its path.
 
     Args:
-        path: what shall be there; its folder is made too.
-        make: writes it to the path it is given, which has the same name in a temporary folder beside it.
+        path: the file or folder; the folder that contains it is made too.
+        make: a function that makes it at the path that it is called with: the same name in a temporary folder.
 
     Raises:
-        UserError: the folder it belongs in cannot be written.
+        UserError: the folder that contains it cannot be written.
     """
     try:
         if not path.exists():

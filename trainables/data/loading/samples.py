@@ -1,4 +1,4 @@
-"""Samples of a map-style data set, read one by one when they are needed."""
+"""Samples of a map-style data set, which are read one by one when they are needed."""
 
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -16,23 +16,23 @@ from trainables.errors import UserError
 from trainables.nested import Nested, on
 
 Dataset = Any
-"""What has a length and gives a sample for each number below it, as torch.utils.data.Dataset does."""
+"""An object with a length that returns a sample for each index below it, such as a torch.utils.data.Dataset."""
 
 
 @dataclass(frozen=True)
 class Samples:
-    """A loaded map-style set; items are read in this process, one after the other.
+    """A loaded map-style set, whose samples are read in this process, one after the other.
 
-    Whatever a data set draws from the random generators of Python, NumPy or PyTorch while it makes a sample, it draws
-    from the sample's own key, so that the sample is the same in every batch and on every worker.
+    While a data set makes a sample, the random generators of Python, NumPy and PyTorch are seeded with the sample's own
+    key. So a sample with random parts is the same in every batch and on every worker.
 
     Attributes:
-        train: what is trained on.
-        validation: what runs are judged by.
-        test: reported at the end of a run.
+        train: the data set to train on.
+        validation: the data set that runs are judged on.
+        test: the data set that is evaluated at the end of a run.
         targets: the name of the targets where a sample is a mapping.
-        collate: makes a batch of a list of samples.
-        device: where batches are put.
+        collate: a function that makes a batch from a list of samples.
+        device: the device that batches are put on.
     """
 
     train: Dataset
@@ -51,18 +51,21 @@ class Samples:
         return replace(self, device=device)
 
     def draws(self, generator: torch.Generator, batch_size: int) -> SampleDraws:
-        """One epoch's draws, the same on every worker and device for the same generator state (CPU)."""
+        """The draws of one epoch; a CPU generator in the same state gives the same on every worker and device."""
         order = torch.randperm(self.train_samples, generator=generator)
         return SampleDraws(order.to(self.device), drawn_keys(self.train_samples, generator).to(self.device))
 
     def batch(self, samples: Tensor, draws: SampleDraws, dtype: torch.dtype) -> tuple[Nested, Nested]:
-        """Inputs and targets, floating-point ones in this precision."""
+        """Inputs and targets of the given training samples, with floating-point tensors in this precision."""
         return self.read(self.train, samples.tolist(), draws.keys[samples].tolist(), dtype)
 
     def evaluation(
         self, split: SplitName, dtype: torch.dtype, rank: int, workers: int
     ) -> Iterator[tuple[Nested, Nested]]:
-        """The batches of a split, dealt to the workers one by one; every epoch draws the same for each sample."""
+        """This worker's batches of a split, every `workers`-th from number `rank` on.
+
+        Random parts of a sample are the same in every evaluation.
+        """
         dataset = {"train": self.train, "validation": self.validation, "test": self.test}[split]
         for numbers in torch.arange(len(dataset)).split(EVALUATION_BATCH_SIZE)[rank::workers]:
             yield self.read(dataset, numbers.tolist(), numbers.tolist(), dtype)
@@ -70,7 +73,7 @@ class Samples:
     def read(
         self, dataset: Dataset, numbers: Sequence[int], keys: Sequence[int], dtype: torch.dtype
     ) -> tuple[Nested, Nested]:
-        """The inputs and targets of the samples of these numbers, each drawn from its key."""
+        """The inputs and targets of the samples with these numbers, each made with its key as the random seed."""
         with own_generators():
             items = []
             for number, key in zip(numbers, keys, strict=True):
@@ -81,13 +84,13 @@ class Samples:
 
 
 def split_targets(batch: Any, name: str) -> tuple[Nested, Nested]:
-    """A collated batch as inputs and targets.
+    """Split a collated batch into inputs and targets.
 
-    A mapping's targets are under the name; a tuple's or list's are its last entry. What remains are the inputs, alone
-    where there is one in a tuple.
+    The targets are the entry of that name in a mapping, and the last entry of a tuple or list. All other entries are
+    the inputs. If a tuple or list has only one other entry, that entry itself is the inputs.
 
     Raises:
-        UserError: a batch that is neither, or has nothing beside or in the place of its targets.
+        UserError: the batch is neither a mapping nor a tuple or list, or it has no targets or no inputs.
     """
     if isinstance(batch, Mapping) and name in batch and len(batch) > 1:
         return {key: value for key, value in batch.items() if key != name}, batch[name]
@@ -101,7 +104,7 @@ def split_targets(batch: Any, name: str) -> tuple[Nested, Nested]:
 
 
 def seed_generators(seed: int) -> None:
-    """Begin the random generators of Python, NumPy and PyTorch (CPU) anew."""
+    """Seed the random generators of Python, NumPy and PyTorch (CPU)."""
     random.seed(seed)
     np.random.seed(seed)
     torch.random.default_generator.manual_seed(seed)
@@ -109,7 +112,7 @@ def seed_generators(seed: int) -> None:
 
 @contextmanager
 def own_generators() -> Iterator[None]:
-    """Inside, the random generators may be used at will; afterwards they are what they were."""
+    """Inside the context, the random generators may be used freely; afterwards their states are restored."""
     states = random.getstate(), np.random.get_state(), torch.random.get_rng_state()
     try:
         yield

@@ -1,4 +1,4 @@
-"""What a run needs of a data set: a description that loads itself, and the loaded set as batches on a device."""
+"""The interface of data sets: Data, a description that can load itself, and Loaded, which gives batches."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,11 +13,11 @@ SplitName = Literal["train", "validation", "test"]
 
 
 class EpochDraws(Protocol):
-    """The random draws of one epoch, one row per training sample; a data set adds those of its augmentation.
+    """The random draws of one epoch, one row per training sample; a data set may add those of its augmentation.
 
     Attributes:
-        order: (samples,) the order samples are visited in.
-        keys: (samples,) int32, what dropout draws from.
+        order: (samples,) the order in which samples are visited.
+        keys: (samples,) int32, the samples' keys, which dropout draws from.
     """
 
     @property
@@ -27,26 +27,26 @@ class EpochDraws(Protocol):
 
 
 class SampleDraws(NamedTuple):
-    """The draws of a set without augmentation of its own."""
+    """The draws of a data set without augmentation; see EpochDraws."""
 
     order: Tensor
     keys: Tensor
 
 
 def drawn_keys(samples: int, generator: torch.Generator) -> Tensor:
-    """(samples,) int32 on the CPU: the key of each sample."""
+    """The random key of each sample, (samples,) int32 on the CPU."""
     return torch.randint(-(2**31), 2**31, (samples,), generator=generator, dtype=torch.int32)
 
 
 class Loaded(Protocol):
     """A loaded data set on the device to train on.
 
-    Every random draw belongs to a sample of an epoch, not to a worker: however a batch is split, each sample is
-    augmented the same way.
+    Every random draw belongs to a sample of an epoch, not to a worker. So each sample is augmented in the same way,
+    however a batch is split.
 
     Attributes:
-        device: where its batches are.
-        train_samples: as many as the description says.
+        device: the device that its batches are on.
+        train_samples: number of training samples, the same as in the description.
     """
 
     @property
@@ -59,34 +59,36 @@ class Loaded(Protocol):
         ...
 
     def draws(self, generator: torch.Generator, batch_size: int) -> EpochDraws:
-        """One epoch's draws, the same on every worker and device for the same generator state (CPU)."""
+        """The draws of one epoch; a CPU generator in the same state gives the same on every worker and device."""
         ...
 
     def batch(self, samples: Tensor, draws: Any, dtype: torch.dtype) -> tuple[Nested, Nested]:
-        """Inputs and targets of the given training samples (batch,), with the epoch's draws that this set made."""
+        """Inputs and targets of the given training samples (batch,), augmented by the epoch's draws of this set."""
         ...
 
     def evaluation(
         self, split: SplitName, dtype: torch.dtype, rank: int, workers: int
     ) -> Iterator[tuple[Nested, Nested]]:
-        """The batches of a split, as it is judged: inputs and targets, those that fall to one of so many workers.
+        """Inputs and targets of the batches of a split that belong to worker `rank` of `workers`.
 
-        Together the workers have them all. The training split comes without augmentation.
+        Together the workers get all batches of the split. The training split is not augmented here.
         """
         ...
 
 
 class Data(Protocol):
-    """A data set by description; a frozen dataclass that knows how to load itself. Subclass it for the default example.
+    """The description of a data set: a frozen dataclass that can load itself.
+
+    A data set that subclasses it inherits `streams` and `example`.
 
     Attributes:
-        train_samples, validation_samples: sizes of those splits; batch sizes count the same samples.
-        input_shape: of one sample: (channels, height, width) of an image, (steps,) of a text.
-        classes: number of labels; None where the targets are no classes.
-        streams: whether consecutive batches go on where the one before stopped, so that a state can be carried.
+        train_samples, validation_samples: number of samples in these splits; batch sizes count the same samples.
+        input_shape: shape of one sample: (channels, height, width) of an image, (steps,) of a text.
+        classes: number of classes; None where the targets are not classes.
+        streams: whether each batch continues where the batch before it ended, so that layers can carry a state.
     """
 
-    if TYPE_CHECKING:  # inherited at run time, they would forbid fields of these names that have no default
+    if TYPE_CHECKING:  # at run time, subclasses could have no fields of these names without defaults
 
         @property
         def train_samples(self) -> int: ...
@@ -102,13 +104,13 @@ class Data(Protocol):
         return False
 
     def load(self, data_dir: Path) -> Loaded:
-        """The splits, downloaded into data_dir first where they are missing.
+        """The loaded splits; if they are missing, they are first downloaded into data_dir.
 
         Raises:
-            UserError: the data is not there and cannot be had.
+            UserError: the data is missing and cannot be fetched.
         """
         ...
 
     def example(self, samples: int) -> tuple[Nested, Nested]:
-        """Inputs and targets of the right shapes and types, to try and to time a step before anything is loaded."""
+        """Inputs and targets of the right shapes and types, to test and time a step before the data is loaded."""
         return torch.randn(samples, *self.input_shape), torch.zeros(samples, dtype=torch.int64)

@@ -1,4 +1,4 @@
-"""A loaded text: token numbers on the training device, read as streams that go on from one batch to the next."""
+"""A loaded text: token numbers on the training device, read as streams that continue from batch to batch."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -13,11 +13,11 @@ EVALUATION_STREAMS = 10
 
 @dataclass(frozen=True)
 class Streams:
-    """A loaded text; a sample is a piece of `steps` tokens, labelled with the tokens that follow each.
+    """A loaded text. A sample is a piece of `steps` tokens; the label of a token is the token after it.
 
     Attributes:
-        train, validation, test: (tokens,) int64, each more than `steps` long.
-        steps: tokens to a piece.
+        train, validation, test: (tokens,) int64, each longer than `steps`.
+        steps: number of tokens in a piece.
     """
 
     train: Tensor
@@ -39,9 +39,9 @@ class Streams:
         return replace(self, train=train, validation=validation, test=test)
 
     def draws(self, generator: torch.Generator, batch_size: int) -> SampleDraws:
-        """One epoch's order: batch_size contiguous streams, of which batch t holds piece t of each.
+        """The order and the keys of one epoch: of batch_size contiguous streams, batch t holds piece t of each.
 
-        The text's last pieces, fewer than batch_size, are left out. Only the keys are random.
+        Fewer than batch_size pieces at the end of the text are left out. Only the keys are random.
         """
         length = self.train_samples // batch_size
         order = torch.arange(batch_size * length).view(batch_size, length).T.flatten()
@@ -49,7 +49,7 @@ class Streams:
         return SampleDraws(order.to(self.device), keys.to(self.device))
 
     def batch(self, samples: Tensor, draws: SampleDraws, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-        """Inputs and labels, (batch, steps) int64 each; dtype is that of weights and not used."""
+        """Inputs and labels, (batch, steps) int64 each; dtype is not used, because tokens are whole numbers."""
         places = samples[:, None] * self.steps + torch.arange(self.steps + 1, device=self.device)
         tokens = self.train[places]
         return tokens[:, :-1], tokens[:, 1:]
@@ -57,10 +57,11 @@ class Streams:
     def evaluation(
         self, split: SplitName, dtype: torch.dtype, rank: int, workers: int
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """A split as 10 contiguous streams dealt to the workers, piece by piece from their beginnings.
+        """This worker's streams of a split, every `workers`-th of 10 from number `rank` on; a batch is a piece of each.
 
-        How a split is cut does not depend on the workers. A text of fewer than 10 pieces makes fewer streams, a worker
-        without one gets nothing; the last pieces, fewer than 10, are left out.
+        The split is cut into contiguous streams in the same way for any number of workers. A text of fewer than 10
+        pieces gives fewer streams, and a worker without a stream gets no batches. Fewer than 10 pieces at the end of
+        the text are left out.
         """
         tokens = {"train": self.train, "validation": self.validation, "test": self.test}[split]
         count = min(EVALUATION_STREAMS, pieces(len(tokens), self.steps))
@@ -71,5 +72,5 @@ class Streams:
 
 
 def pieces(tokens: int, steps: int) -> int:
-    """How many pieces a text makes; the last token is only a label."""
+    """The number of pieces in a text; its last token is only a label."""
     return (tokens - 1) // steps

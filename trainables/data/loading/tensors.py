@@ -1,4 +1,4 @@
-"""Tensors of any shape and type, held in memory on the training device."""
+"""Tensors of any shape and type, which are held in memory on the training device."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -23,11 +23,11 @@ class Pair(NamedTuple):
         return len(tensors_of(self.inputs)[0])
 
     def some(self, samples: Tensor) -> "Pair":
-        """The rows of some samples."""
+        """The inputs and targets of some samples."""
         return Pair(*map_tensors(lambda each: each[samples], tuple(self)))
 
     def to(self, device: torch.device) -> "Pair":
-        """The same on another device."""
+        """The same pair on another device."""
         return Pair(*map_tensors(lambda each: each.to(device), tuple(self)))
 
 
@@ -36,9 +36,9 @@ class Tensors:
     """A loaded set of tensors.
 
     Attributes:
-        train: what is trained on.
-        validation: what runs are judged by.
-        test: reported at the end of a run, never searched on.
+        train: the split to train on.
+        validation: the split that runs are judged on.
+        test: the split that is evaluated at the end of a run; the search never uses it.
     """
 
     train: Pair
@@ -59,19 +59,19 @@ class Tensors:
         return replace(self, train=train, validation=validation, test=test)
 
     def draws(self, generator: torch.Generator, batch_size: int) -> SampleDraws:
-        """One epoch's draws, the same on every worker and device for the same generator state (CPU)."""
+        """The draws of one epoch; a CPU generator in the same state gives the same on every worker and device."""
         order = torch.randperm(self.train_samples, generator=generator)
         return SampleDraws(order.to(self.device), drawn_keys(self.train_samples, generator).to(self.device))
 
     def batch(self, samples: Tensor, draws: SampleDraws, dtype: torch.dtype) -> tuple[Nested, Nested]:
-        """Inputs and targets, floating-point ones in this precision."""
+        """Inputs and targets of the given training samples, with floating-point tensors in this precision."""
         inputs, targets = on(self.device, dtype, tuple(self.train.some(samples)))
         return inputs, targets
 
     def evaluation(
         self, split: SplitName, dtype: torch.dtype, rank: int, workers: int
     ) -> Iterator[tuple[Nested, Nested]]:
-        """The batches of a split, dealt to the workers one by one."""
+        """This worker's batches of a split, every `workers`-th from number `rank` on."""
         pair = {"train": self.train, "validation": self.validation, "test": self.test}[split]
         batches = torch.arange(pair.samples, device=self.device).split(EVALUATION_BATCH_SIZE)
         for samples in batches[rank::workers]:
