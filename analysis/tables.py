@@ -71,7 +71,9 @@ def compare(
         for column in table.columns:
             ours = values[column] if column in values else pd.Series(dtype=float)
             line[f"{column}_paper"] = run.paper.get(column, float("nan"))
-            line[column] = ours.mean()
+            line[column] = (
+                base / values["train_seconds"].mean() if column == "speed_up" and len(values) else ours.mean()
+            )
             line[f"{column}_deviation"] = ours.std()
         lines.append(line)
     return pd.DataFrame(lines)

@@ -20,8 +20,9 @@ GROUPS = (SMALL, SHORT, STARVED, *(Group("t", size) for size in SIZES[1:]))
 RULES = {
     "linear": tuple(group.batch_size / 32 for group in GROUPS),
     "square_root": tuple(math.sqrt(group.batch_size / 32) for group in GROUPS),
+    "squared": tuple((group.batch_size / 32) ** 2 for group in GROUPS),
 }
-DESIGN = StudyDesign(GROUPS, SMALL, (0.01, 0.7), 0.01, 1.5, 10_000, (), RULES)
+DESIGN = StudyDesign(GROUPS, SMALL, (0.01, 0.9), 0.01, 1.5, 10_000, (), RULES)
 
 
 def edge_at(batch_size: int) -> float:
@@ -41,8 +42,9 @@ PRESCRIBED = [
     *(done(Group("t", 64), 0.141421, 0.90, seed) for seed in (1, 2, 3)),
     diverged(Group("t", 128), 0.4),
     *(done(Group("t", 128), 0.2, 0.90, seed) for seed in (1, 2, 3)),
+    diverged(Group("t", 256), 0.8),
 ]
-"""What the rules prescribe, but for the square root at 256, which did not run, and linear, which is out of range."""
+"""What the rules prescribe, but for the square root at 256 and the square at 64, which did not run."""
 FALLS_SHORT = [done(SHORT, rate, score, train=0.6) for rate, score in ((0.05, 0.70), (0.1, 0.75), (0.2, 0.60))]
 NO_ROOM = [Outcome(STARVED, 0.1, 1, "out_of_memory", 0.1, 0.1)]
 OUTCOMES = [
@@ -92,9 +94,11 @@ def test_a_rule_breaks_at_the_lowest_batch_size_at_which_its_prescription_fails(
     assert (found.breaks["t", "linear"], found.breaks["t", "square_root"]) == (128, None)
     assert (found.breaks["short", "linear"], found.breaks["short", "square_root"]) == (64, None)
     rules = {each.group.batch_size: each.rules for each in found.groups if each.group.technique == "t"}
-    assert rules[64] == {"linear": (0.2, Verdict.HOLDS), "square_root": (0.141421, Verdict.HOLDS)}
-    assert rules[128] == {"linear": (0.4, Verdict.FAILS), "square_root": (0.2, Verdict.HOLDS)}
-    assert rules[256] == {"linear": (None, None), "square_root": (0.282843, None)}, "out of range, and not run"
+    holds, fails = Verdict.HOLDS, Verdict.FAILS
+    assert rules[64] == {"linear": (0.2, holds), "square_root": (0.141421, holds), "squared": (0.4, None)}
+    assert rules[128] == {"linear": (0.4, fails), "square_root": (0.2, holds), "squared": (None, None)}, "out of range"
+    assert rules[256] == {"linear": (0.8, fails), "square_root": (0.282843, None), "squared": (None, None)}
+    assert found.breaks["t", "squared"] is None, "it was never seen to fail"
 
 
 def test_a_group_where_nothing_holds_says_why_and_keeps_an_edge_of_its_own() -> None:
@@ -121,17 +125,17 @@ def test_the_table_has_a_row_to_each_group_with_the_numbers_of_the_answer() -> N
         *(f"competitive_{column}" for column in ("lower", "upper", "held", "failed", "flags")),
         *(f"scalable_{column}" for column in ("lower", "upper", "held", "failed", "flags")),
         "why_it_stopped",
-        *("linear_learning_rate", "linear_verdict", "square_root_learning_rate", "square_root_verdict"),
+        *(f"{rule}_{column}" for rule in RULES for column in ("learning_rate", "verdict")),
     ]
     assert list(zip(table.technique, table.batch_size, strict=True)) == list(GROUPS)
     rows = table.set_index(["technique", "batch_size"])
-    assert rows.runs.to_dict() == {SMALL: 15, SHORT: 3, STARVED: 0, **dict(zip(GROUPS[3:], (17, 15, 11), strict=True))}
+    assert rows.runs.to_dict() == {SMALL: 15, SHORT: 3, STARVED: 0, **dict(zip(GROUPS[3:], (17, 15, 12), strict=True))}
     assert rows.scalable_upper["t", 64] == found.groups[3].scalable.upper
     assert rows.best_accuracy["short", 64] == 0.75
     assert rows.scalable_flags.to_dict()[SHORT] == "none"
     assert rows.why_it_stopped["starved", 64] == "out of memory"
-    assert (rows.linear_verdict["t", 128], rows.linear_verdict["t", 256]) == ("fails", "")
-    assert math.isnan(rows.linear_learning_rate["t", 256])
+    assert (rows.linear_verdict["t", 128], rows.squared_verdict["t", 128]) == ("fails", "")
+    assert math.isnan(rows.squared_learning_rate["t", 128])
     assert math.isnan(rows.best_learning_rate["starved", 64])
     assert math.isnan(rows.scalable_lower["short", 64])
 

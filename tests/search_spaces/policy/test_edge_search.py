@@ -56,11 +56,12 @@ def test_the_run_asked_for_first_narrows_the_interval_however_it_ends(make_state
     assert after.judged[GROUP].belief.width < 0.8 * before.judged[GROUP].belief.width
 
 
-def test_what_is_in_flight_is_not_asked_for_again(make_state: MakeState) -> None:
+def test_what_is_in_flight_is_taken_to_end_as_is_likely_and_not_asked_for_again(make_state: MakeState) -> None:
+    """The first run more probably fails than holds, so the second is sought below it."""
     first = next(search_edge(make_state(*HOLDS_AND_FAILS), GROUP))
-    second = next(search_edge(make_state(*HOLDS_AND_FAILS, running=[first]), GROUP))
-    assert second.learning_rate != first.learning_rate
-    assert 0.4 < second.learning_rate < 1.6
+    candidates = list(search_edge(make_state(*HOLDS_AND_FAILS, running=[first]), GROUP))
+    assert 0.4 < candidates[0].learning_rate < first.learning_rate
+    assert first.learning_rate not in [proposal.learning_rate for proposal in candidates]
 
 
 def test_a_group_without_runs_and_one_whose_setting_is_being_looked_for_wait(make_state: MakeState) -> None:
