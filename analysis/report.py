@@ -84,9 +84,10 @@ def make_writable(folder: Path) -> None:
 
 def title(runs: StudyRuns) -> str:
     """A title of one line: the study, its budget, its data where that is a substitute, and its tolerance."""
-    metric, tolerance = runs.design.metric, runs.design.tolerance * 100
+    metric = runs.design.metric
     what = metric.name.replace("_", " ")
-    return f"{runs.name} ({runs.circumstances}): {what} within {tolerance:g} {metric.unit} of the baseline's"
+    tolerance = metric.show_difference(runs.design.tolerance)
+    return f"{runs.name} ({runs.circumstances}): {what} within {tolerance} of the baseline's"
 
 
 def _print(runs: StudyRuns, found: Answer, console: Console) -> None:
@@ -97,12 +98,13 @@ def _print(runs: StudyRuns, found: Answer, console: Console) -> None:
     baseline, spread = found.baseline, found.spread
     metric, reference = design.metric, baseline.reference.score
     scores = ", ".join(map(metric.show, baseline.scores))
+    varies = f"{spread.deviation:.2%}" if metric.unit else f"{spread.deviation:.3g}"
     _say(
         console,
         (f"\nTrained on a substitute: {runs.substitute}." if runs.substitute else "")
         + f"\nBaseline: {design.baseline.technique}, batch size {design.baseline.batch_size}, learning rate "
         f"{baseline.learning_rate:g}.\n"
-        f"A0 = {metric.show(reference)}, the mean of {scores}; one run varies by {spread.deviation:.2%}.\n"
+        f"A0 = {metric.show(reference)}, the mean of {scores}; one run varies by {varies}.\n"
         f"Scalable: {metric.show(reference - design.tolerance)} or better. "
         "Competitive: the same with the batch size's own best in place of A0.\n"
         "Intervals are where the maximum lies with 90 % probability.",

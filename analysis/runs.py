@@ -146,9 +146,10 @@ def _curve(client: mlflow.MlflowClient, run_id: str, names: list[str]) -> pd.Dat
 
 
 def _row(run: Run, design: StudyDesign) -> dict[str, object]:
-    params = run.data.params
+    params, metrics = run.data.params, run.data.metrics
     return {
-        **{_FORMER_NAMES.get(name, name): value for name, value in run.data.metrics.items()},
+        **{_FORMER_NAMES[name]: value for name, value in metrics.items() if name in _FORMER_NAMES},
+        **{name: value for name, value in metrics.items() if name not in _FORMER_NAMES},
         "run_id": run.info.run_id,
         "technique": params["technique"],
         "batch_size": int(params["batch_size"]),

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from analysis.curves import loss_jumps, plateau
-from analysis.noise_scale import fluctuation_scale
+from analysis.fluctuations import fluctuation_scale
 from analysis.outcomes import Group
 from analysis.paper_table import PaperTable, TableRun
 from analysis.study_design import StudyDesign
@@ -52,8 +52,7 @@ def compare(
     """
     mine = [_runs(frame, run) for run in table.runs]
     measured = [
-        pd.DataFrame([_measured(row, design, curves[row["run_id"]]) for row in each.to_dict("records")])
-        for each in mine
+        pd.DataFrame([_values(row, design, curves[row["run_id"]]) for row in each.to_dict("records")]) for each in mine
     ]
     base = measured[0]["train_seconds"].mean() if len(measured[0]) else float("nan")
     lines = []
@@ -108,7 +107,7 @@ def _runs(frame: pd.DataFrame, run: TableRun) -> pd.DataFrame:
     return frame[pd.Series(same, index=frame.index, dtype=bool)]
 
 
-def _measured(row: Mapping[str, Any], design: StudyDesign, curve: pd.DataFrame) -> dict[str, float]:
+def _values(row: Mapping[str, Any], design: StudyDesign, curve: pd.DataFrame) -> dict[str, float]:
     """Every number that a column can show of one run. Only a run that ran to its end has times and a plateau."""
     values = {name: value for name, value in row.items() if isinstance(value, (int, float))}
     values["fluctuation_scale"] = fluctuation_scale(row["learning_rate"], design.train_samples, row["batch_size"])

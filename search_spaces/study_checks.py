@@ -1,6 +1,7 @@
 """Checks that refuse an impossible study before anything starts."""
 
 import itertools
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,13 @@ def check_search(study: "Study", workers: int) -> None:
     check_learning_rate(high)
     require(low < high, f"learning rates {low:g} {high:g}: an empty range; the lowest must be below the highest")
     require(len(study.batch_sizes) > 0, "batch sizes: none given; at least one is needed")
-    require(0 < study.tolerance < 1, f"tolerance {study.tolerance:g}: must be above 0 and below 1 (0.01 is one point)")
+    highest = 1.0 if study.task.metric.unit else math.inf
+    require(
+        0 < study.tolerance < highest,
+        f"tolerance {study.tolerance:g}: must be above 0 and below {highest:g} "
+        f"(0.01 is {study.task.metric.show_difference(0.01)})",
+    )
+    require(len(study.techniques) > 0, "techniques: none given; at least one is needed")
     require(study.resolution >= 1.05, f"resolution {study.resolution:g}: must be a factor of at least 1.05")
     require(2 <= study.seeds <= 100, f"seeds {study.seeds}: must be 2 to 100; A0 and its spread need 2")
     require(study.seeds_near_margin >= 1, f"seeds near margin {study.seeds_near_margin}: must be at least 1")

@@ -65,8 +65,14 @@ class EpochReport:
         return {name: float(value) for name, value in named.items() if value is not None}
 
     def __getitem__(self, name: str) -> Any:
-        """One number by name; None where it has no value after this epoch."""
-        return self.values[name] if name in self.values else getattr(self, name, None)
+        """One number by its name, or the status.
+
+        Raises:
+            KeyError: the run reported nothing of that name after this epoch.
+        """
+        if name in (*REPORTED, "status"):
+            return getattr(self, name)
+        return self.values[name]
 
 
 REPORTED = tuple(each.name for each in fields(EpochReport) if each.name not in ("status", "values"))
@@ -101,4 +107,4 @@ class History:
         names = dict.fromkeys(name for epoch in self.epochs for name in (*REPORTED, "status", *epoch.values))
         if name not in names:
             raise KeyError(f"{name!r}: the run reported {', '.join(names)}")
-        return [epoch[name] for epoch in self.epochs]
+        return [epoch.values.get(name) if name not in (*REPORTED, "status") else epoch[name] for epoch in self.epochs]

@@ -13,7 +13,7 @@ from typing import Any
 import torch.nn.functional as F
 from torch import Tensor
 
-from trainables.errors import require
+from trainables.errors import UserError, require
 from trainables.nested import Nested, answers_in, described
 
 
@@ -27,6 +27,10 @@ class Loss(ABC):
 
     @abstractmethod
     def __call__(self, outputs: Any, targets: Nested) -> Tensor: ...
+
+    def total(self, outputs: Any, targets: Nested) -> Tensor:
+        """The sum of the loss over the answers, a scalar."""
+        return self(outputs, targets) * self.answers(targets)
 
     def answers(self, targets: Nested) -> int:
         """The number of answers that the mean is taken over."""
@@ -67,6 +71,11 @@ class CrossEntropy(Loss):
         logits = class_logits(self, outputs, targets)  # (..., classes)
         return F.cross_entropy(logits.flatten(0, -2), targets.flatten(), label_smoothing=self.label_smoothing)
 
+    def total(self, outputs: Any, targets: Nested) -> Tensor:
+        logits = class_logits(self, outputs, targets)
+        smoothing = self.label_smoothing
+        return F.cross_entropy(logits.flatten(0, -2), targets.flatten(), reduction="sum", label_smoothing=smoothing)
+
     def guess(self, classes: int) -> float | None:
         return math.log(classes)
 
@@ -87,8 +96,7 @@ class SquaredError(Loss):
     """
 
     def __call__(self, outputs: Any, targets: Nested) -> Tensor:
-        check_same_shape(self, outputs, targets)
-        return F.mse_loss(outputs, targets)
+        return F.mse_loss(same_shape(self, outputs, targets), targets)
 
 
 def logits_of(outputs: Any) -> Tensor:
@@ -107,18 +115,24 @@ def class_logits(piece: object, outputs: Any, targets: Nested) -> Tensor:
     """
     logits = logits_of(outputs)
     fits = isinstance(logits, Tensor) and isinstance(targets, Tensor) and logits.shape[:-1] == targets.shape
-    require(
-        fits and not targets.is_floating_point(),
-        f"{piece!r}: needs logits (..., classes) and class numbers (...), got outputs {described(outputs)} and targets "
-        f"{described(targets)}; for regression there are SquaredError() and MeanSquaredError()",
-    )
+    if not fits or logits.shape[-1] < 2 or targets.is_floating_point():
+        raise UserError(
+            f"{piece!r}: needs logits (..., classes) of two classes or more and class numbers (...), got outputs "
+            f"{described(outputs)} and targets {described(targets)}; for regression there are SquaredError() and "
+            "MeanSquaredError()"
+        )
     return logits
 
 
-def check_same_shape(piece: object, outputs: Any, targets: Nested) -> None:
-    """Raise UserError unless outputs and targets are tensors of one shape."""
-    same = isinstance(outputs, Tensor) and isinstance(targets, Tensor) and outputs.shape == targets.shape
-    require(
-        same,
-        f"{piece!r}: outputs {described(outputs)} and targets {described(targets)} must be tensors of the same shape",
-    )
+def same_shape(piece: object, outputs: Any, targets: Nested) -> Tensor:
+    """The values among a model's outputs, which must have the shape of the targets.
+
+    Raises:
+        UserError: they are no tensors of one shape.
+    """
+    values = logits_of(outputs)
+    if not (isinstance(values, Tensor) and isinstance(targets, Tensor) and values.shape == targets.shape):
+        raise UserError(
+            f"{piece!r}: outputs {described(outputs)} and targets {described(targets)} must be tensors of one shape"
+        )
+    return values

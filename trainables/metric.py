@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from trainables.errors import require
-from trainables.loss import check_same_shape, class_logits
+from trainables.loss import class_logits, same_shape
 from trainables.nested import Nested, answers_in
 from trainables.score import HIGHEST_LOG, Quantity, Score
 
@@ -79,6 +79,8 @@ class Accuracy(_RightAnswers):
 
     top: int = 1
 
+    unit = "points"
+
     def __post_init__(self) -> None:
         require(self.top >= 1, f"Accuracy top {self.top}: must be at least 1")
 
@@ -132,8 +134,24 @@ class MeanSquaredError(Metric):
     lower_is_better = True
 
     def total(self, outputs: Any, targets: Nested) -> Tensor:
-        check_same_shape(self, outputs, targets)
-        return F.mse_loss(outputs, targets, reduction="sum")
+        return F.mse_loss(same_shape(self, outputs, targets), targets, reduction="sum")
+
+
+def check_own_metric(metric: Metric) -> None:
+    """Raise UserError where a metric of the user's own redefines how its score is made or shown.
+
+    The report knows a metric of one's own by its name and its direction alone, so only these, what is summed, over how
+    many answers, and what else is reported may be its own.
+    """
+    if type(metric) in (Accuracy, Perplexity):
+        return
+    for name in ("score", "value", "show", "show_difference", "unit", "floor", "reported", "score_of"):
+        own = getattr(type(metric), name) is not getattr(Metric, name)
+        require(
+            not own,
+            f"metric {metric!r}: redefines {name}; a subclass of Metric has its own name, lower_is_better, "
+            "total, answers, report and guess",
+        )
 
 
 def named(name: str) -> Score:
@@ -152,7 +170,7 @@ def named(name: str) -> Score:
 
 def written(score: Score) -> str | dict[str, object]:
     """A metric in the form in which a study stores it; it can be read back without the module that defines it."""
-    if isinstance(score, Accuracy | Perplexity):
+    if type(score) in (Accuracy, Perplexity):
         return score.name
     return {"label": score.name, "less": score.lower_is_better}
 

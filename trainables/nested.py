@@ -6,6 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+MOST_DESCRIBED = 4
+"""The most entries of a tuple that a message describes."""
+
 Nested = Any
 """A tensor, or a tuple, list or mapping of nested tensors. The first dimension of every tensor counts samples."""
 
@@ -32,6 +35,15 @@ def tensors_of(batch: Nested) -> list[Tensor]:
 
     map_tensors(note, batch)
     return found
+
+
+def only_tensors(batch: Nested) -> bool:
+    """Whether the batch holds tensors and nothing else."""
+    if isinstance(batch, Mapping):
+        return all(map(only_tensors, batch.values()))
+    if isinstance(batch, tuple | list):
+        return all(map(only_tensors, batch))
+    return isinstance(batch, Tensor)
 
 
 def on(device: torch.device, dtype: torch.dtype, batch: Nested) -> Nested:
@@ -62,5 +74,7 @@ def described(batch: Nested) -> str:
     if isinstance(batch, Mapping):
         return "{" + ", ".join(f"{name}: {described(value)}" for name, value in batch.items()) + "}"
     if isinstance(batch, tuple | list):
-        return "(" + ", ".join(map(described, batch)) + ")"
+        shown = ", ".join(map(described, batch[:MOST_DESCRIBED]))
+        more = f" and {len(batch) - MOST_DESCRIBED} more" if len(batch) > MOST_DESCRIBED else ""
+        return f"({shown}{more})"
     return type(batch).__name__

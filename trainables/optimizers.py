@@ -49,9 +49,10 @@ class AdaptiveOptimizer(Optimizer):
 
         Source: Malladi et al. 2022, "On the SDEs and Scaling Rules for Adaptive Gradient Algorithms", section 5.
         """
-        moved = {"epsilon": getattr(self, "epsilon") / batch_ratio**0.5}  # noqa: B009
+        values = {name: getattr(self, name) for name in (*self.averages, "epsilon")}
+        moved = {"epsilon": values["epsilon"] / batch_ratio**0.5}
         for name in self.averages:
-            before = getattr(self, name)
+            before = values[name]
             after = 1 - batch_ratio * (1 - before)
             if after < 0:
                 warnings.warn(

@@ -22,6 +22,17 @@ EPOCHS = "task.epochs"
 """The name under which a run stores its number of epochs where that differs from its task's."""
 
 
+SLOTS: dict[str, type] = {
+    "optimizer": Optimizer,
+    "scaling": Scaling,
+    "warmup": Warmup,
+    "decay": Decay,
+    "growth": Growth,
+    "gradient": Gradient,
+}
+"""The base of what fills each slot of a recipe."""
+
+
 @dataclass(frozen=True)
 class Recipe:
     """How a task is trained: several slots, each of which is filled with a small frozen dataclass.
@@ -59,6 +70,9 @@ class Recipe:
 
     def __post_init__(self) -> None:
         require(self.base_batch_size >= 1, f"Recipe base_batch_size {self.base_batch_size}: must be at least 1")
+        for name, base in SLOTS.items():
+            value = getattr(self, name)
+            require(isinstance(value, base), f"Recipe {name} {value!r}: must be of a subclass of {base.__name__}")
         size, micro = self.norm_batch_size, self.max_micro_batch
         for name, value in (("norm_batch_size", size), ("max_micro_batch", micro)):
             whole = value is None or (isinstance(value, int) and value >= 1)

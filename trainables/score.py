@@ -36,10 +36,14 @@ class Score:
         """The name under which runs report the mean, after the name of the split, as in validation_accuracy."""
         return self.name
 
+    def show_difference(self, difference: float) -> str:
+        """A difference of two scores in words, such as a tolerance: 3 points, 10 %, or a plain number."""
+        return f"{100 * difference:g} {self.unit}" if self.unit else f"{difference:g}"
+
     @property
     def unit(self) -> str:
-        """The unit in which people read `100 * tolerance`."""
-        return "%" if self.lower_is_better else "points"
+        """The unit of 100 times a difference of scores; empty where people read the difference itself."""
+        return "%" if self.lower_is_better else ""
 
     def score(self, loss: float, mean: float) -> float:
         """The score of a run, from its mean loss and the mean that its metric measured."""
@@ -47,7 +51,9 @@ class Score:
 
     def value(self, score: float) -> float:
         """The number that people read in the place of a score, such as an error or a perplexity."""
-        return math.exp(min(-score, HIGHEST_LOG)) if self.lower_is_better else score
+        if not self.lower_is_better:
+            return score
+        return 0.0 if score >= HIGHEST_LOG else math.exp(min(-score, HIGHEST_LOG))
 
     def show(self, score: float) -> str:
         """The number that people read in the place of a score, as text."""

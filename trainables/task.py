@@ -11,7 +11,10 @@ from trainables.errors import require
 from trainables.history import REPORTED, SPLITS
 from trainables.loss import CrossEntropy, Loss
 from trainables.measure import Measure
-from trainables.metric import Accuracy, Metric, Perplexity
+from trainables.metric import Accuracy, Metric, Perplexity, check_own_metric
+
+RESERVED = ("technique", "batch_size", "learning_rate", "run_id", "seed", "setting", "status", "error", "trace", "done")
+"""Names that a run has besides what it reports."""
 
 
 class Means(NamedTuple):
@@ -58,14 +61,34 @@ class Task:
             f"Task model {type(self.model).__name__}: must be a function or dataclass that builds a new model "
             "each time it is called, as each seed draws its own weights (for given ones, `lambda: copy.deepcopy(it)`)",
         )
-        require(self.epochs >= 1, f"Task epochs {self.epochs}: must be at least 1")
+        for name, base, use in (
+            ("metric", Metric, "an object such as Accuracy(), or of a subclass of trainables.metric.Metric"),
+            ("loss", Loss, "an object such as CrossEntropy(), or of a subclass of trainables.loss.Loss"),
+        ):
+            value = getattr(self, name)
+            require(isinstance(value, base), f"Task {name} {value!r}: must be {use}")
+        require(
+            Data in type(self.data).__mro__,
+            f"Task data {type(self.data).__name__}: must be TensorData(...), DatasetData(...) or of another subclass "
+            "of trainables.data.Data",
+        )
+        require(
+            isinstance(self.epochs, int) and self.epochs >= 1,
+            f"Task epochs {self.epochs!r}: must be a whole number, at least 1",
+        )
         require(
             not isinstance(self.metric, Perplexity) or self.loss == CrossEntropy(),
             f"Task loss {self.loss!r}: a perplexity is of the plain cross-entropy; use CrossEntropy()",
         )
+        check_own_metric(self.metric)
         names = list(self.reported_names)
-        twice = sorted({name for name in names if names.count(name) > 1})
-        require(not twice, f"Task measures {self.measures!r}: {', '.join(twice)} would be reported twice")
+        twice = sorted({name for name in names if names.count(name) > 1 or name in RESERVED})
+        require(
+            not twice,
+            f"Task metric {self.metric!r}, measures {self.measures!r}: {', '.join(twice)} would be reported twice",
+        )
+        odd = [name for name in names if not name.isidentifier()]
+        require(not odd, f"Task metric or measure name {', '.join(odd)}: must be letters, digits and underscores")
 
     @property
     def reported_names(self) -> tuple[str, ...]:

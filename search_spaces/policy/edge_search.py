@@ -49,7 +49,7 @@ class SearchState:
         beliefs = {other: each.belief for other, each in self.judged.items() if likely(each.chances) and other != group}
         return expected_edge(self.plan.design, group, self.standard.baseline.learning_rate, beliefs)
 
-    def measure(self, group: Group, learning_rate: float, seed: int = 1) -> Proposal:
+    def measuring_run(self, group: Group, learning_rate: float, seed: int = 1) -> Proposal:
         """A run that measures, with the chosen setting of the group."""
         return Proposal(group, learning_rate, seed, chosen_setting(self.finished, group))
 
@@ -66,18 +66,18 @@ def search_edge(state: SearchState, group: Group) -> Iterator[Proposal]:
             return
         below_the_end = judged.belief.below(math.log2(design.learning_rates[1]))
         if judged.edge.upper is None and below_the_end < SURELY_INSIDE:
-            yield state.measure(group, design.learning_rates[1])
+            yield state.measuring_run(group, design.learning_rates[1])
         if not judged.belief.narrow(design.resolution):
             yield from _split(state, group, baseline.reference, judged, state.expected(group))
         for learning_rate in unsupported(judged.belief, judged.chances):
-            yield state.measure(group, design.inside(learning_rate))
+            yield state.measuring_run(group, design.inside(learning_rate))
         if Verdict.HOLDS not in judged.verdicts.values():
             yield from _again(state, group, top)
         return
     if margin(top, baseline.reference, design.tolerance, spread).verdict is Verdict.UNDECIDED:
         yield from _again(state, group, top)
     for learning_rate in around_best(state.plan, points, OPTIMUM_OCTAVES):
-        yield state.measure(group, learning_rate)
+        yield state.measuring_run(group, learning_rate)
     if surrounded(points, design):
         own, own_best = competitive(design, points, spread), best(unbroken(points))
         if own is not None and own_best is not None and not own.belief.narrow(design.resolution):
@@ -136,7 +136,7 @@ def _at(state: SearchState, group: Group, rate: float) -> Iterator[Proposal]:
                 yield again
                 return
     if all(each > snap / 2 for each in distance.values()):
-        yield state.measure(group, state.plan.design.inside(2.0**rate))
+        yield state.measuring_run(group, state.plan.design.inside(2.0**rate))
 
 
 def _again(state: SearchState, group: Group, point: Point) -> Iterator[Proposal]:
@@ -144,4 +144,4 @@ def _again(state: SearchState, group: Group, point: Point) -> Iterator[Proposal]
     in_flight = [run.seed for run in state.in_flight(group) if run.learning_rate == point.learning_rate]
     seeds = [*point.seeds, *in_flight]
     if len(seeds) < state.plan.seeds_near_margin:
-        yield state.measure(group, point.learning_rate, max(seeds) + 1)
+        yield state.measuring_run(group, point.learning_rate, max(seeds) + 1)

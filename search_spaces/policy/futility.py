@@ -16,7 +16,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from analysis.outcomes import Outcome, points_of
-from analysis.verdict import Verdict, find_baseline, standard, verdicts
+from analysis.verdict import Baseline, Verdict, standard, verdicts
 from search_spaces.policy.plan import Plan, Proposal
 
 PACE = 3.0
@@ -37,10 +37,13 @@ def futile(plan: Plan, ended: Sequence[tuple[Outcome, Curve]], run: Proposal, cu
     if run.seed == 0 or not plan.grace_epochs[run.group] < len(curve) < plan.epochs:
         return False
     finished = [outcome for outcome, _ in ended]
-    against, base = standard(plan.design, finished), curves_behind_a0(ended, plan)
-    if against is None or against.baseline.diverged or not base:
+    against = standard(plan.design, finished)
+    if against is None or against.baseline.diverged:
         return False
     if run.group == plan.design.baseline and run.learning_rate == against.baseline.learning_rate:
+        return False
+    base = curves_behind_a0(ended, plan, against.baseline)
+    if not base:
         return False
     reference, tolerance = against.baseline.reference, plan.design.tolerance
     if Verdict.HOLDS not in verdicts(points_of(finished, run.group), reference, tolerance, against.spread).values():
@@ -71,14 +74,12 @@ def hopeless(curve: Curve, base: Sequence[Curve], chance: float | None, target: 
     return end < len(typical) - 1 and float(np.interp(end, epochs, typical)) < target
 
 
-def curves_behind_a0(ended: Sequence[tuple[Outcome, Curve]], plan: Plan) -> list[Curve]:
-    """The curves of the runs behind A0 that ran to their end."""
-    baseline = find_baseline([outcome for outcome, _ in ended], plan.design.baseline)
+def curves_behind_a0(ended: Sequence[tuple[Outcome, Curve]], plan: Plan, baseline: Baseline) -> list[Curve]:
+    """The curves of the runs behind A0 that ran to the end."""
     return [
         curve
         for outcome, curve in ended
-        if baseline is not None
-        and outcome.group == plan.design.baseline
+        if outcome.group == plan.design.baseline
         and outcome.learning_rate == baseline.learning_rate
         and outcome.setting == baseline.setting
         and outcome.seed != 0

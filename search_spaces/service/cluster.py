@@ -71,6 +71,8 @@ def find_capacity(address: str | None = None) -> Capacity:
         UserError: no cluster answers at the address.
     """
     where = address or os.environ.get("RAY_ADDRESS") or "local"
+    if not ray.is_initialized():
+        _connection.ours, _connection.embedded_cpus = False, 0  # someone else may have ended it
     if _connection.embedded_cpus or (where == "local" and not ray.is_initialized()):
         import torch
 

@@ -82,25 +82,25 @@ def _called_as() -> str:
 
 def _run_command(budgets: Mapping[str, Study], options: argparse.Namespace, console: Console) -> None:
     session.quiet_libraries()
-    capacity = find_capacity()
-    budget = options.budget or _default_budget(budgets, capacity, options.tables)
-    prepared = session.prepare(
-        _chosen(budgets, budget, options),
-        search=options.search,
-        tables=options.tables,
-        budget=budget,
-        workers=options.workers,
-        concurrent_trials=options.concurrent_trials,
-        gpus_per_worker=options.gpus_per_worker,
-        capacity=capacity,
-        tracking=options.tracking_uri,
-        results=options.results_dir,
-        data_dir=options.data_dir,
-        substitutes=not options.dry_run,
-        console=console,
-    )
-    if not options.dry_run:
-        session.execute(prepared, console)
+    budget = options.budget or _default_budget(budgets, find_capacity(), options.tables)
+    study = _chosen(budgets, budget, options)
+    chosen = {
+        "search": options.search,
+        "tables": options.tables,
+        "budget": budget,
+        "workers": options.workers,
+        "concurrent_trials": options.concurrent_trials,
+        "gpus_per_worker": options.gpus_per_worker,
+        "cluster": None,
+        "tracking": options.tracking_uri,
+        "results": options.results_dir,
+        "data_dir": options.data_dir,
+        "console": console,
+    }
+    if options.dry_run:
+        session.prepare(study, substitutes=False, **chosen)
+    else:
+        session.run_study(study, **chosen)
 
 
 def _default_budget(budgets: Mapping[str, Study], capacity: Capacity, tables: bool) -> str:

@@ -23,7 +23,7 @@ def seconds_per_run(study: Study, size: GroupSize) -> float | None:
     """The seconds that one worker takes for a run with its evaluations; None where they cannot be estimated."""
     try:
         return _probe(study, torch.device("cuda" if size.gpus_per_worker else "cpu"), size.threads_per_worker)
-    except RuntimeError:  # out of memory, or the model fails: the runs will report it
+    except Exception:  # out of memory, or the model fails: the runs will report it
         return None
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 from rich.console import Console
 
 from analysis.answer import Answer
-from analysis.report import Files, Report, make_writable, print_files, report
+from analysis.report import Files, make_writable, print_files, report
 from analysis.runs import SUBSTITUTE_TAG, load_runs, tracking_uri
 from search_spaces.service import cluster as ray_cluster
 from search_spaces.service.cluster import Allotment, Capacity, allot, find_capacity
@@ -93,7 +93,7 @@ def run_study(
     concurrent_trials: int | None = None,
     gpus_per_worker: float | None = None,
     cluster: str | None = None,
-    tracking: str | None = None,
+    tracking: str | Path | None = None,
     results: str | Path = RESULTS_DIR,
     data_dir: str | Path = DATA_DIR,
     keep_ray: bool = False,
@@ -139,7 +139,7 @@ def run_study(
             workers=workers,
             concurrent_trials=concurrent_trials,
             gpus_per_worker=gpus_per_worker,
-            capacity=find_capacity(cluster),
+            cluster=cluster,
             tracking=tracking,
             results=results,
             data_dir=data_dir,
@@ -161,8 +161,8 @@ def prepare(
     workers: int,
     concurrent_trials: int | None,
     gpus_per_worker: float | None,
-    capacity: Capacity,
-    tracking: str | None,
+    cluster: str | None,
+    tracking: str | Path | None,
     results: str | Path,
     data_dir: str | Path,
     substitutes: bool,
@@ -173,6 +173,8 @@ def prepare(
     Args:
         substitutes: whether to load the data now, and to use the study's substitute where the data cannot be had.
     """
+    require(isinstance(study, Study), f"study {type(study).__name__}: must be one Study, such as BUDGETS['quick']")
+    require(not tables or bool(study.tables), f"tables True: {study.name} lists none")
     require(search in SEARCHES, f"search {search!r}: must be {', '.join(SEARCHES)}")
     require(
         search == "frontier" or not study.dimensions,
@@ -186,6 +188,7 @@ def prepare(
     work = running_tables(study) if tables else searching(study, search)
     if concurrent_trials is None and work.tables:
         concurrent_trials = 1  # tables compare times of runs, which must not disturb each other
+    capacity = find_capacity(cluster)
     allotment = allot(capacity, workers, concurrent_trials, gpus_per_worker, work.most_runs)
     seconds = None if capacity.address else seconds_per_run(work.study, allotment.size)
     if seconds is not None:
@@ -197,7 +200,7 @@ def prepare(
         allotment,
         seconds,
         folder,
-        tracking_uri(tracking),
+        tracking_uri(str(tracking) if tracking else None),
         Path(results) / study.name,
         tags,
     )
@@ -225,7 +228,8 @@ def execute(prepared: Prepared, console: Console) -> StudyResult:
         if objection:
             raise UserError(objection)
         status = DONE
-        found = report(load_runs(study.name, uri), results, console)
+        runs = load_runs(study.name, uri)
+        found = report(runs, results, console)
         print_files(found.files, console)
         for path in filter(None, found.files):
             tracker.upload(path)
@@ -240,7 +244,7 @@ def execute(prepared: Prepared, console: Console) -> StudyResult:
             console.print(f"warning: {lost} writes to {uri} never succeeded; what they held is missing there")
     console.print(f"Took {clock(time.monotonic() - begun)}. Compare the runs in the MLflow UI:", highlight=False)
     _print_address(uri, tracker.experiment_id, console)
-    return _result(study.name, found, uri, tracker.parent_id)
+    return StudyResult(study.name, found.answer, found.frame, runs.frame, found.files, uri, tracker.parent_id)
 
 
 def with_data(study: Study, data_dir: Path, workers: int, console: Console) -> tuple[Study, dict[str, str]]:
@@ -308,8 +312,3 @@ def _print_address(uri: str, experiment_id: str, console: Console) -> None:
     where = f"open {uri}" if served else f"mlflow ui --backend-store-uri {uri}"
     page = f"{uri if served else 'http://127.0.0.1:5000'}/#/experiments/{experiment_id}/{RUNS_PAGE}"
     console.print(f"  {where}   then {page}", highlight=False, soft_wrap=True)
-
-
-def _result(name: str, found: Report, uri: str, run_id: str) -> StudyResult:
-    runs = load_runs(name, uri).frame
-    return StudyResult(name, found.answer, found.frame, runs, found.files, uri, run_id)

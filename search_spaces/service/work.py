@@ -42,9 +42,10 @@ class Work(NamedTuple):
 def searching(study: Study, search: str) -> Work:
     """The work of a search, one of proposers.SEARCHES."""
     plan = study.plan()
-    most_runs, epochs, unit = runs_at_most(search, plan), study.task.epochs, study.task.metric.unit
+    most_runs, epochs = runs_at_most(search, plan), study.task.epochs
     words = (
-        f"at most {most_runs} of {epochs} epochs, search {search}, tolerance {study.tolerance * 100:g} {unit}, "
+        f"at most {most_runs} of {epochs} epochs, search {search}, tolerance "
+        f"{study.task.metric.show_difference(study.tolerance)}, "
         f"resolution a factor {study.resolution:g}"
     )
     return Work(study, plan, search, most_runs, epochs, words, (), partial(proposer, search, plan))

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from analysis.curves import loss_jumps, plateau
-from analysis.noise_scale import fluctuation_scale
+from analysis.fluctuations import fluctuation_scale
 from analysis.outcomes import Group
 from analysis.paper_table import PaperTable, TableRun, rows
 from analysis.runs import StudyRuns

@@ -29,7 +29,8 @@ def test_a_metric_of_ones_own_is_called_as_its_class() -> None:
 def test_where_more_is_better_the_mean_is_the_score() -> None:
     metric = SharedPixels()
     assert (metric.score(loss=9.0, mean=0.75), metric.value(0.75), metric.show(0.75)) == (0.75, 0.75, "0.75")
-    assert metric.unit == "points"
+    assert metric.show_difference(0.5) == "0.5", "a plain number, whatever it counts"
+    assert Accuracy().show_difference(0.015) == "1.5 points"
 
 
 def test_where_less_is_better_a_tolerance_is_a_share_of_the_mean() -> None:
@@ -39,7 +40,8 @@ def test_where_less_is_better_a_tolerance_is_a_share_of_the_mean() -> None:
     assert metric.value(score - 0.01) == pytest.approx(0.02 * math.exp(0.01))
     assert metric.score(9.0, 0.01) > score
     assert math.isfinite(metric.score(9.0, 0.0)), "a perfect model has a finite score"
-    assert metric.unit == "%"
+    assert metric.show_difference(0.01) == "1 %"
+    assert metric.value(metric.score(9.0, 0.0)) == 0.0
 
 
 def test_no_score_is_taken_to_repeat_exactly() -> None:
@@ -49,6 +51,12 @@ def test_no_score_is_taken_to_repeat_exactly() -> None:
 
 def test_every_metric_survives_json() -> None:
     """One of one's own is read back without its module: name, direction and scores are the same."""
+
+    @dataclass(frozen=True)
+    class Balanced(Accuracy):
+        pass
+
+    assert written(Balanced()) != written(Accuracy()), "a subclass is a metric of one's own"
     for metric in (Accuracy(), Accuracy(top=5), Perplexity()):
         assert read(json.loads(json.dumps(written(metric)))) == metric
     for metric in (SharedPixels(), MeanSquaredError()):

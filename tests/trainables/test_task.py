@@ -2,6 +2,7 @@
 
 import copy
 import math
+import pickle
 from dataclasses import dataclass
 
 import pytest
@@ -11,7 +12,7 @@ from torch.utils.data import Dataset
 
 from trainables import Recipe, Task, UserError, train
 from trainables.data import Data, DatasetData, Digits, TensorData
-from trainables.loss import CrossEntropy, SquaredError
+from trainables.loss import CrossEntropy, Loss, SquaredError
 from trainables.metric import Accuracy, MeanSquaredError, Metric, Perplexity
 from trainables.models import SmallCNN
 
@@ -144,19 +145,19 @@ FLAT = TensorData(train=(X, Y[:, 0]), validation=(X, Y[:, 0]))
             lambda: Task(nn.Linear(1, 1), LINE, 1),
             "Task model Linear: must be a function or dataclass that builds a new",
         ),
-        (lambda: of(FLAT), r"CrossEntropy\(label_smoothing=0.0\): needs logits .* targets float32 \(2,\)"),
+        (lambda: of(FLAT), r"CrossEntropy\(label_smoothing=0.0\): needs logits .* targets float32 \(4,\)"),
         (lambda: of(LINE, loss=SquaredError()), r"Accuracy\(top=1\): needs logits .* class numbers"),
         (
             lambda: of(FLAT, loss=SquaredError(), metric=MeanSquaredError()),
-            r"SquaredError\(\): outputs float32 \(2, 1\) and targets float32 \(2,\) must be tensors of the same shape",
+            r"SquaredError\(\): outputs float32 \(4, 1\) and targets float32 \(4,\) must be tensors of one shape",
         ),
         (
             lambda: of(LINE, model=Pairs, loss=SquaredError(), metric=MeanSquaredError()),
-            r"model .*Pairs.*: cannot be called with inputs float32 \(2, 1\) \(.*missing 1 required",
+            r"model .*Pairs.*: cannot be called with inputs float32 \(4, 1\) \(.*missing 1 required",
         ),
         (
             lambda: of(LINE, loss=SquaredError(), metric=Unsummed()),
-            r"metric Unsummed\(\): must give a tensor without dimensions, gave float32 \(2, 1\)",
+            r"metric Unsummed\(\): must give a tensor without dimensions, gave float32 \(4, 1\)",
         ),
         (lambda: TensorData(train=X, validation=(X, Y)), r"TensorData train: must be a pair .* is float32 \(96, 1\)"),
         (lambda: TensorData(train=(X, Y[:5]), validation=(X, Y)), "TensorData train .*: the first dimension of every"),
@@ -184,6 +185,148 @@ class Unsummed(Metric):
 
     def total(self, outputs: Tensor, targets: Tensor) -> Tensor:
         return outputs - targets
+
+
+@dataclass(frozen=True)
+class Weighted(Loss):
+    """Weighs its samples against each other, so that it is no mean over them."""
+
+    def __call__(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        weights = targets.abs() + 0.1
+        return (weights * (outputs - targets) ** 2).sum() / weights.sum()
+
+
+@dataclass(frozen=True)
+class Nothing(Metric):
+    """Is no number."""
+
+    def total(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        return outputs.sum() * float("nan")
+
+
+@dataclass(frozen=True)
+class Below(Metric):
+    """Is below 0, which has no logarithm."""
+
+    lower_is_better = True
+
+    def total(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        return outputs.new_tensor(-1.0)
+
+
+@dataclass(frozen=True)
+class Decibels(AbsoluteError):
+    """Makes a score of its own, which no report could read back."""
+
+    def score(self, loss: float, mean: float) -> float:
+        return -10 * math.log10(mean)
+
+
+@dataclass(frozen=True)
+class Called:
+    """A measure with a name of one's choice."""
+
+    name: str
+
+    def __call__(self, *_: object) -> float:
+        return 0.0
+
+
+class Lazy(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.LazyLinear(1)
+
+
+FIELDS = {"loss": SquaredError(), "metric": AbsoluteError()}
+
+
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (
+            lambda: of(LINE, loss=Weighted(), metric=AbsoluteError()),
+            "must be the mean over the samples, or",
+        ),
+        (lambda: of(LINE, loss=SquaredError(), metric=Nothing()), "metric Nothing.*: is nan on the .* a finite number"),
+        (lambda: of(LINE, loss=SquaredError(), metric=Below()), "is -0.* on the .* not below 0 where lower is better"),
+        (lambda: Task(line, LINE, 1, metric=Decibels()), r"metric Decibels\(\): redefines score"),
+        (lambda: Task(line, LINE, 1, metric="accuracy"), "Task metric 'accuracy': must be an object such as Accuracy"),
+        (lambda: Task(line, LINE, 1, loss=nn.CrossEntropyLoss()), r"Task loss CrossEntropyLoss\(\): must be an object"),
+        (lambda: Task(line, [1, 2], 1), r"Task data list: must be TensorData\(...\), DatasetData\(...\) or of another"),
+        (lambda: Task(line, LINE, "2"), "Task epochs '2': must be a whole number, at least 1"),
+        (lambda: Task(line, LINE, 1, measures=(Called("learning_rate"),)), "learning_rate would be reported twice"),
+        (lambda: Task(line, LINE, 1, measures=(Called("F1 (macro)"),)), r"name F1 \(macro\): must be letters, digits"),
+        (lambda: Recipe(warmup=5), "Recipe warmup 5: must be of a subclass of Warmup"),
+        (lambda: Recipe(optimizer=torch.optim.SGD), "Recipe optimizer .*: must be of a subclass of Optimizer"),
+        (lambda: of(LINE, model=lambda: None, **FIELDS), "must build an nn.Module, built a NoneType"),
+        (lambda: of(LINE, model=lambda x: x, **FIELDS), r"cannot be built \(.*missing 1 required"),
+        (lambda: of(LINE, model=Lazy, **FIELDS), "has layers without weights yet"),
+        (lambda: of(LINE, model=nn.Identity, **FIELDS), "has no weights that can be trained"),
+        (lambda: TensorData(train=(X.numpy(), Y), validation=(X, Y)), "must hold tensors alone; torch.as_tensor makes"),
+        (
+            lambda: TensorData(train=(X, Y), validation=(X, Y[:, 0])),
+            "TensorData validation: a sample is .* alike",
+        ),
+        (
+            lambda: TensorData(train=(X, LABELS[:1].repeat(96) + 9), validation=(X, LABELS[:1].repeat(96)), classes=4),
+            "TensorData train: has labels from .* classes are 0 to 3",
+        ),
+        (
+            lambda: of(DatasetData([(X[0], 7)] * 9, [(X[0], 7)], classes=3), model=lambda: nn.Linear(1, 3)),
+            "labels from 7",
+        ),
+        (lambda: of(DatasetData([(X[0], "a")] * 9, [(X[0], "a")])), "its batches are .* but must be of tensors alone"),
+        (
+            lambda: of(DatasetData([(X[0], None)] * 9, [(X[0], 1)])),
+            r"a batch of its samples cannot be made \(TypeError",
+        ),
+        (
+            lambda: of(DatasetData(Raising(), Raising())),
+            r"Raising, sample 0 cannot be made \(KeyError: 'gone'\)",
+        ),
+    ],
+)
+def test_what_users_try_is_one_clear_line_too(make: object, words: str) -> None:
+    with pytest.raises(UserError, match=words) as caught:
+        make()
+    assert "\n" not in str(caught.value)
+
+
+class Raising(Dataset):
+    def __len__(self) -> int:
+        return 9
+
+    def __getitem__(self, number: int) -> object:
+        raise KeyError("gone")
+
+
+class Layered(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(1, 4), nn.BatchNorm1d(4), nn.Dropout(0.5), nn.Linear(4, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x)
+
+
+def test_the_trained_model_is_an_ordinary_model_again() -> None:
+    """It pickles, trains on in any loop, and its BatchNorm and dropout are PyTorch's."""
+    task = Task(Layered, LINE, epochs=2, loss=SquaredError(), metric=AbsoluteError())
+    history = train(task, Recipe(norm_batch_size=4), batch_size=8, learning_rate=0.01)
+    model = pickle.loads(pickle.dumps(history)).model
+    assert [type(layer) for layer in model.layers] == [nn.Linear, nn.BatchNorm1d, nn.Dropout, nn.Linear]
+    before = model.layers[1].running_mean.clone()
+    model.train()
+    model(X[:8]).sum().backward()
+    assert not torch.equal(model.layers[1].running_mean, before)
+
+
+def test_unknown_numbers_are_no_numbers() -> None:
+    last = train(REGRESSION, Recipe(), batch_size=8, learning_rate=0.1).epochs[-1]
+    assert last["status"] == "done"
+    with pytest.raises(KeyError):
+        last["numbers"]
 
 
 def test_given_weights_are_a_model_too() -> None:

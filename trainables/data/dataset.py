@@ -1,12 +1,12 @@
 """A user's own map-style data sets, such as a torch.utils.data.Dataset."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch.utils.data import default_collate
+from torch.utils.data import IterableDataset, default_collate
 
 from trainables.data.loading.held_objects import HeldObjects
 from trainables.data.loading.samples import Dataset, Samples
@@ -22,7 +22,8 @@ class DatasetData(HeldObjects):
     context, answer), and the other entries become the model's arguments. In a mapping, as from Hugging Face's data
     sets, `targets` names the target, and the other entries become the model's arguments by name. While a data set makes
     a sample, the random generators are seeded with the sample's own key, so results do not depend on how a batch is
-    split. Samples are read one after the other in the training process.
+    split. What it draws from a generator
+    of its own it must draw from the sample alone. Samples are read one after the other in the training process.
 
         data = DatasetData(train=my_dataset, validation=my_other_dataset)
 
@@ -53,7 +54,7 @@ class DatasetData(HeldObjects):
             if dataset is None and name == "test":
                 continue
             kind = type(dataset).__name__
-            mapped = callable(getattr(dataset, "__len__", None)) and callable(getattr(dataset, "__getitem__", None))
+            mapped = isinstance(dataset, Sized) and not isinstance(dataset, IterableDataset)
             require(
                 mapped,
                 f"DatasetData {name} {kind}: must have a length and a sample for each number, which an iterable-style "
@@ -83,13 +84,13 @@ class DatasetData(HeldObjects):
     def load(self, data_dir: Path) -> Samples:
         """The data sets; data_dir is not used."""
         test = self.validation if self.test is None else self.test
-        return Samples(self.train, self.validation, test, self.targets, self.collate)
+        return Samples(self.train, self.validation, test, self.targets, self.collate, self.classes)
 
     def example(self, samples: int) -> tuple[Nested, Nested]:
-        """The first training samples; where there are fewer than asked for, they are repeated.
+        """Inputs and targets of a few training samples.
 
         Raises:
-            UserError: the samples are not tuples or mappings as the class describes them.
+            UserError: samples of another kind than described above.
         """
-        numbers = [number % self.train_samples for number in range(samples)]
+        numbers = self.example_numbers(samples)
         return self.load(Path()).read(self.train, numbers, numbers, torch.float32)

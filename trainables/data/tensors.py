@@ -8,7 +8,7 @@ import torch
 from trainables.data.loading.held_objects import HeldObjects
 from trainables.data.loading.tensors import Pair, Tensors
 from trainables.errors import require
-from trainables.nested import Nested, described, on, tensors_of
+from trainables.nested import Nested, described, map_tensors, on, only_tensors, tensors_of
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -44,17 +44,37 @@ class TensorData(HeldObjects):
     classes: int | None = None
 
     def __post_init__(self) -> None:
+        kinds = {}
         for name in ("train", "validation", "test"):
             split = getattr(self, name)
             if split is None and name == "test":
                 continue
             pair = isinstance(split, tuple | list) and len(split) == 2
             require(pair, f"TensorData {name}: must be a pair of inputs and targets, is {described(split)}")
-            sizes = {len(each) if each.ndim else 0 for each in tensors_of(tuple(split))}
+            require(
+                only_tensors(split),
+                f"TensorData {name} {described(split)}: must hold tensors alone; torch.as_tensor makes one of an array",
+            )
+            sizes = {len(each) if each.ndim else 0 for each in tensors_of(split)}
             require(
                 len(sizes) == 1 and 0 not in sizes,
                 f"TensorData {name} {described(split)}: the first dimension of every tensor must count the same "
                 "samples, at least one",
+            )
+            kinds[name] = described(map_tensors(lambda each: each[:1], tuple(split)))
+            require(
+                kinds[name] == kinds["train"],
+                f"TensorData {name}: a sample is {kinds[name]}, but of train {kinds['train']}; they must be alike",
+            )
+            self._check_labels(name, split[1])
+
+    def _check_labels(self, name: str, targets: Nested) -> None:
+        """Refuse labels that are no numbers of the classes."""
+        if self.classes is not None and isinstance(targets, torch.Tensor):
+            low, high = targets.min().item(), targets.max().item()
+            require(
+                low >= 0 and high < self.classes,
+                f"TensorData {name}: has labels from {low:g} to {high:g}; classes are 0 to {self.classes - 1}",
             )
 
     def __repr__(self) -> str:
@@ -80,7 +100,6 @@ class TensorData(HeldObjects):
         return Tensors(Pair(*self.train), Pair(*self.validation), Pair(*(self.test or self.validation)))
 
     def example(self, samples: int) -> tuple[Nested, Nested]:
-        """The first training samples; where there are fewer than asked for, they are repeated."""
-        numbers = torch.arange(samples) % self.train_samples
+        numbers = torch.tensor(self.example_numbers(samples))
         inputs, targets = on(torch.device("cpu"), torch.float32, tuple(Pair(*self.train).some(numbers)))
         return inputs, targets

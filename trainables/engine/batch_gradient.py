@@ -143,7 +143,7 @@ class BatchGradient:
         if self._tally is None:
             self._tally = tally
         if average and self._parts:
-            self._measure(squares)
+            self._note_noise(squares)
         return loss
 
     def _sizes(self) -> tuple[int, int]:
@@ -236,7 +236,7 @@ class BatchGradient:
         squares.fill_(square)
         return None
 
-    def _measure(self, squares: Tensor) -> None:
+    def _note_noise(self, squares: Tensor) -> None:
         samples = len(self._batch.samples) * self._workers.count
         self._noise = noise_between(
             squares.item(), _square(self._gradients()).item(), self._parts, samples // self._parts

@@ -1,11 +1,15 @@
 """Evaluation of a model on a split."""
 
+import math
+
 import torch
 from torch import nn
 
 from trainables.data.loading.source import Loaded, SplitName
 from trainables.engine.workers import Workers
+from trainables.errors import require
 from trainables.layers.split_invariant import split_invariant
+from trainables.metric import Metric
 from trainables.nested import call
 from trainables.task import Means, Task
 
@@ -32,13 +36,21 @@ def evaluate(
     tally = torch.zeros(4, device=data.device, dtype=torch.float64)  # loss, metric, answers of each
     for inputs, targets in data.evaluation(split, dtype, workers.rank, workers.count):
         outputs = call(model, inputs)
-        answers = task.loss.answers(targets)
-        tally[0] += task.loss(outputs, targets) * answers
+        tally[0] += task.loss.total(outputs, targets)
         tally[1] += task.metric.total(outputs, targets)
-        tally[2] += answers
+        tally[2] += task.loss.answers(targets)
         tally[3] += task.metric.answers(targets)
     loss, total, loss_answers, metric_answers = workers.total(tally)
-    return Means(capped(loss / loss_answers), capped(total / metric_answers))
+    mean = total / metric_answers
+    check_mean(task.metric, split, mean)
+    return Means(capped(loss / loss_answers), mean)
+
+
+def check_mean(metric: Metric, split: str, mean: float) -> None:
+    """Raise UserError where a metric's mean is no number, or below 0 though lower is better."""
+    good = math.isfinite(mean) and not (metric.lower_is_better and mean < 0)
+    bound = "a finite number, not below 0 where lower is better" if metric.lower_is_better else "a finite number"
+    require(good, f"metric {metric!r}: is {mean:g} on the {split} split; must be {bound}")
 
 
 def capped(value: float) -> float:

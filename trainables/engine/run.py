@@ -16,12 +16,17 @@ from trainables import history
 from trainables.data.loading.source import EpochDraws, Loaded, SplitName
 from trainables.engine.batch_gradient import Batch, BatchGradient, PassOutOfMemory
 from trainables.engine.checks import check_model, check_run
-from trainables.engine.evaluation import evaluate, restart
+from trainables.engine.evaluation import check_mean, evaluate, restart
 from trainables.engine.workers import Workers
 from trainables.gradient_noise import GradientNoise, averaged
 from trainables.history import EpochReport, History
-from trainables.layers.ghost_batch_norm import average_running_statistics, ghosts, with_ghost_batches
-from trainables.layers.sample_dropout import with_sample_dropout
+from trainables.layers.ghost_batch_norm import (
+    average_running_statistics,
+    ghosts,
+    with_ghost_batches,
+    without_ghost_batches,
+)
+from trainables.layers.sample_dropout import with_sample_dropout, without_sample_dropout
 from trainables.nested import Nested
 from trainables.optimizers import set_learning_rate
 from trainables.progress import Progress
@@ -222,6 +227,7 @@ class Run:
         self._evaluation_seconds += time.perf_counter() - start
         if guess:
             trained = self._bounded(trained, guess)
+        check_mean(self._task.metric, "train", trained.mean)
         splits = {"train": trained, "validation": validation, **({"test": test} if test else {})}
         values = [self._task.metric.report(split, *means) for split, means in splits.items()]
         return EpochReport(
@@ -277,6 +283,11 @@ def prepared(model: nn.Module, device: torch.device, dtype: torch.dtype, workers
     return ours.to(device, dtype).to(memory_format=torch.channels_last)
 
 
+def restored(model: nn.Module) -> nn.Module:
+    """The model with the layers that `prepared` changed as they were, so that it is an ordinary model again."""
+    return without_sample_dropout(without_ghost_batches(model))
+
+
 def train(
     task: Task,
     recipe: Recipe,
@@ -314,7 +325,7 @@ def train(
         epochs.append(run.train_epoch())
         if on_epoch:
             on_epoch(epochs[-1])
-    return History(run.status, tuple(epochs), run.model.eval())
+    return History(run.status, tuple(epochs), restored(run.model).eval())
 
 
 def _draw(seed: int, epoch: int, purpose: str) -> int:

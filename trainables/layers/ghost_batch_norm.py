@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm, _LazyNormBase
 
-from trainables.errors import require
+from trainables.errors import UserError, require
 from trainables.layers.batch_statistics import normalise, wide
 from trainables.layers.split_invariant import Pass, SplitInvariant
 
@@ -63,6 +63,11 @@ class GhostBatchNorm(SplitInvariant, _BatchNorm):
             mean, variance = self.running_mean, self.running_var
             return F.batch_norm(x, mean, variance, self.weight, self.bias, mean is None, 0.0, self.eps)
         self._check_input_dim(x)
+        if x.numel() // (self._groups * x.shape[1]) * self._workers < 2:
+            raise UserError(
+                f"BatchNorm layer {type(self).__name__}: Expected more than 1 value per channel in a normalisation "
+                f"batch, got input size {tuple(x.shape)}; use a larger norm_batch_size or batch size"
+            )
         if self._workers == 1 and (self._groups == 1 or x.device.type == "cpu"):
             y, means, variances = _one_by_one(x, self.weight, self.bias, self._groups, self.eps)
         else:
@@ -114,6 +119,16 @@ def with_ghost_batches(model: nn.Module, workers: int) -> nn.Module:
         assert isinstance(layer, GhostBatchNorm)
         layer._workers, layer._groups, layer._noting = workers, 1, False
         layer.forget()
+    return model
+
+
+def without_ghost_batches(model: nn.Module) -> nn.Module:
+    """The model, in place, with its GhostBatchNorm layers turned back into the layers that they were."""
+    for layer in ghosts(model):
+        _, kind = type(layer).__bases__
+        layer.__class__ = kind
+        for name in ("_workers", "_groups", "_noting", "_noted"):
+            del layer.__dict__[name]
     return model
 
 

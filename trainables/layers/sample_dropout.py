@@ -25,6 +25,8 @@ class SampleDropout(SplitInvariant, _DropoutNd):
         channelwise: whether a channel is kept or dropped as a whole.
     """
 
+    _kind: type[nn.Module] = nn.Dropout
+
     def __init__(self, p: float, layer: int, channelwise: bool) -> None:
         super().__init__(p)
         self.draw_as(layer, channelwise)
@@ -66,9 +68,20 @@ def with_sample_dropout(model: nn.Module) -> nn.Module:
     """The model, in place, with its Dropout layers turned into SampleDropout."""
     for number, layer in enumerate(each for each in model.modules() if type(each) in _KINDS):
         channelwise = type(layer) is not nn.Dropout
+        kind = type(layer)
         layer.__class__ = SampleDropout
         assert isinstance(layer, SampleDropout)
+        layer._kind = kind
         layer.draw_as(number, channelwise)
+    return model
+
+
+def without_sample_dropout(model: nn.Module) -> nn.Module:
+    """The model, in place, with its SampleDropout layers turned back into the layers that they were."""
+    for layer in [each for each in model.modules() if isinstance(each, SampleDropout)]:
+        layer.__class__ = layer._kind  # type: ignore[assignment]
+        for name in ("_kind", "_layer", "_channelwise", "_keys", "_calls"):
+            layer.__dict__.pop(name, None)
     return model
 
 

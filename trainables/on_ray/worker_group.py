@@ -8,6 +8,7 @@ through train.report, which delivers at most one report every two seconds.
 
 import tempfile
 import threading
+import traceback
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,7 +76,8 @@ class WorkerGroup:
             if ready:
                 break
             if not self.alive:
-                raise RunFailed(Failure("WorkerGroupEnded", str(self._error or "the workers are gone"), ""))
+                trace = "".join(traceback.format_exception(self._error)) if self._error else ""
+                raise RunFailed(Failure("WorkerGroupEnded", str(self._error or "the workers are gone"), trace))
         result = ray.get(pending)
         if isinstance(result, Failure):
             if self._size.workers > 1:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from analysis.outcomes import Group, Outcome
+from analysis.verdict import find_baseline
 from search_spaces.policy.futility import curves_behind_a0, futile, hopeless
 from search_spaces.policy.plan import Plan, Proposal
 from tests.search_spaces.synthetic import MakePlan
@@ -68,8 +69,9 @@ def test_only_where_something_holds_only_what_measures_and_only_after_the_warmup
     assert not futile(patient, ended(plan, True), run, STUCK)
 
 
-def test_the_curves_behind_a0_a0_are_those_of_its_seeds(make_plan: MakePlan) -> None:
+def test_the_curves_behind_a0_are_those_of_its_seeds(make_plan: MakePlan) -> None:
     plan = make_plan()
     curves = [(outcome, [outcome.score] * 10) for outcome in outcomes(plan, True)]
-    assert curves_behind_a0(curves, plan) == [[0.90 + 0.001 * seed] * 10 for seed in (1, 2, 3)]
-    assert curves_behind_a0([], plan) == []
+    baseline = find_baseline([outcome for outcome, _ in curves], plan.design.baseline)
+    assert curves_behind_a0(curves, plan, baseline) == [[0.90 + 0.001 * seed] * 10 for seed in (1, 2, 3)]
+    assert curves_behind_a0([], plan, baseline) == []

@@ -11,10 +11,11 @@ from tests.trainables.on_ray.example import RECIPE, TASK
 from trainables import Recipe
 from trainables.on_ray.trial import Trial
 from trainables.on_ray.worker_group import GroupSize
+from trainables.optimizers import Optimizer
 
 
 @dataclass(frozen=True)
-class Exhausting:
+class Exhausting(Optimizer):
     """An optimizer slot that needs more memory than there is."""
 
     def __call__(self, parameters: object) -> torch.optim.Optimizer:

@@ -21,3 +21,8 @@ class HeldObjects(Data):
 
     def __hash__(self) -> int:
         return hash(self.identity)
+
+    def example_numbers(self, samples: int) -> list[int]:
+        """Which training samples are an example: evenly spaced ones, or all of them again and again where too few."""
+        there = self.train_samples
+        return [number * there // samples if samples <= there else number % there for number in range(samples)]

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from trainables.data.loading.images import EVALUATION_BATCH_SIZE
 from trainables.data.loading.source import SampleDraws, SplitName, drawn_keys
-from trainables.errors import UserError
-from trainables.nested import Nested, on
+from trainables.errors import UserError, require
+from trainables.nested import Nested, described, on, only_tensors
 
 Dataset = Any
 """An object with a length that returns a sample for each index below it, such as a torch.utils.data.Dataset."""
@@ -31,6 +31,7 @@ class Samples:
         validation: the data set that runs are judged on.
         test: the data set that is evaluated at the end of a run.
         targets: the name of the targets where a sample is a mapping.
+        classes: number of labels; None where the targets are no classes.
         collate: a function that makes a batch from a list of samples.
         device: the device that batches are put on.
     """
@@ -40,6 +41,7 @@ class Samples:
     test: Dataset
     targets: str
     collate: Callable[[list[Any]], Any]
+    classes: int | None = None
     device: torch.device = torch.device("cpu")
 
     @property
@@ -78,9 +80,35 @@ class Samples:
             items = []
             for number, key in zip(numbers, keys, strict=True):
                 seed_generators(key % 2**32)
-                items.append(dataset[number])
-            batch = on(self.device, dtype, self.collate(items))
-        return split_targets(batch, self.targets)
+                items.append(_tried(lambda: dataset[number], f"data set {type(dataset).__name__}, sample {number}"))  # noqa: B023
+            batch = _tried(lambda: self.collate(items), f"data set {type(dataset).__name__}: a batch of its samples")
+        inputs, targets = split_targets(batch, self.targets)
+        kind = type(dataset).__name__
+        require(
+            only_tensors((inputs, targets)),
+            f"data set {kind}: its batches are {described((inputs, targets))} but must be of tensors alone; choose "
+            "what a sample has, or give `collate`",
+        )
+        self._check_labels(kind, targets)
+        return on(self.device, dtype, inputs), on(self.device, dtype, targets)
+
+    def _check_labels(self, name: str, targets: Nested) -> None:
+        """Refuse labels that are no numbers of the classes."""
+        if self.classes is not None and isinstance(targets, Tensor) and not targets.is_floating_point():
+            low, high = targets.min().item(), targets.max().item()
+            require(
+                low >= 0 and high < self.classes,
+                f"data set {name}: has labels from {low} to {high}; {self.classes} classes are 0 to {self.classes - 1}",
+            )
+
+
+def _tried(make: Callable[[], Any], name: str) -> Any:
+    """What is made; where that fails, UserError names it and the reason, and the traceback stays with it."""
+    try:
+        return make()
+    except Exception as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise UserError(f"{name} cannot be made ({type(error).__name__}: {reason})") from error
 
 
 def split_targets(batch: Any, name: str) -> tuple[Nested, Nested]:
