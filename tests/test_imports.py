@@ -17,7 +17,13 @@ INNER = {
     "trainables/engine/": ("trainables.on_ray",),
     "trainables/data/loading/": ("trainables.engine", "trainables.on_ray", "trainables.models"),
     "trainables/layers/": ("trainables.engine", "trainables.on_ray", "trainables.recipe", "trainables.task"),
-    "trainables/models/": ("trainables.engine", "trainables.on_ray", "trainables.data"),
+    "trainables/models/": (
+        "trainables.engine",
+        "trainables.on_ray",
+        "trainables.data",
+        "trainables.recipe",
+        "trainables.task",
+    ),
 }
 """Inside a package: what the files of a folder never import."""
 FILES = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]

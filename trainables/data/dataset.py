@@ -21,9 +21,9 @@ class DatasetData(HeldObjects):
     A sample is a tuple or a mapping. In a tuple the last entry is the target, as in (image, label) or (question,
     context, answer), and the other entries become the model's arguments. In a mapping, as from Hugging Face's data
     sets, `targets` names the target, and the other entries become the model's arguments by name. While a data set makes
-    a sample, the random generators are seeded with the sample's own key, so results do not depend on how a batch is
-    split. What it draws from a generator
-    of its own it must draw from the sample alone. Samples are read one after the other in the training process.
+    a sample, the random generators of Python, NumPy and PyTorch are seeded with the sample's own key, so results do not
+    depend on how a batch is split. A generator that the data set keeps itself is not seeded. Samples are read one after
+    the other in the training process.
 
         data = DatasetData(train=my_dataset, validation=my_other_dataset)
 
