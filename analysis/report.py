@@ -5,10 +5,11 @@ This command prints the answer of a finished study again:
     python -m analysis.report cifar_resnet
 """
 
-import argparse
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 import pandas as pd
 from rich import box
@@ -16,15 +17,20 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from analysis.answer import Answer, answer
+from analysis.answer import Answer, GroupAnswer, answer
 from analysis.edge import Edge
+from analysis.parser import Parser
 from analysis.picture import draw
 from analysis.runs import StudyRuns, load_runs, tracking_uri
 from analysis.scaling_law import PowerLaw
 from analysis.study_design import StudyDesign
 from analysis.tables_report import report_tables
 from analysis.verdict import Verdict
+from analysis.wording import new_console, say
 from trainables.errors import UserError
+
+NUMBERS = ("batch\nsize", "runs")
+"""The headings of columns whose numbers are aligned to the right."""
 
 
 class Files(NamedTuple):
@@ -53,31 +59,32 @@ def report(runs: StudyRuns, folder: Path, console: Console) -> Report:
 
     Where papers' tables were run, report_tables prints and writes them instead.
     """
-    make_writable(folder)
+    check_writable(folder)
+    folder.mkdir(parents=True, exist_ok=True)
     if runs.tables:
         frame, table, picture = report_tables(runs, folder, console)
         return Report(None, frame, Files(table, picture))
-    found = answer(runs.design, runs.outcomes())
+    outcomes = runs.outcomes()
+    found = answer(runs.design, outcomes)
     frame, table, picture = found.frame(), folder / "frontier.csv", folder / "frontier.png"
     frame.to_csv(table, index=False)
     _print(runs, found, console)
     if found.baseline is None:
         return Report(found, frame, Files(table, None))
-    draw(runs.design, found, title(runs), picture)
+    draw(runs.design, found, outcomes, title(runs), picture)
     return Report(found, frame, Files(table, picture))
 
 
-def make_writable(folder: Path) -> None:
-    """Create a results folder, and check that it can be written.
+def check_writable(folder: Path) -> None:
+    """Refuse a results folder that cannot be made or written, and leave nothing behind.
 
     Raises:
         UserError: the folder cannot be written.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".writable"
-        probe.touch()
-        probe.unlink()
+        there = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+        with TemporaryDirectory(dir=there):
+            pass
     except OSError as error:
         raise UserError(f"results directory {folder}: cannot be written ({error.strerror})") from error
 
@@ -93,16 +100,18 @@ def title(runs: StudyRuns) -> str:
 def _print(runs: StudyRuns, found: Answer, console: Console) -> None:
     design = runs.design
     if found.baseline is None or found.spread is None:
-        _say(console, f"\n{runs.name}: the baseline's seeds have not run, so there is nothing to judge against yet.")
+        say(console, f"\n{runs.name}: the baseline's seeds have not run, so there is nothing to judge against yet.")
         return
     baseline, spread = found.baseline, found.spread
     metric, reference = design.metric, baseline.reference.score
     scores = ", ".join(map(metric.show, baseline.scores))
     varies = f"{spread.deviation:.2%}" if metric.unit else f"{spread.deviation:.3g}"
-    _say(
+    substitute = [f"Trained on a substitute: {runs.substitute}."] if runs.substitute else []
+    for line in ["", *substitute, *conclusions(design, found)]:
+        say(console, line, indent=2)
+    say(
         console,
-        (f"\nTrained on a substitute: {runs.substitute}." if runs.substitute else "")
-        + f"\nBaseline: {design.baseline.technique}, batch size {design.baseline.batch_size}, learning rate "
+        f"\nBaseline: {design.baseline.technique}, batch size {design.baseline.batch_size}, learning rate "
         f"{baseline.learning_rate:g}.\n"
         f"A0 = {metric.show(reference)}, the mean of {scores}; one run varies by {varies}.\n"
         f"Scalable: {metric.show(reference - design.tolerance)} or better. "
@@ -110,34 +119,42 @@ def _print(runs: StudyRuns, found: Answer, console: Console) -> None:
         "Intervals are where the maximum lies with 90 % probability.",
     )
     for technique in found.laws:
-        console.print(_table(design, found, technique))
-    for line in conclusions(design, found):
-        _say(console, line)
+        mine = [each for each in found.groups if each.group.technique == technique]
+        console.print(_edges(design, mine, technique))
+        if design.rules:
+            console.print(_rules(design, mine))
 
 
-def _say(console: Console, text: str) -> None:
-    console.print(text, highlight=False, markup=False, soft_wrap=True)
+def _edges(design: StudyDesign, groups: Sequence[GroupAnswer], technique: str) -> Table:
+    """The best rate and the edges of a technique at every batch size."""
+    columns = {
+        "batch\nsize": [str(each.group.batch_size) for each in groups],
+        "runs": [str(sum(len(point.scores) for point in each.points)) for each in groups],
+        "best": [
+            f"{each.best.learning_rate:.3g}\n{design.metric.show(each.best.score)}" if each.best else "-"
+            for each in groups
+        ],
+        "maximum\ncompetitive": [in_words(each.competitive) for each in groups],
+        "maximum\nscalable": [in_words(each.scalable) for each in groups],
+    }
+    return _columns(f"\n{technique}", columns)
 
 
-def _table(design: StudyDesign, found: Answer, technique: str) -> Table:
-    table = Table(title=f"\n{technique}", title_justify="left", box=box.SIMPLE_HEAD)
-    for heading in ("batch\nsize", "runs", "best", "maximum\ncompetitive", "maximum\nscalable"):
-        table.add_column(heading, justify="left" if heading.startswith("maximum") else "right")
+def _rules(design: StudyDesign, groups: Sequence[GroupAnswer]) -> Table:
+    """What each rule prescribes, and whether it holds."""
+    columns = {"batch\nsize": [str(each.group.batch_size) for each in groups]}
     for rule in design.rules:
-        table.add_column(f"{rule.replace('_', ' ')}\nrule")
-    for each in found.groups:
-        if each.group.technique != technique:
-            continue
-        top = each.best
-        cells = [
-            str(each.group.batch_size),
-            str(sum(len(point.scores) for point in each.points)),
-            f"{top.learning_rate:.3g}\n{design.metric.show(top.score)}" if top else "-",
-            in_words(each.competitive),
-            in_words(each.scalable),
-            *(_prescription(*each.rules[rule]) for rule in design.rules),
-        ]
-        table.add_row(*(Text(cell) for cell in cells))
+        columns[f"{rule.replace('_', ' ')}\nrule"] = [_prescription(*each.rules[rule]) for each in groups]
+    return _columns(None, columns)
+
+
+def _columns(title: str | None, columns: Mapping[str, Sequence[str]]) -> Table:
+    """A table of texts, the number of the batch size first. No cell is broken inside a word."""
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 2, 0, 0), pad_edge=False)
+    for heading in columns:
+        table.add_column(heading, justify="right" if heading in NUMBERS else "left", no_wrap=True)
+    for cells in zip(*columns.values(), strict=True):
+        table.add_row(*map(Text, cells))
     return table
 
 
@@ -152,8 +169,8 @@ def in_words(edge: Edge) -> str:
 
 def _prescription(rate: float | None, verdict: Verdict | None) -> str:
     if rate is None:
-        return "outside\nthe range"
-    return f"{rate:.3g}\n{verdict.value if verdict else 'not run'}"
+        return "outside the range"
+    return f"{rate:.3g} {verdict.value if verdict else 'not run'}"
 
 
 def conclusions(design: StudyDesign, found: Answer) -> list[str]:
@@ -202,23 +219,21 @@ def conclusions(design: StudyDesign, found: Answer) -> list[str]:
     return lines
 
 
-class Parser(argparse.ArgumentParser):
-    """An argument parser that prints an error in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        print(f"error: {message} (see --help)", file=sys.stderr)
-        sys.exit(2)
+def called_as() -> str:
+    """The command that this process was started with."""
+    return "batchscale report" if sys.argv[0] == "batchscale report" else "python -m analysis.report"
 
 
 def main() -> int:
-    parser = Parser(prog="python -m analysis.report", description="Print and draw what a study found.")
+    """Print and draw what a study found; the exit code."""
+    parser = Parser(prog=called_as(), description="Print and draw what a study found.")
     parser.add_argument("study", help="name of the study")
     parser.add_argument("--tracking-uri", help="MLflow store (default: MLFLOW_TRACKING_URI, else sqlite:///mlflow.db)")
     parser.add_argument(
         "--results-dir", default="results", help="where the table and the picture go (default: results)"
     )
     options = parser.parse_args()
-    console = Console()
+    console = new_console()
     try:
         runs = load_runs(options.study, tracking_uri(options.tracking_uri))
         files = report(runs, Path(options.results_dir) / options.study, console).files
@@ -233,7 +248,7 @@ def print_files(files: Files, console: Console) -> None:
     """Print where the report's files are."""
     for label, path in (("Table", files.table), ("Picture", files.picture)):
         if path:
-            console.print(f"{label}: {path}", highlight=False, soft_wrap=True)
+            say(console, f"{label}: {path}")
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ class PowerLaw(NamedTuple):
     Attributes:
         lower, upper: the ends of the 90 % interval of the exponent.
         edges: the number of edges that the law was fitted to.
+        lines: the slope and the intercept, in log2, of every line whose slope lies in the interval of the exponent.
     """
 
     factor: float
@@ -27,6 +28,13 @@ class PowerLaw(NamedTuple):
     lower: float
     upper: float
     edges: int
+    lines: tuple[tuple[float, float], ...] = ()
+
+    def band(self, batch_sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The lowest and the highest learning rate that any of the lines has at each batch size."""
+        x = np.log2(batch_sizes)
+        rates = 2.0 ** np.array([intercept + slope * x for slope, intercept in self.lines])  # (lines, batch sizes)
+        return rates.min(axis=0), rates.max(axis=0)
 
 
 def fit_power_law(edges: Mapping[int, Edge]) -> PowerLaw | str:
@@ -58,12 +66,15 @@ def fit_power_law(edges: Mapping[int, Edge]) -> PowerLaw | str:
         return float(result.fun), float(result.x[0])
 
     slopes = np.linspace(-2.0, 3.0, 251)
-    surprises = np.array([fit(slope)[0] for slope in slopes])
-    inside = slopes[surprises <= surprises.min() + stats.chi2.ppf(0.90, 1) / 2]
+    fits = [fit(slope) for slope in slopes]
+    surprises = np.array([surprise for surprise, _ in fits])
+    near = surprises <= surprises.min() + stats.chi2.ppf(0.90, 1) / 2
+    inside = slopes[near]
+    lines = tuple((float(slope), fits[at][1]) for at, slope in enumerate(slopes) if near[at])
     # All slopes that pass through every interval are equally good, so the middle one of them is taken.
     flat = slopes[surprises <= surprises.min() + 1e-3]
     exponent = float(flat.mean())
-    return PowerLaw(2.0 ** fit(exponent)[1], exponent, float(inside.min()), float(inside.max()), len(finite))
+    return PowerLaw(2.0 ** fit(exponent)[1], exponent, float(inside.min()), float(inside.max()), len(finite), lines)
 
 
 def _surprise(

@@ -7,8 +7,11 @@ import os
 import signal
 import sys
 from importlib import import_module
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
+
+from search_spaces.service.arguments import check_before_import
 
 if TYPE_CHECKING:
     from search_spaces.service.command_line import main
@@ -41,3 +44,5 @@ if sys.argv[:1] == ["-m"]:
     # `python -m search_spaces.X` is importing modules. Native code aborts when Ctrl-C raises an exception while it is
     # being imported. So until the command line takes over, Ctrl-C ends the process without an exception.
     signal.signal(signal.SIGINT, _stop)
+    signal.signal(signal.SIGTERM, _stop)
+    check_before_import(sys.orig_argv, Path(__file__).parent)

@@ -11,6 +11,9 @@ from trainables.engine.checks import check_fit, check_learning_rate, check_model
 from trainables.errors import require
 from trainables.recipe import value_in, with_values
 
+FEWEST_TUNING_RUNS = 5
+"""A baseline is tuned with three rates, and two neighbours of the best."""
+
 if TYPE_CHECKING:
     from search_spaces.study import Study
 
@@ -25,7 +28,12 @@ def check_search(study: "Study", workers: int) -> None:
     check_learning_rate(low)
     check_learning_rate(high)
     require(low < high, f"learning rates {low:g} {high:g}: an empty range; the lowest must be below the highest")
-    require(len(study.batch_sizes) > 0, "batch sizes: none given; at least one is needed")
+    sizes = ",".join(map(str, study.batch_sizes))
+    require(
+        len(set(study.batch_sizes)) >= 2,
+        f"batch sizes {sizes or 'none'}: must be two or more; the smallest is the baseline's",
+    )
+    require(len(set(study.batch_sizes)) == len(study.batch_sizes), f"batch sizes {sizes}: each must be given once")
     highest = 1.0 if study.task.metric.unit else math.inf
     require(
         0 < study.tolerance < highest,
@@ -33,10 +41,16 @@ def check_search(study: "Study", workers: int) -> None:
         f"(0.01 is {study.task.metric.show_difference(0.01)})",
     )
     require(len(study.techniques) > 0, "techniques: none given; at least one is needed")
-    require(study.resolution >= 1.05, f"resolution {study.resolution:g}: must be a factor of at least 1.05")
+    finite = 1.05 <= study.resolution < math.inf
+    require(finite, f"resolution {study.resolution:g}: must be a factor of at least 1.05, and finite")
     require(2 <= study.seeds <= 100, f"seeds {study.seeds}: must be 2 to 100; A0 and its spread need 2")
     require(study.seeds_near_margin >= 1, f"seeds near margin {study.seeds_near_margin}: must be at least 1")
-    require(study.max_runs >= 1, f"max runs {study.max_runs}: must be at least 1")
+    fewest = FEWEST_TUNING_RUNS + study.seeds
+    require(
+        study.max_runs >= fewest,
+        f"max runs {study.max_runs}: must be at least {fewest}, {FEWEST_TUNING_RUNS} to tune the baseline and "
+        f"{study.seeds} seeds of it; with fewer nothing could be judged",
+    )
     check_model(study.task)
     for recipe in study.techniques.values():
         for batch_size in study.batch_sizes:

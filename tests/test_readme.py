@@ -24,7 +24,8 @@ def test_the_examples_run(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_its_commands_exist() -> None:
     for module in re.findall(r"python -m ([\w.]+)", README):
-        assert module == "venv" or (ROOT / (module.replace(".", "/") + ".py")).exists()
+        path = ROOT / module.replace(".", "/")
+        assert module == "venv" or path.with_suffix(".py").exists() or (path / "__main__.py").exists()
 
 
 def test_every_dependency_is_imported_somewhere() -> None:

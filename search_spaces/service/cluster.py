@@ -5,8 +5,14 @@ A cluster whose address is given is joined. Otherwise a cluster is embedded in t
 
 import logging
 import os
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
+import psutil
 import ray
 from ray._private.state import state as ray_state
 
@@ -15,6 +21,9 @@ from trainables.on_ray.worker_group import GroupSize
 
 MOST_CONCURRENT_TRIALS = 4
 """The most trials that run at a time by default where there is no GPU."""
+
+KNOCK_SECONDS = 5.0
+"""How long a connection to the address of a cluster may take."""
 
 _HELPER_CPUS = 2
 """The logical CPUs that an embedded cluster declares for trials and Ray Train's helpers, besides the workers' CPUs."""
@@ -79,13 +88,7 @@ def find_capacity(address: str | None = None) -> Capacity:
         cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         return Capacity(cpus, torch.cuda.device_count(), cpus, None)
     if not ray.is_initialized():
-        try:
-            ray.init(address=where, logging_level=logging.WARNING, log_to_driver=False)
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            reason = str(error).splitlines()[0]
-            name = "cluster" if address else "RAY_ADDRESS"
-            raise UserError(f"{name} {where}: no Ray cluster answers there ({reason})") from error
-        _connection.ours = True
+        _join(where, "cluster" if address else "RAY_ADDRESS")
     now = ray.cluster_resources()
     grown = ray_state.get_max_resources_from_cluster_config() or {}
     cpus = max(now.get("CPU", 0), min(grown.get("CPU", 0), 10_000))
@@ -93,6 +96,67 @@ def find_capacity(address: str | None = None) -> Capacity:
     nodes = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
     smallest = min((node_cpus for node_cpus in nodes if node_cpus), default=1)
     return Capacity(int(cpus), gpus, smallest, ray.get_runtime_context().gcs_address)
+
+
+def _join(address: str, name: str) -> None:
+    """Connect to a running cluster.
+
+    Raises:
+        UserError: no cluster answers at the address, or the cluster refuses this process.
+    """
+    _knock(address, name)
+    try:
+        with _own_signals():
+            ray.init(address=address, logging_level=logging.WARNING, log_to_driver=False)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise UserError(
+            f"{name} {address}: no Ray cluster answers there ({reason}); a cluster that asks for a token needs "
+            "RAY_AUTH_MODE=token and the token in ~/.ray/auth_token"
+        ) from error
+    _connection.ours = True
+
+
+def _knock(address: str, name: str) -> None:
+    """Refuse at once an address of host and port where nothing listens; Ray itself waits for minutes."""
+    host, colon, port = address.rpartition(":")
+    if not colon or not port.isdigit() or "/" in address:
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), KNOCK_SECONDS).close()
+    except OSError as error:
+        reason = error.strerror or f"no answer within {KNOCK_SECONDS:g} s"
+        raise UserError(f"{name} {address}: no Ray cluster answers there ({reason})") from error
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Inside, Ray may set signal handlers; afterwards those of this process are back."""
+    numbers = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
+    handlers = {number: signal.getsignal(number) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _all_or_nothing() -> Iterator[None]:
+    """Where what is inside is interrupted, end every process that it started, and every process that those started.
+
+    Ray itself ends only the former, and some of the latter go on for a minute.
+    """
+    this = psutil.Process()
+    before = this.children(recursive=True)
+    try:
+        yield
+    except BaseException:
+        for process in this.children(recursive=True):
+            if process not in before:
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
+        raise
 
 
 @dataclass(frozen=True)
@@ -156,14 +220,16 @@ def start(capacity: Capacity, allotment: Allotment) -> None:
     if _connection.embedded_cpus >= cpus:
         return
     stop()
-    ray.init(
-        address="local",
-        num_cpus=cpus,
-        num_gpus=int(capacity.gpus),
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level=logging.ERROR,
-    )
+    os.environ.setdefault("RAY_worker_maximum_startup_concurrency", "8")  # fewer, and Ray warns on the terminal
+    with _own_signals(), _all_or_nothing():
+        ray.init(
+            address="local",
+            num_cpus=cpus,
+            num_gpus=int(capacity.gpus),
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
     _connection.ours, _connection.embedded_cpus = True, cpus
 
 

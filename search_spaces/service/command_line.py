@@ -6,15 +6,14 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from types import FrameType
 
 from rich.console import Console
 
-from analysis.report import Parser
+from analysis.wording import new_console
 from search_spaces.service import cluster, session
+from search_spaces.service.arguments import parse, study_parser
 from search_spaces.service.cluster import Capacity, find_capacity
-from search_spaces.service.proposers import SEARCHES
 from search_spaces.study import Study
 from trainables.errors import UserError, require
 
@@ -22,7 +21,7 @@ SEARCH_OPTIONS = ("batch_sizes", "learning_rates", "seeds", "tolerance", "resolu
 """The options of a search, which have no meaning for tables."""
 
 
-def main(budgets: Mapping[str, Study]) -> None:
+def main(budgets: Mapping[str, Study], called_as: str | None = None) -> None:
     """Run a study from the command line, and end the process.
 
     The exit status is 0 for success, 2 for an error that the user can correct, and 130 for Ctrl-C.
@@ -30,48 +29,27 @@ def main(budgets: Mapping[str, Study]) -> None:
     Args:
         budgets: the study in one or more sizes, by name. The default is `standard` where there is a GPU, and otherwise
             the first.
+        called_as: the command as the user typed it; by default what this process was started with.
     """
     signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, _interrupt)
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
-    console = Console()
+    console = new_console()
     code = 0
     try:
-        _run_command(budgets, _parse(budgets), console)
+        _run_command(budgets, _parse(budgets, called_as), console)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         code = 2
     except KeyboardInterrupt as interrupt:
-        print(f"stopped: {interrupt or 'nothing had started, and nothing was kept'}", file=sys.stderr)
+        print(f"stopped: {str(interrupt) or 'nothing had started, and nothing was kept'}", file=sys.stderr)
         code = 130
     _leave(code)
 
 
-def _parse(budgets: Mapping[str, Study]) -> argparse.Namespace:
+def _parse(budgets: Mapping[str, Study], called_as: str | None) -> argparse.Namespace:
     first = next(iter(budgets.values()))
-    parser = Parser(prog=_called_as(), description=first.question)
-    add = parser.add_argument
-    add("--budget", choices=list(budgets), help="size of the study (default: quick without a GPU, else standard)")
-    add("--tables", action="store_true", help="run the papers' tables as they are written, instead of a search")
-    add("--search", choices=SEARCHES, default="frontier", help="how to search (default: frontier)")
-    add("--batch-sizes", type=_integers, metavar="B,B,...", help="global batch sizes")
-    add("--learning-rates", type=_numbers, metavar="LOW,HIGH", help="range of peak learning rates")
-    add("--seeds", type=int, help="baseline runs behind A0, at least; more where they scatter against the tolerance")
-    add("--tolerance", type=float, help="how far below A0 still holds; 0.01 is one percentage point")
-    add("--resolution", type=float, help="widest interval to be content with, as a factor")
-    add("--max-runs", type=int, help="most runs together (not with --search grid)")
-    add("--workers", type=int, default=1, help="data-parallel workers of each trial (default: 1)")
-    add("--concurrent-trials", type=int, help="trials at a time (default: what fits)")
-    add(
-        "--gpus-per-worker", type=float, help="GPUs of each worker, fractions allowed (default: 1 where there are GPUs)"
-    )
-    add("--data", type=Path, metavar="DIR", help="train on what lies there: a text corpus, or folders of images")
-    add("--data-dir", default=session.DATA_DIR, help="where data sets are kept (default: %(default)s)")
-    add("--tracking-uri", help="MLflow store (default: MLFLOW_TRACKING_URI, else sqlite:///mlflow.db)")
-    add("--results-dir", default=session.RESULTS_DIR, help="where tables and pictures go (default: %(default)s)")
-    add("--name", help=f"name of the study (default: {first.name}, or {first.name}_BUDGET_tables)")
-    add("--dry-run", action="store_true", help="print the plan and stop")
-    return parser.parse_args()
+    return parse(study_parser(called_as or _called_as(), first.question, first.name, budgets), sys.argv[1:])
 
 
 def _called_as() -> str:
@@ -134,21 +112,6 @@ def _chosen(budgets: Mapping[str, Study], budget: str, options: argparse.Namespa
         resolution=options.resolution,
         max_runs=options.max_runs,
     )
-
-
-def _integers(text: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a list of whole numbers such as 32,64,128") from error
-
-
-def _numbers(text: str) -> tuple[float, float]:
-    try:
-        low, high = (float(part) for part in text.split(","))
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a pair of numbers such as 0.01,3.2") from error
-    return low, high
 
 
 def _interrupt(number: int, _frame: FrameType | None) -> None:

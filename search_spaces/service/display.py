@@ -11,6 +11,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from analysis.wording import say
 from trainables.score import Score
 
 PLAIN_SECONDS = 30.0
@@ -57,6 +58,7 @@ class Display:
         self._running: dict[str, _Running] = {}
         self._ended = 0
         self._seconds: list[float] = []
+        self._elapsed: list[float] = []
         self._traces: set[str] = set()
         self._live = Live(console=console, get_renderable=self._draw, refresh_per_second=2, transient=True)
 
@@ -80,7 +82,7 @@ class Display:
         running.report = report
         if not self._console.is_terminal and now - max(running.printed, running.started) > PLAIN_SECONDS:
             running.printed = now
-            self._console.print(f"  {running.name}  {self._describe(running)}", highlight=False)
+            say(self._console, f"  {running.name}  {self._describe(running)}")
 
     def end(self, trial_id: str, status: str, error: str = "", trace: str = "") -> None:
         """Print how a trial ended, with error and traceback where a worker raised. Each traceback is printed once."""
@@ -88,14 +90,17 @@ class Display:
         self._ended += 1
         if running.seconds:
             self._seconds.append(running.seconds)
+            self._elapsed.append(time.monotonic() - running.started)
         count = f"[{self._ended}/{self._most_runs}]"
         score = self._score(running.report) if running.report.get("epoch") else ""
-        text = Text(f"{count:>8} {running.name:<40} {score:>7}  {status}  {error}".rstrip())
-        text.append(f"   {self._eta()}", style="dim")
+        text = Text(f"{count:>8} {running.name:<38} {score:>7} {status} ")
+        text.append(f" {self._eta()}", style="dim")
         self._console.print(text, highlight=False, soft_wrap=True)
+        if error:
+            say(self._console, f"         {error}", indent=9)
         if trace and trace not in self._traces:
             self._traces.add(trace)
-            self._console.print(Text(indent(trace.rstrip(), "    ")), highlight=False, soft_wrap=True)
+            say(self._console, indent(trace.rstrip(), "    "))
 
     def _describe(self, running: _Running) -> str:
         report = running.report
@@ -111,13 +116,24 @@ class Display:
         return self._metric.show(self._metric.score_of(report))
 
     def _eta(self) -> str:
-        """The longest time that the remaining runs take, estimated from the runs that have ended."""
-        a_run = sum(self._seconds) / len(self._seconds) if self._seconds else self._estimate
+        """About how long the remaining runs take, from the runs that have ended, or from the estimate before."""
+        a_run = self._seconds_per_run()
         if a_run is None:
             return "time left unknown until a run has ended"
         under_way = sum(min(a_run, running.seconds) for running in self._running.values())
         seconds = max(0.0, (self._most_runs - self._ended) * a_run - under_way) / self._concurrent
-        return f"at most {clock(seconds)} left"
+        return f"about {clock(seconds)} left"
+
+    def _seconds_per_run(self) -> float | None:
+        """How long a run takes from its start to its end.
+
+        The first run of each worker group also waits for the group to start. So until others have ended, only the
+        seconds of training and evaluation are used.
+        """
+        later = self._elapsed[self._concurrent :]
+        if later:
+            return sum(later) / len(later)
+        return sum(self._seconds) / len(self._seconds) if self._seconds else self._estimate
 
     def _draw(self) -> Group:
         table = Table.grid(padding=(0, 2))

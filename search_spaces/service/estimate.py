@@ -1,4 +1,4 @@
-"""An estimate of how long a run takes on this machine, from a few real steps on random inputs."""
+"""How long a run will take on this machine, from a few real steps on samples of the right shapes."""
 
 import time
 from collections.abc import Callable
@@ -7,76 +7,139 @@ from statistics import mean
 
 import torch
 
+from search_spaces.service.cluster import Allotment
 from search_spaces.study import Study
 from trainables import Recipe, Task
 from trainables.engine.batch_gradient import Batch, BatchGradient
 from trainables.engine.run import prepared
 from trainables.engine.workers import Workers
 from trainables.nested import call, map_tensors
-from trainables.on_ray.worker_group import GroupSize
 
-PROBE_SAMPLES = 64
-PROBE_STEPS = 3
+PROBE_SECONDS = 10.0
+"""The time after which no further combination of technique and batch size is tried."""
+LARGEST_PROBE = 256
+"""The largest batch that is tried, in samples; larger ones take as long per sample."""
+EVALUATION_PROBE = 250
+"""The samples of an evaluation batch that is tried."""
+CONTENTION = 1.3
+"""On a CPU, runs at the same time take about this many times as long as one by itself, since they share memory."""
+OVERHEAD_SECONDS = 1.0
+"""About what a run takes beside its own work: proposing, recording, and handing over."""
 
 
-def seconds_per_run(study: Study, size: GroupSize) -> float | None:
-    """The seconds that one worker takes for a run with its evaluations; None where they cannot be estimated."""
-    try:
-        return _probe(study, torch.device("cuda" if size.gpus_per_worker else "cpu"), size.threads_per_worker)
-    except Exception:  # out of memory, or the model fails: the runs will report it
-        return None
+def seconds_per_run(study: Study, allotment: Allotment) -> float | None:
+    """Seconds that one worker takes for a run and the evaluation after each epoch; None where that cannot be told.
 
-
-def _probe(study: Study, device: torch.device, threads: int) -> float:
-    """The seconds of a run, averaged over the techniques."""
+    It is the mean over the techniques and over the smallest and the largest batch size, as far as the time for trying
+    reaches.
+    """
+    size = allotment.size
     before = torch.get_num_threads()
-    torch.set_num_threads(threads)
+    torch.set_num_threads(size.threads_per_worker)
     try:
         with torch.random.fork_rng():
-            return mean(_run(study.task, recipe, device) for recipe in study.techniques.values())
+            alone = _probe(study, torch.device("cuda" if size.gpus_per_worker else "cpu"))
+    except Exception:  # out of memory, or a model that fails: the runs will report it
+        return None
     finally:
         torch.set_num_threads(before)
+    shared = CONTENTION if allotment.concurrent_trials > 1 and not size.gpus_per_worker else 1.0
+    return alone * shared + OVERHEAD_SECONDS
 
 
-def _run(task: Task, recipe: Recipe, device: torch.device) -> float:
-    """The seconds of a run of one technique, estimated on batches of about PROBE_SAMPLES samples."""
-    size = min(recipe.norm_batch_size or PROBE_SAMPLES, PROBE_SAMPLES)
-    samples = PROBE_SAMPLES // size * size
-    recipe = replace(recipe, norm_batch_size=size, max_micro_batch=None)
+def _probe(study: Study, device: torch.device) -> float:
+    begun = time.perf_counter()
+    sizes = sorted({min(study.batch_sizes), min(max(study.batch_sizes), LARGEST_PROBE)})
+    seconds: list[float] = []
+    for recipe in study.techniques.values():
+        for size in sizes:
+            if not seconds or time.perf_counter() - begun < PROBE_SECONDS:
+                seconds.append(_run(study.task, recipe, size, device))
+    return mean(seconds)
+
+
+def _run(task: Task, recipe: Recipe, batch_size: int, device: torch.device) -> float:
+    """Seconds of one run at a batch size, by itself."""
     model = prepared(task.model(), device, torch.float32)
-    inputs, targets = (map_tensors(lambda tensor: _placed(tensor, device), each) for each in task.data.example(samples))
+    a_few = _seconds_per_sample(task, recipe, 2, model, device)
+    if a_few * batch_size > PROBE_SECONDS / 10:
+        training, evaluation = a_few, a_few / 3  # a forward pass takes about a third of a step
+    else:
+        training = _seconds_per_sample(task, recipe, batch_size, model, device)
+        evaluation = _evaluation_per_sample(task, model, device)
+    measuring = _measuring_per_sample(task, model, device) if task.measures else 0.0
+    samples = task.data.train_samples
+    per_epoch = samples * training + task.data.validation_samples * evaluation
+    return task.epochs * per_epoch + samples * measuring
+
+
+def _seconds_per_sample(
+    task: Task, recipe: Recipe, batch_size: int, model: torch.nn.Module, device: torch.device
+) -> float:
+    """Seconds of a training step, for each of its samples."""
+    unit = min(recipe.norm_batch_size or batch_size, batch_size)
+    samples = batch_size // unit * unit
+    recipe = replace(recipe, norm_batch_size=unit, max_micro_batch=None)
+    inputs, targets = _example(task, samples, device)
     keys = torch.zeros(samples, dtype=torch.int32, device=device)
     gradient = BatchGradient(model, task, recipe, Workers(), parts=0)
-    usual = replace(recipe.start(samples), steps=1)  # where SAM perturbs only some steps, this is not one of them
+    usual = replace(recipe.start(samples), steps=1)  # where SAM perturbs some steps only, this is none of them
+    model.train()
 
-    def train() -> None:
+    def step() -> None:
         gradient.load(Batch(keys.long(), keys, lambda _: (inputs, targets)))
         recipe.gradient(model, gradient, usual)
         gradient.settle()
+
+    return _fastest(step, device) / samples
+
+
+def _evaluation_per_sample(task: Task, model: torch.nn.Module, device: torch.device) -> float:
+    """Seconds of a batch that is judged, for each of its samples."""
+    inputs, _ = _example(task, EVALUATION_PROBE, device)
+    model.eval()
 
     def evaluate() -> None:
         with torch.no_grad():
             call(model, inputs)
 
-    training = _seconds(train, device)
+    return _fastest(evaluate, device) / EVALUATION_PROBE
+
+
+def _measuring_per_sample(task: Task, model: torch.nn.Module, device: torch.device) -> float:
+    """Seconds of the task's measures on a final model, for each training sample."""
+    batch = _example(task, LARGEST_PROBE, device)
     model.eval()
-    evaluation = _seconds(evaluate, device)
-    return task.epochs * (task.data.train_samples * training + task.data.validation_samples * evaluation) / samples
+
+    def measure() -> None:
+        for each in task.measures:
+            each(model, lambda: [batch], task.loss)
+
+    start = time.perf_counter()
+    measure()
+    return (time.perf_counter() - start) / LARGEST_PROBE
+
+
+def _example(task: Task, samples: int, device: torch.device) -> tuple[object, object]:
+    inputs, targets = (map_tensors(lambda tensor: _placed(tensor, device), each) for each in task.data.example(samples))
+    return inputs, targets
 
 
 def _placed(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
-    """The tensor on the device; images get the memory layout in which they are trained."""
+    """The tensor on the device, images in the memory layout that they are trained in."""
     there = tensor.to(device)
     return there.contiguous(memory_format=torch.channels_last) if there.ndim == 4 else there
 
 
-def _seconds(step: Callable[[], object], device: torch.device) -> float:
-    """The seconds of the fastest of a few calls, after one call to warm up."""
-    times = []
-    for _ in range(1 + PROBE_STEPS):
+def _fastest(step: Callable[[], object], device: torch.device) -> float:
+    """Seconds of the fastest of three calls after one to warm up; of the first alone where it takes long."""
+    times: list[float] = []
+    for _ in range(4):
         start = time.perf_counter()
         step()
         if device.type == "cuda":
             torch.cuda.synchronize()
         times.append(time.perf_counter() - start)
+        if times[0] > PROBE_SECONDS / 10:
+            return times[0]
     return min(times[1:])

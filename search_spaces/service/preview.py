@@ -5,6 +5,7 @@ from pathlib import Path
 from optuna.distributions import FloatDistribution, IntDistribution
 from rich.console import Console
 
+from analysis.wording import say
 from search_spaces.service.cluster import Allotment, Capacity
 from search_spaces.service.display import clock
 from search_spaces.service.work import Work
@@ -39,7 +40,7 @@ def print_plan(
         duration = "known once a run has ended"
     else:
         runs = -(-work.most_runs // allotment.concurrent_trials)
-        duration = f"at most about {clock(START_SECONDS + runs * seconds / size.workers)} ({seconds:.1f} s a run)"
+        duration = f"about {clock(START_SECONDS + runs * seconds / size.workers)} ({seconds:.1f} s a run)"
     lines = {
         "Study": f"{study.name}, budget {budget}: {study.question}",
         "Ray cluster": capacity.description,
@@ -56,7 +57,7 @@ def print_plan(
     }
     for label, text in lines.items():
         if text:
-            console.print(f"{label + ':':<16}{text}", highlight=False, soft_wrap=True)
+            say(console, f"{label + ':':<16}{text}", indent=16)
 
 
 def range_words(name: str, values: FloatDistribution | IntDistribution) -> str:

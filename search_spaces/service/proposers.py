@@ -11,10 +11,9 @@ from analysis.outcomes import Outcome
 from search_spaces.policy import grid, policy
 from search_spaces.policy.plan import NoProposal, Plan, Proposal
 from search_spaces.service import tables
+from search_spaces.service.arguments import SEARCHES
 from search_spaces.service.policy_proposer import PolicyProposer
 from search_spaces.service.sampler_proposer import SamplerProposer, tpe
-
-SEARCHES = ("frontier", "optuna", "grid")
 
 
 class Proposer(Protocol):

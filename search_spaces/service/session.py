@@ -12,14 +12,16 @@ import pandas as pd
 from rich.console import Console
 
 from analysis.answer import Answer
-from analysis.report import Files, make_writable, print_files, report
+from analysis.report import Files, check_writable, print_files, report
 from analysis.runs import SUBSTITUTE_TAG, load_runs, tracking_uri
+from analysis.wording import new_console, say
 from search_spaces.service import cluster as ray_cluster
+from search_spaces.service.arguments import DATA_DIR, RESULTS_DIR, SEARCHES, is_name
 from search_spaces.service.cluster import Allotment, Capacity, allot, find_capacity
 from search_spaces.service.display import Display, clock
 from search_spaces.service.estimate import seconds_per_run
 from search_spaces.service.preview import print_plan, range_words
-from search_spaces.service.proposers import SEARCHES, Proposer
+from search_spaces.service.proposers import Proposer
 from search_spaces.service.ray_tune import Search, run_trials
 from search_spaces.service.tracking import Tracker, open_store
 from search_spaces.service.work import Work, running_tables, searching
@@ -27,8 +29,6 @@ from search_spaces.study import Study
 from trainables.errors import MissingData, UserError, require
 from trainables.history import DONE
 
-DATA_DIR = "~/.cache/batchscale"
-RESULTS_DIR = "results"
 RUNS_PAGE = "runs?workflowType=machine_learning"
 """The page of an experiment in the MLflow UI that lists its runs. By default the UI opens an overview of traces."""
 
@@ -128,7 +128,7 @@ def run_study(
         UserError: the study cannot be run, or nothing can be judged; the message is one line.
         KeyboardInterrupt: the user pressed Ctrl-C; the message says where the finished runs are kept.
     """
-    console = console or Console()
+    console = console or new_console()
     quiet_libraries()
     try:
         prepared = prepare(
@@ -175,6 +175,10 @@ def prepare(
     """
     require(isinstance(study, Study), f"study {type(study).__name__}: must be one Study, such as BUDGETS['quick']")
     require(not tables or bool(study.tables), f"tables True: {study.name} lists none")
+    require(
+        is_name(study.name),
+        f"study name {study.name!r}: must be letters, digits, dots, dashes and underscores, a letter or digit first",
+    )
     require(search in SEARCHES, f"search {search!r}: must be {', '.join(SEARCHES)}")
     require(
         search == "frontier" or not study.dimensions,
@@ -188,9 +192,10 @@ def prepare(
     work = running_tables(study) if tables else searching(study, search)
     if concurrent_trials is None and work.tables:
         concurrent_trials = 1  # tables compare times of runs, which must not disturb each other
+    check_writable(Path(results) / study.name)
     capacity = find_capacity(cluster)
     allotment = allot(capacity, workers, concurrent_trials, gpus_per_worker, work.most_runs)
-    seconds = None if capacity.address else seconds_per_run(work.study, allotment.size)
+    seconds = None if capacity.address else seconds_per_run(work.study, allotment)
     if seconds is not None:
         seconds *= work.epochs / study.task.epochs
     prepared = Prepared(
@@ -212,7 +217,7 @@ def execute(prepared: Prepared, console: Console) -> StudyResult:
     """Run a prepared study, record its runs, and report its answer."""
     begun = time.monotonic()
     work, study, uri, results = prepared.work, prepared.work.study, prepared.tracking, prepared.results
-    make_writable(results)
+    results.mkdir(parents=True, exist_ok=True)
     client = open_store(uri)
     study.task.data.load(prepared.data_dir)
     storage = _open_storage(results)
@@ -241,8 +246,8 @@ def execute(prepared: Prepared, console: Console) -> StudyResult:
     finally:
         lost = tracker.close(status)
         if lost:
-            console.print(f"warning: {lost} writes to {uri} never succeeded; what they held is missing there")
-    console.print(f"Took {clock(time.monotonic() - begun)}. Compare the runs in the MLflow UI:", highlight=False)
+            say(console, f"warning: {lost} writes to {uri} never succeeded; what they held is missing there")
+    say(console, f"Took {clock(time.monotonic() - begun)}. Compare the runs in the MLflow UI:")
     _print_address(uri, tracker.experiment_id, console)
     return StudyResult(study.name, found.answer, found.frame, runs.frame, found.files, uri, tracker.parent_id)
 
@@ -254,7 +259,7 @@ def with_data(study: Study, data_dir: Path, workers: int, console: Console) -> t
         study.task.data.load(data_dir)
     except MissingData as error:
         own, other = study.task.data, study.substitute.data
-        console.print(f"{error}\nTraining on a substitute instead: {other!r}", highlight=False, soft_wrap=True)
+        say(console, f"{error}\nTraining on a substitute instead: {other!r}")
         return replace(study, task=study.substitute, substitute=None).check(workers), {
             SUBSTITUTE_TAG: f"{other!r} for {own!r}"
         }
@@ -311,4 +316,4 @@ def _print_address(uri: str, experiment_id: str, console: Console) -> None:
     served = uri.startswith("http")
     where = f"open {uri}" if served else f"mlflow ui --backend-store-uri {uri}"
     page = f"{uri if served else 'http://127.0.0.1:5000'}/#/experiments/{experiment_id}/{RUNS_PAGE}"
-    console.print(f"  {where}   then {page}", highlight=False, soft_wrap=True)
+    say(console, f"  {where}\n  {page}")

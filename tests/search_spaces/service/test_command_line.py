@@ -67,13 +67,22 @@ def test_digits_end_to_end(place: Place) -> None:
 @pytest.mark.slow
 def test_a_grid_records_diverged_runs_as_measurements(place: Place) -> None:
     done = place.run(
-        "--search", "grid", "--batch-sizes", "32", "--seeds", "2", "--learning-rates", "0.1,1e9", "--resolution", "1e5"
+        "--search",
+        "grid",
+        "--batch-sizes",
+        "32,64",
+        "--seeds",
+        "2",
+        "--learning-rates",
+        "0.1,1e9",
+        "--resolution",
+        "1e5",
     )
     assert done.returncode == 0, done.stdout + done.stderr
     frame = load_runs("digits_cnn", f"sqlite:///{place.folder / 'mlflow.db'}").frame
-    assert len(frame) == 3 * 3, "every rate with every seed; the baseline's are among them"
+    assert len(frame) == 2 * 3 * 3, "every rate with every seed; the baseline's are among them"
     lost = frame[frame.status == "diverged"]
-    assert lost.learning_rate.tolist() == [1e4, 1e9] * 3
+    assert lost.learning_rate.tolist() == [1e4, 1e9] * 6
     assert (lost.diverged == 1).all()
     assert (lost.validation_accuracy == 0.1).all()
     assert not lost[_NUMBERS].isna().any().any()
@@ -171,6 +180,84 @@ def test_ctrl_c_while_starting(place: Place, seconds: float) -> None:
     assert "Traceback" not in err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("--help",), 0, "usage: python -m search_spaces.digits_cnn"),
+        (("--version",), 0, "batchscale "),
+        (("--budget", "huge"), 2, "invalid choice: 'huge' (choose from"),
+        (("--batch-sizes", "a"), 2, "'a' is not a list of whole numbers"),
+    ],
+)
+def test_help_and_refusals_come_before_the_slow_imports(
+    place: Place, arguments: tuple[str, ...], code: int, words: str
+) -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "search_spaces.digits_cnn", *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=place.folder, env=environment, capture_output=True, text=True)
+    assert done.returncode == code
+    assert words in done.stdout + done.stderr
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if line.startswith("import time")}
+    assert "argparse" in imported
+    assert not imported & {"torch", "ray", "mlflow", "optuna", "numpy", "pandas", "rich"}
+
+
+def test_the_studies_are_listed(place: Place) -> None:
+    done = place.run(module="search_spaces")
+    assert done.returncode == 0, done.stderr
+    for path in (ROOT / "search_spaces").glob("*.py"):
+        listed = f"\n{path.stem}  (" in f"\n{done.stdout}"
+        assert listed == (path.stem not in ("__init__", "__main__", "study", "study_checks")), path.stem
+    assert "digits_cnn  (quick, momentum, adaptive, layerwise)" in done.stdout
+
+
+def test_the_program_runs_a_study_by_name(place: Place) -> None:
+    for arguments, code, words in (
+        (("list",), 0, "cifar_resnet  (quick, standard, paper"),
+        (("run", "nope"), 2, "error: study 'nope': must be one of cifar_adabatch, "),
+        (("run", "digits_cnn", "--help"), 0, "usage: batchscale run digits_cnn"),
+        (("run", "digits_cnn", "--seeds", "x"), 2, "error: argument --seeds: invalid int value: 'x'"),
+        (("run", "digits_cnn", "--dry-run"), 0, "Study:          digits_cnn, budget quick"),
+        (("report", "nothing"), 2, "does not exist; run the study first"),
+        (("report", "--help"), 0, "usage: batchscale report"),
+        (("fly",), 2, "error: command 'fly': must be list, run or report"),
+        ((), 0, "usage: batchscale list"),
+    ):
+        program = "import sys; from search_spaces.service.program import main; sys.exit(main())"
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        command = [sys.executable, "-c", program, *arguments]
+        done = subprocess.run(command, cwd=place.folder, env=environment, capture_output=True, text=True)
+        assert done.returncode == code, (arguments, done.stdout, done.stderr)
+        assert words in done.stdout + done.stderr, (arguments, done.stdout, done.stderr)
+        assert code == 0 or done.stderr.count("\n") == 1
+
+
+def test_a_cluster_that_does_not_answer_is_one_line(place: Place) -> None:
+    """A closed port is refused at once; so is one where something else than Ray would have to answer for minutes."""
+    done = place.run("--dry-run", RAY_ADDRESS="127.0.0.1:9")
+    assert "RAY_ADDRESS 127.0.0.1:9: no Ray cluster answers there (Connection refused)" in one_line(done)
+
+
+def test_a_termination_signal_stops_a_study_as_ctrl_c_does(place: Place) -> None:
+    process = place.start("--batch-sizes", "16,64", "--max-runs", "500", "--resolution", "1.05")
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.strip().startswith("["):
+            break
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert place.wait_until_empty(10) == []
+    assert process.returncode == 130
+    assert err.count("\n") == 1, err
+    assert "finished runs are kept in sqlite:///mlflow.db" in err
+
+
+def test_piped_output_is_not_wrapped_and_has_no_colour(place: Place) -> None:
+    done = place.run("--dry-run", COLUMNS="40")
+    assert "\x1b" not in done.stdout
+    assert all(line.partition(":")[0].strip() for line in done.stdout.splitlines()), "each line has its label"
+
+
 def test_dry_run_prints_the_plan_and_starts_nothing(place: Place) -> None:
     done = place.run("--dry-run")
     assert done.returncode == 0, done.stderr
@@ -191,17 +278,35 @@ def test_dry_run_prints_the_plan_and_starts_nothing(place: Place) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--batch-sizes", "4096"), "batch size 4096: must be 1 to 1,024, the training samples"),
-        (("--batch-sizes", "24", "--workers", "5"), "batch size 24: is not divisible by 5 workers"),
+        (("--batch-sizes", "16,4096"), "batch size 4096: must be 1 to 1,024, the training samples"),
+        (("--batch-sizes", "24,48", "--workers", "5"), "batch size 24: is not divisible by 5 workers"),
         (("--batch-sizes", "a"), "'a' is not a list of whole numbers"),
-        (("--batch-sizes", "24", "--workers", "2"), "norm_batch_size 8: batch size 24 over 2 workers leaves 12"),
+        (("--batch-sizes", "24,48", "--workers", "2"), "norm_batch_size 8: batch size 24 over 2 workers leaves 12"),
         (("--learning-rates", "0,1"), "learning rate 0.0: must be a positive number"),
         (("--learning-rates", "1,0.1"), "learning rates 1 0.1: an empty range"),
+        (("--learning-rates", "-1,1"), "'-1,1': learning rate -1.0: must be a positive number"),
+        (("--learning-rates", "0.1,inf"), "learning rate inf: must be a positive number"),
+        (("--max-runs", "3"), "max runs 3: must be at least 8, 5 to tune the baseline and 3 seeds of it"),
+        (("--search", "grid", "--max-runs", "50"), "--max-runs with --search grid: a grid makes all its runs"),
+        (("--resolution", "inf"), "'inf' is not a positive, finite number"),
+        (("--batch-sizes", "16,16"), "'16,16' has 16 twice; give each batch size once"),
+        (("--batch-sizes", "16"), "batch sizes 16: must be two or more; the smallest is the baseline's"),
+        (("--name", ""), "'' is no name; use letters"),
+        (("--name", "a/b"), "'a/b' is no name"),
+        (("--name", "../../x"), "'../../x' is no name"),
+        (
+            ("--tracking-uri", "http://127.0.0.1:9"),
+            "tracking store http://127.0.0.1:9: does not answer (no connection)",
+        ),
+        (
+            ("--dry-run", "--results-dir", "/proc/results"),
+            "results directory /proc/results/digits_cnn: cannot be written",
+        ),
         (("--bugdet", "quick"), "unrecognized arguments: --bugdet quick"),
         (("--budget", "huge"), "invalid choice: 'huge'"),
-        (("--batch-sizes", "8192", "--budget", "quick"), "batch size 8192"),
+        (("--batch-sizes", "16,8192", "--budget", "quick"), "batch size 8192"),
         (
-            ("--batch-sizes", "1024", "--workers", "64"),
+            ("--batch-sizes", "512,1024", "--workers", "64"),
             "workers 64: 1 concurrent trial x 64 workers x 1 CPU = 64 CPUs asked",
         ),
         (("--gpus-per-worker", "2"), "GPUs asked, 0 available"),
@@ -250,11 +355,11 @@ def test_a_study_joins_a_running_cluster_and_leaves_it_clean(place: Place) -> No
         address = json.loads(head.stdout.readline())
         done = place.run(
             "--batch-sizes",
-            "32",
+            "32,64",
             "--workers",
             "2",
             "--max-runs",
-            "4",
+            "7",
             "--seeds",
             "2",
             "--concurrent-trials",
@@ -264,7 +369,7 @@ def test_a_study_joins_a_running_cluster_and_leaves_it_clean(place: Place) -> No
         )
         assert done.returncode == 0, done.stdout + done.stderr
         assert f"joined at {address}" in done.stdout
-        assert "[4/4]" in done.stdout
+        assert "[7/7]" in done.stdout
         assert head.stdin is not None
         head.stdin.write("\n")
         head.stdin.flush()
