@@ -40,7 +40,8 @@ def print_plan(
         duration = "known once a run has ended"
     else:
         runs = -(-work.most_runs // allotment.concurrent_trials)
-        duration = f"about {clock(START_SECONDS + runs * seconds / size.workers)} ({seconds:.1f} s a run)"
+        a_run = f"{seconds:.1f} s" if seconds < 60 else clock(seconds)
+        duration = f"about {clock(START_SECONDS + runs * seconds / size.workers)} ({a_run} a run)"
     lines = {
         "Study": f"{study.name}, budget {budget}: {study.question}",
         "Ray cluster": capacity.description,
