@@ -78,7 +78,8 @@ def _run(search: str, folder: Path, quick: bool) -> None:
     """Run the study's command with this search; the study gets the search's name."""
     command = [sys.executable, "-m", "search_spaces.digits_cnn", "--name", search, "--search", search]
     command += ["--tolerance", TOLERANCE, "--resolution", "4" if quick else "1.25"]
-    command += ["--max-runs", "20" if quick else RUNS]
+    if search == "frontier":
+        command += ["--max-runs", "20" if quick else RUNS]
     command += ["--batch-sizes", "16,32,64" if quick else "16,32,64,128,256"]
     command += ["--tracking-uri", f"sqlite:///{folder / 'mlflow.db'}", "--results-dir", str(folder / "results")]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
