@@ -141,7 +141,9 @@ class Display:
             table.add_row(running.name, self._describe(running), f"{clock(time.monotonic() - running.started)}")
         elapsed = clock(time.monotonic() - self._begun)
         footer = f"{self._ended} of at most {self._most_runs} runs  elapsed {elapsed}  {self._eta()}"
-        waiting = [] if self._running or self._ended else [Text("starting the worker groups (20 to 50 s, once)", style="dim")]
+        waiting = (
+            [] if self._running or self._ended else [Text("starting the worker groups (20 to 50 s, once)", style="dim")]
+        )
         return Group(table, *waiting, Text(footer, style="bold"))
 
 
