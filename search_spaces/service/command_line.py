@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 from collections.abc import Mapping
 from types import FrameType
 
@@ -33,6 +34,7 @@ def main(budgets: Mapping[str, Study], called_as: str | None = None) -> None:
     """
     signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, _interrupt)
+    sys.unraisablehook = _unraisable
     logging.basicConfig(format="%(message)s", level=logging.WARNING)
     console = new_console()
     code = 0
@@ -118,6 +120,15 @@ def _interrupt(number: int, _frame: FrameType | None) -> None:
     """Stop the study at the first signal, and ignore later ones, so that they do not disturb its end."""
     signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
+
+
+def _unraisable(discarded: "sys.UnraisableHookArgs") -> None:
+    """Interrupt again where Python discarded the interrupt, as it does in the callback of a weak reference."""
+    if isinstance(discarded.exc_value, KeyboardInterrupt):
+        signal.signal(signal.SIGINT, _interrupt)
+        threading.Timer(0.1, os.kill, (os.getpid(), signal.SIGINT)).start()
+    else:
+        sys.__unraisablehook__(discarded)
 
 
 def _leave(code: int) -> None:

@@ -388,3 +388,36 @@ sys.stdin.readline()
 print(json.dumps(left_behind()), flush=True)
 sys.stdin.readline()
 """
+
+
+DISCARDS = """
+import time, weakref
+import search_spaces.service.command_line as command_line
+
+class Thing: pass
+
+def run(*_):
+    def callback(_):
+        print("in the callback", flush=True)
+        time.sleep(30)
+    thing = Thing()
+    kept = weakref.ref(thing, callback)
+    del thing
+    time.sleep(30)
+
+command_line._run_command = run
+command_line._parse = lambda *_: None
+command_line.main({})
+"""
+
+
+def test_ctrl_c_that_python_discards_comes_again(place: Place) -> None:
+    """An exception in the callback of a weak reference goes nowhere, an interrupt too."""
+    (place.folder / "discards.py").write_text(DISCARDS)
+    process = place.start(module="discards")
+    assert process.stdout is not None
+    assert process.stdout.readline() == "in the callback\n"
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 130, err
+    assert err == "stopped: nothing had started, and nothing was kept\n"
