@@ -1,17 +1,28 @@
 """The answer in numbers: each group's best, competitive and scalable learning rate, and verdicts on the rules."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import pandas as pd
 
-from analysis.edge import Edge, competitive, scalable
-from analysis.outcomes import Group, Outcome, Point, Setting, best, chosen_setting, points_of
+from analysis.belief import Belief, Interval
+from analysis.edge import Edge, Judged, bar_floor, bars, competitive, scalable, scalable_chances, typical_best
+from analysis.expectation import joint, neighbours
+from analysis.fit import Fit
+from analysis.limits import what_limits
+from analysis.outcomes import Group, Outcome, Point, Setting, chosen_setting, points_of
 from analysis.scaling_law import PowerLaw, fit_power_law
 from analysis.study_design import StudyDesign
-from analysis.verdict import Baseline, Spread, Standard, Verdict, margin, standard, verdicts
+from analysis.verdict import Baseline, Verdict, find_baseline, verdict
 from trainables.history import OUT_OF_MEMORY
 from trainables.score import Score
+
+
+class Best(NamedTuple):
+    """The learning rate at which a typical run of a group is best, of those that ran, and the score of such a run."""
+
+    learning_rate: float
+    score: float
 
 
 class GroupAnswer(NamedTuple):
@@ -19,24 +30,38 @@ class GroupAnswer(NamedTuple):
 
     Attributes:
         points: the group's points, one for each learning rate that ran.
+        fit: the curves fitted to its runs.
         verdicts: the verdict on each learning rate, against A0.
-        best: the point with the highest score; None where the group has no point.
+        best: the best learning rate; None where no run of the group trained.
         competitive, scalable: the edges against the group's own best score and against A0.
+        belief: where the scalable edge may lie.
+        joint: the interval of the scalable edge when the edges of the other batch sizes are taken into account; None
+            where there are none, or nothing may hold.
+        limit: what limits the answer and what would settle it; "" where the group is decided.
         why: why the group does not scale, as why_it_stopped says; "" where it scales or where that is open.
         setting: the values of the study's further dimensions that the group was measured with.
         rules: for each rule, the learning rate that it prescribes, or None where that lies outside the range; and the
-            verdict on it, or None where it has not run.
+            verdict on it, read off the curves, or None where the group has no runs.
     """
 
     group: Group
     points: list[Point]
+    fit: Fit
     verdicts: dict[float, Verdict]
-    best: Point | None
+    best: Best | None
     competitive: Edge
     scalable: Edge
+    belief: Belief
+    joint: Interval | None
+    limit: str
     why: str
     rules: dict[str, tuple[float | None, Verdict | None]]
     setting: Setting
+
+    @property
+    def scales(self) -> bool:
+        """Whether some learning rate holds, with a probability of at least 95 %."""
+        return bool(self.points) and verdict(1 - self.belief.none) is Verdict.HOLDS
 
 
 class Answer(NamedTuple):
@@ -44,8 +69,7 @@ class Answer(NamedTuple):
 
     Attributes:
         metric: the metric that runs were judged by.
-        baseline: the baseline; None where its seeds have not run, and then there are no groups either.
-        spread: the variation of one run between seeds; None where there is no baseline.
+        baseline: the baseline; None where no run of it has trained, and then there are no groups either.
         laws: for each technique, the power law fitted to its scalable edges, or the reason why there is none.
         breaks: for each technique and rule, the smallest batch size at which the rule's prescription fails; None
             where it fails at none.
@@ -53,7 +77,6 @@ class Answer(NamedTuple):
 
     metric: Score
     baseline: Baseline | None
-    spread: Spread | None
     groups: list[GroupAnswer]
     laws: dict[str, PowerLaw | str]
     breaks: dict[tuple[str, str], int | None]
@@ -65,63 +88,76 @@ class Answer(NamedTuple):
 
 def answer(design: StudyDesign, outcomes: Sequence[Outcome]) -> Answer:
     """The answer of a study, computed from its runs alone."""
-    against = standard(design, outcomes)
-    if against is None:
-        return Answer(design.metric, None, None, [], {}, {})
-    groups = [_answer(design, outcomes, group, against) for group in design.groups]
+    baseline = find_baseline(design, outcomes)
+    if baseline is None or baseline.diverged:
+        return Answer(design.metric, None, [], {}, {})
+    judged = {group: scalable(design, outcomes, group, baseline) for group in design.groups}
+    groups = [_answer(design, outcomes, group, baseline, judged) for group in design.groups]
     laws: dict[str, PowerLaw | str] = {}
     breaks: dict[tuple[str, str], int | None] = {}
     for technique in dict.fromkeys(group.technique for group in design.groups):
         mine = [each for each in groups if each.group.technique == technique]
-        laws[technique] = fit_power_law({each.group.batch_size: each.scalable for each in mine})
+        laws[technique] = fit_power_law({each.group.batch_size: each.belief for each in mine if each.points})
         for rule in design.rules:
             failed = [each.group.batch_size for each in mine if each.rules[rule][1] is Verdict.FAILS]
             breaks[technique, rule] = min(failed, default=None)
-    return Answer(design.metric, *against, groups, laws, breaks)
+    return Answer(design.metric, baseline, groups, laws, breaks)
 
 
-def _answer(design: StudyDesign, outcomes: Sequence[Outcome], group: Group, against: Standard) -> GroupAnswer:
-    points = points_of(outcomes, group)
-    judged = scalable(design, points, against)
-    own = competitive(design, points, against.spread)
+def _answer(
+    design: StudyDesign,
+    outcomes: Sequence[Outcome],
+    group: Group,
+    baseline: Baseline,
+    all_judged: Mapping[Group, Judged],
+) -> GroupAnswer:
+    points, judged = points_of(outcomes, group), all_judged[group]
+    own = competitive(design, outcomes, group, baseline)
+    bar, floor = bars(design, baseline, judged.fit), bar_floor(design, baseline)
     rules: dict[str, tuple[float | None, Verdict | None]] = {}
     for rule in design.rules:
-        prescribed = design.prescription(rule, group, against.baseline.learning_rate)
-        rules[rule] = (prescribed, judged.verdicts.get(prescribed) if prescribed is not None else None)
-    why = why_it_stopped(outcomes, group, against, design.tolerance)
+        rate = design.prescription(rule, group, baseline.learning_rate)
+        chances = scalable_chances(judged.fit.curves, [rate], bar, floor) if rate is not None and points else {}
+        rules[rule] = (rate, verdict(chances[rate]) if rate in chances else None)
+    beliefs = {other: each.belief for other, each in all_judged.items() if each.fit.runs}
+    expected = neighbours(design, group, baseline.learning_rate, beliefs)
+    found = typical_best(judged.fit, floor)
     return GroupAnswer(
         group=group,
         points=points,
+        fit=judged.fit,
         verdicts=judged.verdicts,
-        best=best(points),
+        best=Best(2.0 ** found[0], found[1] * design.tolerance) if found else None,
         competitive=own.edge if own else Edge(None, None, None, None, ("undecided",)),
         scalable=judged.edge,
-        why=why if "none" in judged.edge.flags or not points else "",
+        belief=judged.belief,
+        joint=joint(judged.belief, expected).interval if expected and points else None,
+        limit=what_limits(design, judged, baseline),
+        why=why_it_stopped(design, outcomes, group, baseline, judged.edge),
         rules=rules,
         setting=chosen_setting(outcomes, group),
     )
 
 
-def why_it_stopped(outcomes: Sequence[Outcome], group: Group, against: Standard, tolerance: float) -> str:
+def why_it_stopped(
+    design: StudyDesign, outcomes: Sequence[Outcome], group: Group, baseline: Baseline, edge: Edge
+) -> str:
     """Why a group does not scale, judged at its own best learning rate; empty where it scales or may scale.
 
     Returns:
         "diverged", "optimisation gap" (the training score falls short too), "generalisation gap" (only the
         validation score falls short), "out of memory", or "".
     """
-    baseline, spread = against
-    runs = [run for run in outcomes if run.group == group]
-    points = points_of(runs, group)
-    top = best(points)
-    if top is None:
-        return "out of memory" if any(run.status == OUT_OF_MEMORY for run in runs) else ""
-    if Verdict.HOLDS in verdicts(points, baseline.reference, tolerance, spread).values():
+    points = points_of(outcomes, group)
+    if not points:
+        return "out of memory" if any(run.group == group and run.status == OUT_OF_MEMORY for run in outcomes) else ""
+    if "none" not in edge.flags:
         return ""
-    if margin(top, baseline.reference, tolerance, spread).verdict is not Verdict.FAILS:
-        return ""
-    if top.diverged:
+    trained = [point for point in points if point.diverged < len(point.scores)]
+    if not trained:
         return "diverged"
-    short = top.train_score < baseline.train_score - tolerance
+    top = max(trained, key=lambda point: max(point.scores))
+    short = top.train_score < baseline.train_score - design.tolerance
     return "optimisation gap" if short else "generalisation gap"
 
 
@@ -142,7 +178,11 @@ def _row(group_answer: GroupAnswer, metric: Score) -> dict[str, object]:
             f"{name}_failed": edge.failed,
             f"{name}_flags": " ".join(edge.flags),
         }
+    safe, joint_interval = group_answer.scalable.safe, group_answer.joint
+    row |= {f"safe_{end}": safe[at] if safe else None for at, end in enumerate(("lower", "upper"))}
+    row |= {f"joint_{end}": joint_interval[at] if joint_interval else None for at, end in enumerate(("lower", "upper"))}
+    row["limit"] = group_answer.limit
     row["why_it_stopped"] = group_answer.why
-    for rule, (rate, verdict) in group_answer.rules.items():
-        row |= {f"{rule}_learning_rate": rate, f"{rule}_verdict": verdict.value if verdict else ""}
+    for rule, (rate, of_rule) in group_answer.rules.items():
+        row |= {f"{rule}_learning_rate": rate, f"{rule}_verdict": of_rule.value if of_rule else ""}
     return row

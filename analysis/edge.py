@@ -1,13 +1,19 @@
 """The edge of a group, its maximum learning rate: the 90 % interval, and the rates that were seen to hold and fail."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
-from analysis.belief import Belief, edge_belief
-from analysis.outcomes import Point, best, leading, same_rate, unbroken
+import numpy as np
+
+from analysis.belief import SAFE, TYPICAL, Belief, Interval, Limits, last_fall
+from analysis.fit import Fit
+from analysis.outcomes import Group, Outcome, Point, best, leading, points_of, same_rate, unbroken
+from analysis.response_curve import Curves
 from analysis.study_design import StudyDesign
-from analysis.verdict import LIKELY, Reference, Spread, Standard, Verdict, margin, verdicts
+from analysis.verdict import SURE, Baseline, Verdict, fitted, limits, verdicts
 
 
 @dataclass(frozen=True)
@@ -15,12 +21,15 @@ class Edge:
     """The maximum learning rate of a group.
 
     Attributes:
-        lower, upper: the ends of its 90 % interval. Both are None where nothing holds; upper is None where the edge may
-            lie above the searched range.
+        lower, upper: the ends of its 90 % interval. Both are None where nothing holds or nothing may hold; upper is
+            None where the edge may lie above the searched range.
         held: the highest learning rate that was seen to hold; None where there is none.
         failed: the lowest learning rate above `held` that was seen to fail; None where there is none.
         flags: "censored" (the edge may lie above the searched range), "none" (nothing holds), "undecided" (more runs
             may change the answer).
+        safe: the 90 % interval of the safe learning rate, at which nine runs in ten hold; its upper end is None where
+            it may lie above the range. None where it was not measured.
+        failed_below: how many runs failed at rates below the lower end, of how many.
     """
 
     lower: float | None
@@ -28,6 +37,8 @@ class Edge:
     held: float | None
     failed: float | None
     flags: tuple[str, ...]
+    safe: Interval | None = None
+    failed_below: tuple[int, int] = (0, 0)
 
     @property
     def finite(self) -> bool:
@@ -36,108 +47,172 @@ class Edge:
 
 
 class Judged(NamedTuple):
-    """A group's points, judged against a reference.
+    """A group's runs, judged against a score.
 
     Attributes:
+        fit: the curves fitted to the group's runs.
         verdicts: the verdict on each learning rate.
-        chances: for each learning rate, the probability that it holds.
-        belief: where the edge may lie, given that there is one.
+        chances: for each learning rate, the probability that it is scalable.
+        belief: where the maximum learning rate may lie.
+        safe: where the safe learning rate may lie.
         edge: the edge that is reported.
     """
 
+    fit: Fit
     verdicts: dict[float, Verdict]
     chances: dict[float, float]
     belief: Belief
+    safe: Belief
     edge: Edge
 
 
-def scalable(design: StudyDesign, points: Sequence[Point], standard: Standard) -> Judged:
-    """The maximum scalable learning rate: the group's points are judged against A0."""
-    reference, spread = standard.baseline.reference, standard.spread
-    return judge(design, points, reference, spread, verdicts(points, reference, design.tolerance, spread))
+def bars(design: StudyDesign, baseline: Baseline, fit: Fit) -> np.ndarray:
+    """The score that a run must reach for each of a group's curves, in tolerances, (curves, 1).
 
-
-def competitive(design: StudyDesign, points: Sequence[Point], spread: Spread) -> Judged | None:
-    """The maximum competitive learning rate: the group's points are judged against its own best score.
-
-    The best learning rate itself holds. The result is None where there is no learning rate at which every run ran to
-    its end, or where the best of those is no better than a guess.
+    The baseline's own curves are each judged against their own A0. The curves of another group are independent of
+    them, and are therefore paired with the A0s in another order.
     """
-    top = best(unbroken(points))
+    a0 = baseline.a0 if fit == baseline.fit else baseline.a0[other_order(len(baseline.a0))]
+    return (a0 / design.tolerance - 1)[:, None]
+
+
+@lru_cache
+def other_order(count: int) -> np.ndarray:
+    """A fixed order that has nothing to do with the order of the curves."""
+    return np.random.default_rng(1).permutation(count)
+
+
+def bar_floor(design: StudyDesign, baseline: Baseline) -> float:
+    """The standard deviation that the validation samples cause in a score near A0, in tolerances."""
+    return design.floor(baseline.score) / design.tolerance
+
+
+def scalable(design: StudyDesign, outcomes: Sequence[Outcome], group: Group, baseline: Baseline) -> Judged:
+    """The maximum scalable learning rate: the group's runs are judged against A0."""
+    fit = group_fit(design, outcomes, group, baseline)
+    floor = bar_floor(design, baseline)
+    beliefs = _beliefs(fit, baseline, design.tolerance, floor, limits(design))
+    return _judged(design, outcomes, group, fit, bars(design, baseline, fit), floor, beliefs)
+
+
+def group_fit(design: StudyDesign, outcomes: Sequence[Outcome], group: Group, baseline: Baseline) -> Fit:
+    """The curves fitted to a group's runs. What a run that was given up could not reach is A0 - tolerance, rounded."""
+    if group == design.baseline:
+        return baseline.fit
+    half = design.tolerance / 2
+    return fitted(design, outcomes, group, round(baseline.score / half) * half - design.tolerance)
+
+
+@lru_cache(maxsize=512)
+def _beliefs(fit: Fit, baseline: Baseline, tolerance: float, floor: float, limits: Limits) -> list[Belief]:
+    a0 = baseline.a0 if fit == baseline.fit else baseline.a0[other_order(len(baseline.a0))]
+    return last_fall(fit.curves, (a0 / tolerance - 1)[:, None], floor, limits, (TYPICAL, SAFE))
+
+
+def competitive(design: StudyDesign, outcomes: Sequence[Outcome], group: Group, baseline: Baseline) -> Judged | None:
+    """The maximum competitive learning rate: the group's runs are judged against its own best score.
+
+    It is None where there is no learning rate at which every run ran to its end, or where the best of those is no
+    better than a guess.
+    """
+    top = best(unbroken(points_of(outcomes, group)))
     if top is None or top.score <= design.guess:
         return None
-    reference = Reference(top.score, len(top.scores))
-    of_points = verdicts(points, reference, design.tolerance, spread)
-    return judge(design, points, reference, spread, {**of_points, top.learning_rate: Verdict.HOLDS})
+    fit = group_fit(design, outcomes, group, baseline)
+    floor = bar_floor(design, baseline)
+    tops, beliefs = _own(fit, floor, limits(design))
+    return _judged(design, outcomes, group, fit, tops - 1, floor, beliefs)
 
 
-def judge(
+@lru_cache(maxsize=512)
+def _own(fit: Fit, floor: float, limits: Limits) -> tuple[np.ndarray, list[Belief]]:
+    """The score of a typical run at the group's best learning rate, for each curve, (curves, 1); and the beliefs."""
+    curves = fit.curves
+    tops = curves.typical(np.array([best_rate(fit, floor)]), floor)
+    return tops, last_fall(curves, tops - 1, floor, limits, (TYPICAL, SAFE))
+
+
+def best_rate(fit: Fit, floor: float) -> float:
+    """log2 of the rate, of those that ran, at which a typical run of the group is best."""
+    found = typical_best(fit, floor)
+    return found[0] if found else min(run.x for run in fit.runs)
+
+
+@lru_cache(maxsize=512)
+def typical_best(fit: Fit, floor: float) -> tuple[float, float] | None:
+    """log2 of the rate, of those that trained a run, at which a typical run is best, and its score in tolerances.
+
+    Args:
+        floor: the standard deviation that the validation samples cause, in tolerances.
+    """
+    trained = np.array(sorted({run.x for run in fit.runs if not run.diverged and not run.futile}))
+    if not len(trained):
+        return None
+    scores = np.median(fit.curves.typical(trained, floor), axis=0)
+    at = int(scores.argmax())
+    return float(trained[at]), float(scores[at])
+
+
+def _judged(
     design: StudyDesign,
-    points: Sequence[Point],
-    reference: Reference,
-    spread: Spread,
-    of_points: dict[float, Verdict],
+    outcomes: Sequence[Outcome],
+    group: Group,
+    fit: Fit,
+    bar: np.ndarray,
+    floor: float,
+    beliefs: Sequence[Belief],
 ) -> Judged:
-    """A group's points, judged against any reference, given the verdict on each of them."""
-    chances = {point.learning_rate: margin(point, reference, design.tolerance, spread).holds(0.0) for point in points}
-    belief = edge_belief(points, reference, design.tolerance, spread, design.learning_rates)
-    return Judged(of_points, chances, belief, find_edge(points, of_points, belief, chances, design))
+    belief, safe = beliefs
+    points = points_of(outcomes, group)
+    tried = [point.learning_rate for point in points]
+    chances = scalable_chances(fit.curves, tried, bar, floor)
+    of_rates = verdicts(chances)
+    edge = find_edge(design, points, fit, of_rates, belief, safe, float(bar.mean()))
+    return Judged(fit, of_rates, chances, belief, safe, edge)
+
+
+def scalable_chances(curves: Curves, rates: Sequence[float], bar: np.ndarray, floor: float) -> dict[float, float]:
+    """For each learning rate, the probability that a typical run there holds."""
+    if not rates:
+        return {}
+    share = (curves.holding(np.log2(np.array(rates)), bar, floor) >= TYPICAL).mean(axis=0)
+    return dict(zip(rates, map(float, share), strict=True))
 
 
 def find_edge(
-    points: Sequence[Point],
-    of_points: Mapping[float, Verdict],
-    belief: Belief,
-    chances: Mapping[float, float],
     design: StudyDesign,
+    points: Sequence[Point],
+    fit: Fit,
+    of_rates: dict[float, Verdict],
+    belief: Belief,
+    safe: Belief,
+    bar: float,
 ) -> Edge:
-    """The edge that the verdicts and the belief describe.
+    """The edge that the verdicts and the beliefs describe.
 
     Args:
+        design: gives the searched range and the resolution. An interval wider than the resolution is "undecided".
         points: the group's points.
-        of_points: the verdict on each learning rate.
-        belief: where the edge may lie, from the points.
-        chances: for each learning rate, the probability that it holds.
-        design: gives the searched range and the resolution. An interval wider than the resolution is flagged
-            "undecided". Where nothing holds, the flag is "none" only if all points fail and the best is surrounded.
+        fit: of the group's runs.
+        of_rates: the verdict on each learning rate.
+        belief, safe: where the maximum and the safe learning rate may lie.
+        bar: the score that a run must reach, in tolerances.
     """
-    held = max((rate for rate, verdict in of_points.items() if verdict is Verdict.HOLDS), default=None)
-    if held is None:
-        failed_all = bool(of_points) and all(verdict is Verdict.FAILS for verdict in of_points.values())
-        if failed_all or not likely(chances):
-            none = failed_all and surrounded(points, design)
-            return Edge(None, None, None, None, ("none",) if none else ("undecided",))
-    above = [
-        rate for rate, verdict in of_points.items() if held is not None and rate > held and verdict is Verdict.FAILS
-    ]
-    highest = max(rate for rate, chance in chances.items() if chance > LIKELY)
-    lower, upper = belief.interval
-    if not any(rate > highest for rate in chances):
+    held = max((rate for rate, verdict in of_rates.items() if verdict is Verdict.HOLDS), default=None)
+    above = [rate for rate, verdict in of_rates.items() if verdict is Verdict.FAILS and rate > (held or 0.0)]
+    interval = belief.interval if of_rates else None
+    if interval is None:
+        none = belief.none >= SURE and surrounded(points, design)
+        return Edge(None, None, held, None, ("none",) if none else ("undecided",))
+    lower, upper = interval
+    if not any(run.x >= math.log2(lower) for run in fit.runs):
         upper = None  # no run limits the edge from above, only the prior does
     at_top = upper is None and held is not None and same_rate(held, design.learning_rates[1])
-    decided = upper is not None and belief.narrow(design.resolution) and not unsupported(belief, chances)
-    flags = [*(["censored"] if upper is None else []), *([] if held and (decided or at_top) else ["undecided"])]
-    return Edge(lower, upper, held, min(above, default=None), tuple(flags))
-
-
-def unsupported(belief: Belief, chances: Mapping[float, float]) -> list[float]:
-    """The ends of the interval that no run close to them supports.
-
-    The lower end needs a rate that holds at most an octave below it, the upper end a rate that fails at most an octave
-    above it. An end without such a run rests on runs far away, which may be outliers, so a run must check it.
-    """
-    lower, upper = belief.interval
-    ends = []
-    if not any(lower / 2 <= rate and chance > LIKELY for rate, chance in chances.items() if rate <= (upper or rate)):
-        ends.append(lower)
-    if upper and not any(lower <= rate <= 2 * upper and chance < LIKELY for rate, chance in chances.items()):
-        ends.append(upper)
-    return ends
-
-
-def likely(chances: Mapping[float, float]) -> bool:
-    """Whether some learning rate is more likely to hold than to fail."""
-    return max(chances.values(), default=0.0) > LIKELY
+    decided = at_top or (upper is not None and belief.narrow(design.resolution))
+    below = [run for run in fit.runs if run.x < math.log2(lower)]
+    fails = sum(run.diverged or run.futile or run.score < bar for run in below)
+    flags = [*(["censored"] if upper is None else []), *([] if decided else ["undecided"])]
+    return Edge(lower, upper, held, min(above, default=None), tuple(flags), safe.interval, (fails, len(below)))
 
 
 def surrounded(points: Sequence[Point], design: StudyDesign) -> bool:

@@ -29,7 +29,7 @@ DIVERGED_MARK, BELOW_MARK = "X", "v"
 RULE_STYLES = ((0, (5, 2)), (0, (1, 1.5)), (0, (5, 2, 1, 2)), (0, (3, 1, 1, 1, 1, 1)))
 TOLERANCES_BELOW = 6.0
 """How far below A0 the score axis reaches, in tolerances. Runs below that are drawn at its end."""
-BAND_POINTS = 40
+BAND_POINTS, CURVE_POINTS = 40, 80
 
 
 def draw(design: StudyDesign, answer: Answer, outcomes: Sequence[Outcome], title: str, path: Path) -> None:
@@ -76,7 +76,7 @@ def draw(design: StudyDesign, answer: Answer, outcomes: Sequence[Outcome], title
 def _scores(axes: Axes, design: StudyDesign, answer: Answer, each: GroupAnswer, runs: Sequence[Outcome]) -> None:
     """The scores of one group's runs over the learning rate."""
     assert answer.baseline is not None
-    metric, reference = design.metric, answer.baseline.reference.score
+    metric, reference = design.metric, answer.baseline.score
     bar, floor = reference - design.tolerance, reference - TOLERANCES_BELOW * design.tolerance
     for run in runs:
         if run.learning_rate not in each.verdicts:
@@ -94,6 +94,12 @@ def _scores(axes: Axes, design: StudyDesign, answer: Answer, each: GroupAnswer, 
             ends = [metric.value(point.score + sign * float(np.std(point.scores, ddof=1))) for sign in (-1, 1)]
             axes.plot([point.learning_rate] * 2, ends, "-", color=BLACK, lw=1.0, zorder=3, label="mean and spread")
             axes.plot(point.learning_rate, metric.value(point.score), "_", color=BLACK, ms=9, zorder=3)
+    trained = [run.learning_rate for run in runs if run.status != DIVERGED]
+    if trained and each.best:
+        rates = np.geomspace(min(trained), max(run.learning_rate for run in runs), CURVE_POINTS)
+        middle = np.median(each.fit.curves.typical(np.log2(rates), 0.0), axis=0) * design.tolerance
+        values = [metric.value(max(score, floor)) for score in middle]
+        axes.plot(rates, values, color=BLACK, lw=1.0, alpha=0.6, zorder=2, label="typical run, fitted")
     axes.axhline(metric.value(reference), color=BLUE, lw=1.0, ls=(0, (1, 1.5)), zorder=2, label="A0")
     axes.axhline(metric.value(bar), color=BLUE, lw=1.3, zorder=2, label="A0 - tolerance")
     low, high = design.learning_rates

@@ -18,6 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.answer import Answer, GroupAnswer, answer
+from analysis.belief import Interval
 from analysis.edge import Edge
 from analysis.parser import Parser
 from analysis.picture import draw
@@ -98,14 +99,11 @@ def title(runs: StudyRuns) -> str:
 
 
 def _print(runs: StudyRuns, found: Answer, console: Console) -> None:
-    design = runs.design
-    if found.baseline is None or found.spread is None:
-        say(console, f"\n{runs.name}: the baseline's seeds have not run, so there is nothing to judge against yet.")
+    design, baseline = runs.design, found.baseline
+    if baseline is None:
+        say(console, f"\n{runs.name}: no run of the baseline has trained, so there is nothing to judge against yet.")
         return
-    baseline, spread = found.baseline, found.spread
-    metric, reference = design.metric, baseline.reference.score
-    scores = ", ".join(map(metric.show, baseline.scores))
-    varies = f"{spread.deviation:.2%}" if metric.unit else f"{spread.deviation:.3g}"
+    metric = design.metric
     substitute = [f"Trained on a substitute: {runs.substitute}."] if runs.substitute else []
     for line in ["", *substitute, *conclusions(design, found)]:
         say(console, line, indent=2)
@@ -113,20 +111,30 @@ def _print(runs: StudyRuns, found: Answer, console: Console) -> None:
         console,
         f"\nBaseline: {design.baseline.technique}, batch size {design.baseline.batch_size}, learning rate "
         f"{baseline.learning_rate:g}.\n"
-        f"A0 = {metric.show(reference)}, the mean of {scores}; one run varies by {varies}.\n"
-        f"Scalable: {metric.show(reference - design.tolerance)} or better. "
-        "Competitive: the same with the batch size's own best in place of A0.\n"
-        "Intervals are where the maximum lies with 90 % probability.",
+        f"A0 = {metric.show(baseline.score)}, the score of a typical run there, from {baseline.runs} runs, with a "
+        f"standard error of {_spread(design, baseline.error)}; one run varies by "
+        f"{_spread(design, baseline.deviation)}.\n"
+        f"Scalable: a typical run reaches {metric.show(baseline.score - design.tolerance)}. "
+        "Safe: nine runs in ten do. "
+        "Competitive: a typical run reaches the batch size's own best less the tolerance.\n"
+        "Intervals are where the maximum lies with 90 % probability, from the batch size's own runs; the joint one "
+        "uses the other batch sizes too.",
     )
     for technique in found.laws:
         mine = [each for each in found.groups if each.group.technique == technique]
         console.print(_edges(design, mine, technique))
+        console.print(_further(mine))
         if design.rules:
             console.print(_rules(design, mine))
 
 
+def _spread(design: StudyDesign, deviation: float) -> str:
+    """A standard deviation of scores in words."""
+    return f"{deviation:.2%}" if design.metric.unit else f"{deviation:.3g}"
+
+
 def _edges(design: StudyDesign, groups: Sequence[GroupAnswer], technique: str) -> Table:
-    """The best rate and the edges of a technique at every batch size."""
+    """The best rate, the edge and the safe rate of a technique at every batch size."""
     columns = {
         "batch\nsize": [str(each.group.batch_size) for each in groups],
         "runs": [str(sum(len(point.scores) for point in each.points)) for each in groups],
@@ -134,10 +142,20 @@ def _edges(design: StudyDesign, groups: Sequence[GroupAnswer], technique: str) -
             f"{each.best.learning_rate:.3g}\n{design.metric.show(each.best.score)}" if each.best else "-"
             for each in groups
         ],
-        "maximum\ncompetitive": [in_words(each.competitive) for each in groups],
         "maximum\nscalable": [in_words(each.scalable) for each in groups],
+        "safe": [_safe(each.scalable) for each in groups],
     }
     return _columns(f"\n{technique}", columns)
+
+
+def _further(groups: Sequence[GroupAnswer]) -> Table:
+    """The joint interval of the edge, and the edge against a batch size's own best."""
+    columns = {
+        "batch\nsize": [str(each.group.batch_size) for each in groups],
+        "maximum scalable,\njointly": [_ends(each.joint) if each.joint else "-" for each in groups],
+        "maximum\ncompetitive": [in_words(each.competitive) for each in groups],
+    }
+    return _columns(None, columns)
 
 
 def _rules(design: StudyDesign, groups: Sequence[GroupAnswer]) -> Table:
@@ -163,8 +181,21 @@ def in_words(edge: Edge) -> str:
     flags = ", ".join(edge.flags)
     if edge.lower is None:
         return flags
-    ends = f"[{edge.lower:.3g}, {edge.upper:.3g}]" if edge.upper else f"at least {edge.lower:.3g}"
-    return f"{ends}\n{flags}".rstrip()
+    return f"{_ends((edge.lower, edge.upper))}\n{flags}".rstrip()
+
+
+def _ends(interval: Interval) -> str:
+    lower, upper = interval
+    return f"[{lower:.3g}, {upper:.3g}]" if upper else f"at least {lower:.3g}"
+
+
+def _safe(edge: Edge) -> str:
+    """The safe rate in words, and how many runs failed below the edge."""
+    if edge.lower is None:
+        return "-"
+    failed, below = edge.failed_below
+    seen = f"\n{failed} of {below} runs below\nthe edge failed" if failed else ""
+    return (_ends(edge.safe) if edge.safe else "not measured") + seen
 
 
 def _prescription(rate: float | None, verdict: Verdict | None) -> str:
@@ -184,29 +215,16 @@ def conclusions(design: StudyDesign, found: Answer) -> list[str]:
     ]
     for technique in found.laws:
         mine = [each for each in found.groups if each.group.technique == technique]
-        scalable = [each.group.batch_size for each in mine if each.scalable.held is not None]
-        largest = f"{max(scalable)}" if scalable else "none"
-        unsure = [
-            str(each.group.batch_size)
-            for each in mine
-            if each.scalable.held is None and "undecided" in each.scalable.flags
-        ]
-        doubt = f" (undecided at {', '.join(unsure)})" if unsure else ""
-        lines.append(f"{technique}: largest batch size seen to scale: {largest}{doubt}.")
-        last = mine[-1]
-        size = last.group.batch_size
-        if last.scalable.held is not None:
-            lines.append(f"{technique}: batch size {size}, the largest tried, still scales.")
-        elif last.why:
-            lines.append(f"{technique}: batch size {size} stopped scaling: {last.why}.")
-        else:
-            lines.append(f"{technique}: whether batch size {size} scales is undecided with the runs made.")
+        lines.append(f"{technique}: {_how_far(mine)}.")
+        for each in mine:
+            if each.limit:
+                lines.append(f"{technique}: batch size {each.group.batch_size} is undecided: {each.limit}.")
         for rule in design.rules:
             breaks = found.breaks[technique, rule]
             name = rule.replace("_", " ")
             unknown = [each.group.batch_size for each in mine if each.rules[rule][1] in (None, Verdict.UNDECIDED)]
             where = f"breaks at batch size {breaks}" if breaks else "was not seen to break"
-            doubt = f" (undecided or not run at {', '.join(map(str, unknown))})" if unknown else ""
+            doubt = f" (undecided or out of range at {', '.join(map(str, unknown))})" if unknown else ""
             lines.append(f"{technique}: the {name} rule {where}{doubt}.")
         law = found.laws[technique]
         if isinstance(law, PowerLaw):
@@ -217,6 +235,23 @@ def conclusions(design: StudyDesign, found: Answer) -> list[str]:
         else:
             lines.append(f"{technique}: {law}.")
     return lines
+
+
+def _how_far(groups: Sequence[GroupAnswer]) -> str:
+    """Up to which batch size a technique scales, where it stops, and why."""
+    scales = [each for each in groups if each.scales]
+    stops = [each for each in groups if "none" in each.scalable.flags or each.why]
+    unsure = [each for each in groups if each not in scales and each not in stops]
+    if not scales:
+        found = "no batch size was seen to scale"
+    else:
+        last = scales[-1].group.batch_size
+        found = f"scales up to batch size {last}" + (", the largest tried" if scales[-1] is groups[-1] else "")
+    if stops:
+        found += f"; at {stops[0].group.batch_size} it stops ({stops[0].why})"
+    if unsure:
+        found += f"; open at {', '.join(str(each.group.batch_size) for each in unsure)}"
+    return found
 
 
 def called_as() -> str:

@@ -5,13 +5,22 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
-from scipy import optimize, stats
+from scipy import special
 
-from analysis.edge import Edge
+from analysis.belief import MAY_BE_NONE, Belief
 
 FEWEST_EDGES = 3
-LEAST_SCATTER = 0.05
-"""The smallest scatter of edges around a law, in octaves. It keeps the likelihood of an exact fit finite."""
+SCATTERS = 0.05 * 2.0 ** np.arange(0.0, 5.1, 0.5)
+"""The standard deviations of edges around a law, in octaves, that are averaged over."""
+USUAL_SCATTER = 0.15
+"""The scale, in octaves, of their prior, a half-Cauchy distribution, whose tail widens the interval from few edges."""
+SLOPES = np.linspace(-2.0, 3.0, 201)
+STEP = 1 / 16
+"""Spacing, in octaves, of the grid of edges and of heights of the line."""
+MARGIN = 4.0
+"""How far outside the range a line may pass, in octaves."""
+LINES = 2000
+COVERED = 0.90
 
 
 class PowerLaw(NamedTuple):
@@ -20,7 +29,7 @@ class PowerLaw(NamedTuple):
     Attributes:
         lower, upper: the ends of the 90 % interval of the exponent.
         edges: the number of edges that the law was fitted to.
-        lines: the slope and the intercept, in log2, of every line whose slope lies in the interval of the exponent.
+        lines: slopes and intercepts, in log2, drawn from the posterior, (LINES, 2).
     """
 
     factor: float
@@ -28,60 +37,67 @@ class PowerLaw(NamedTuple):
     lower: float
     upper: float
     edges: int
-    lines: tuple[tuple[float, float], ...] = ()
+    lines: np.ndarray
 
     def band(self, batch_sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The lowest and the highest learning rate that any of the lines has at each batch size."""
-        x = np.log2(batch_sizes)
-        rates = 2.0 ** np.array([intercept + slope * x for slope, intercept in self.lines])  # (lines, batch sizes)
-        return rates.min(axis=0), rates.max(axis=0)
+        """The ends of the 90 % interval of the law's learning rate at each batch size."""
+        rates = self.lines[:, :1] * np.log2(batch_sizes) + self.lines[:, 1:]  # (lines, batch sizes)
+        outside = (1 - COVERED) / 2
+        low, high = np.quantile(rates, (outside, 1 - outside), axis=0)
+        return 2.0**low, 2.0**high
 
 
-def fit_power_law(edges: Mapping[int, Edge]) -> PowerLaw | str:
-    """Fit log2 eta* = log2 c + alpha * log2 B to the intervals of edges, or return the reason why there is no fit.
+def fit_power_law(beliefs: Mapping[int, Belief]) -> PowerLaw | str:
+    """Fit log2 eta* = log2 c + alpha * log2 B + scatter to beliefs of edges, or return the reason for no fit.
 
-    Each edge is known to lie between two learning rates, so its likelihood is the probability that a normal
-    distribution around the law gives to the values between them (interval-censored regression). The scatter is fitted
-    too. The interval of alpha holds all slopes whose profile log-likelihood is within 2.71 / 2 of the best.
+    The likelihood of a line is the probability of every belief around it: a wide belief counts for little, and the part
+    above the searched range as "somewhere above". The priors of the slope and of the height are flat; the scatter is
+    normal, and its standard deviation is averaged over. The exponent is the posterior's median.
 
     Args:
-        edges: the edge at each batch size; edges with a missing end are left out.
+        beliefs: the belief at each batch size, from its own runs alone. Where nothing may hold, it is left out.
 
     Returns:
-        the law, or the reason in words where fewer than three edges have both ends.
+        the law, or the reason in words where fewer than three beliefs have an interval with both ends.
     """
-    finite = {batch_size: edge for batch_size, edge in edges.items() if edge.finite}
-    if len(finite) < FEWEST_EDGES:
-        return f"no exponent: it takes {FEWEST_EDGES} finite edges, and there are {len(finite)}"
-    x = np.log2(list(finite))
-    low = np.log2([edge.lower or 0.0 for edge in finite.values()])
-    high = np.log2([edge.upper or 0.0 for edge in finite.values()])
+    used = {size: belief for size, belief in beliefs.items() if belief.none <= MAY_BE_NONE}
+    finite = sum(math.isfinite(belief.ends[1]) for belief in used.values())
+    if finite < FEWEST_EDGES:
+        return f"no exponent: it takes {FEWEST_EDGES} finite edges, and there are {finite}"
+    sizes = np.log2(list(used))
+    middle = float(sizes.mean())
+    low, high = next(iter(used.values())).limits
+    heights = np.arange(low - MARGIN, high + MARGIN, STEP)
+    posterior = np.zeros((len(SLOPES), len(heights)))
+    for scatter, weight in zip(SCATTERS, _scatter_weights(), strict=True):
+        log = np.zeros_like(posterior)
+        for size, belief in zip(sizes, used.values(), strict=True):
+            near = np.log(np.maximum(_around(belief, heights, float(scatter)), 1e-12))
+            log += np.interp(heights + SLOPES[:, None] * (size - middle), heights, near)
+        posterior += weight * np.exp(log)
+    posterior /= posterior.sum()
+    of_slopes = np.cumsum(posterior.sum(axis=1))
+    outside = (1 - COVERED) / 2
+    lower, exponent, upper = (float(np.interp(each, of_slopes, SLOPES)) for each in (outside, 0.5, 1 - outside))
+    cells = np.random.default_rng(0).choice(posterior.size, LINES, p=posterior.ravel())
+    slopes, levels = SLOPES[cells // len(heights)], heights[cells % len(heights)]
+    lines = np.stack([slopes, levels - slopes * middle], axis=1)
+    factor = 2.0 ** (float(np.median(levels)) - exponent * middle)
+    return PowerLaw(factor, exponent, lower, upper, len(used), lines)
 
-    def fit(slope: float) -> tuple[float, float]:
-        """The smallest negative log-likelihood for a slope, and the intercept at which it is reached."""
-        middle = float(np.mean((low + high) / 2 - slope * x))
-        result = optimize.minimize(
-            lambda parameters: _surprise(x, low, high, slope, *parameters), (middle, -1.0), method="Nelder-Mead"
-        )
-        return float(result.fun), float(result.x[0])
 
-    slopes = np.linspace(-2.0, 3.0, 251)
-    fits = [fit(slope) for slope in slopes]
-    surprises = np.array([surprise for surprise, _ in fits])
-    near = surprises <= surprises.min() + stats.chi2.ppf(0.90, 1) / 2
-    inside = slopes[near]
-    lines = tuple((float(slope), fits[at][1]) for at, slope in enumerate(slopes) if near[at])
-    # All slopes that pass through every interval are equally good, so the middle one of them is taken.
-    flat = slopes[surprises <= surprises.min() + 1e-3]
-    exponent = float(flat.mean())
-    return PowerLaw(2.0 ** fit(exponent)[1], exponent, float(inside.min()), float(inside.max()), len(finite), lines)
+def _scatter_weights() -> np.ndarray:
+    """The prior of SCATTERS, which are evenly spaced in the logarithm, (scatters,)."""
+    weights = SCATTERS / (1 + (SCATTERS / USUAL_SCATTER) ** 2)
+    return weights / weights.sum()
 
 
-def _surprise(
-    x: np.ndarray, low: np.ndarray, high: np.ndarray, slope: float, intercept: float, log_scatter: float
-) -> float:
-    """Negative log-likelihood of the intervals."""
-    scatter = LEAST_SCATTER + math.exp(min(log_scatter, 5.0))
-    centre = intercept + slope * x
-    mass = stats.norm.cdf((high - centre) / scatter) - stats.norm.cdf((low - centre) / scatter)
-    return float(-np.log(np.maximum(mass, 1e-300)).sum())
+def _around(belief: Belief, heights: np.ndarray, scatter: float) -> np.ndarray:
+    """The probability density of a belief's edge around each height of the line, (heights,)."""
+    edges = belief.edges[np.isfinite(belief.edges)]
+    cells, places = np.histogram(edges, bins=np.arange(belief.limits.low, belief.limits.high + STEP, STEP))
+    centres = (places[:-1] + places[1:]) / 2
+    normal = np.exp(-0.5 * ((centres - heights[:, None]) / scatter) ** 2) / (scatter * math.sqrt(2 * math.pi))
+    above = 1 - special.ndtr((belief.limits.high - heights) / scatter)
+    beyond = int(np.isposinf(belief.edges).sum())
+    return (normal @ cells + beyond * above) / (len(edges) + beyond)

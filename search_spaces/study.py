@@ -34,7 +34,8 @@ class Study:
         learning_rates: the lowest and the highest peak learning rate to try.
         first_learning_rate: the learning rate at which tuning the baseline starts.
         rules: the scaling rules whose prescriptions are tried at every batch size.
-        seeds: the least number of baseline runs behind A0, besides the tuning runs.
+        seeds: the least number of baseline runs that A0 is read off.
+        first_seed: this is added to the seed of every run, so that a study can be repeated with other random draws.
         seeds_near_margin: the most runs at any other learning rate.
         tolerance: how far below A0 a score may lie and still hold; 0.01 is a percentage point of accuracy, or one per
             cent of perplexity.
@@ -58,6 +59,7 @@ class Study:
     first_learning_rate: float
     rules: tuple[Scaling, ...] = (LinearScaling(), SquareRootScaling())
     seeds: int = 3
+    first_seed: int = 0
     seeds_near_margin: int = 3
     tolerance: float = 0.01
     resolution: float = 1.25

@@ -43,7 +43,8 @@ def check_search(study: "Study", workers: int) -> None:
     require(len(study.techniques) > 0, "techniques: none given; at least one is needed")
     finite = 1.05 <= study.resolution < math.inf
     require(finite, f"resolution {study.resolution:g}: must be a factor of at least 1.05, and finite")
-    require(2 <= study.seeds <= 100, f"seeds {study.seeds}: must be 2 to 100; A0 and its spread need 2")
+    require(2 <= study.seeds <= 100, f"seeds {study.seeds}: must be 2 to 100; A0 and its error need 2")
+    require(0 <= study.first_seed < 2**31, f"first seed {study.first_seed}: must be 0 to 2147483647")
     require(study.seeds_near_margin >= 1, f"seeds near margin {study.seeds_near_margin}: must be at least 1")
     fewest = FEWEST_TUNING_RUNS + study.seeds
     require(

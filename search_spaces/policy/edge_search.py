@@ -1,147 +1,177 @@
-"""Searching for a group's edge: the next run is the one after which its interval is expected to be narrowest."""
+"""Searching for the edges: the next run is the one that is expected to tell most about where an edge lies.
+
+A run of a batch size tells about its own edge. A run of the baseline at its best learning rate tells about A0, and so
+about every edge; it is asked for where it tells more about all undecided edges than any other run about its own.
+"""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.belief import edge_belief
-from analysis.edge import Judged, competitive, likely, surrounded, unsupported
-from analysis.outcomes import Group, Outcome, Point, best, chosen_setting, points_of, unbroken, with_run
-from analysis.verdict import Reference, Standard, Verdict, margin
+from analysis.edge import Judged, bar_floor, bars, best_rate, other_order
+from analysis.expectation import Expectation, neighbours, weighted
+from analysis.outcomes import Group, Outcome, chosen_setting, points_of
+from analysis.response_curve import Curves
+from analysis.verdict import SURE, Baseline, limits
 from search_spaces.policy.best_search import around_best
-from search_spaces.policy.expectation import Expectation, expected_edge
-from search_spaces.policy.plan import Plan, Proposal
+from search_spaces.policy.information import cells, classes, information
+from search_spaces.policy.plan import Plan, Proposal, asked_so_far
 
+SHARES = (0.02, 0.08, 0.2, 0.35, 0.5, 0.65, 0.8, 0.92, 0.98)
+"""The rates that are considered are those below which these shares of the edges lie."""
+STEPS_IN_RESOLUTION = 4
+"""Rates are rounded to this many steps in a factor of the resolution, counted from the rate at which tuning starts."""
+EVERY = 2
+"""The information of a batch size's own runs is computed from every second curve."""
+AHEAD = 1
+"""A batch size may have this many runs more than another undecided one."""
 OPTIMUM_OCTAVES = 1.0
 """The distance, in octaves, between the runs that search for a group's own best."""
-
-SHARES = (0.5, 0.35, 0.65, 0.2, 0.8, 0.08, 0.92)
-"""The rates that are considered are those below which these shares of the belief lie."""
-
-SURELY_INSIDE = 0.7
-"""The upper end of the range is tried where no run limits the edge from above, and the edge lies inside the range with
-less than this probability."""
-
-SNAP = 0.25
-"""Where a rate lies within this share of the resolution of a rate that ran, that rate gets another seed instead."""
+BASELINE_SHARE = 1 / 3
+"""The most runs that the baseline may take, of all."""
 
 
 @dataclass(frozen=True)
 class SearchState:
-    """Everything that the next run of a group depends on, once there is an A0."""
+    """Everything that the next run depends on, once there is an A0."""
 
     plan: Plan
     finished: Sequence[Outcome]
     running: Sequence[Proposal]
-    standard: Standard
+    baseline: Baseline
     judged: Mapping[Group, Judged]
-
-    def points(self, group: Group) -> list[Point]:
-        return points_of(self.finished, group)
 
     def in_flight(self, group: Group) -> list[Proposal]:
         return [run for run in self.running if run.group == group]
 
-    def expected(self, group: Group) -> Expectation:
+    def asked(self, group: Group) -> int:
+        return sum(run.group == group for run in self.finished) + len(self.in_flight(group))
+
+    def expected(self, group: Group) -> Expectation | None:
         """Where the edge of a group is expected, from the edges of the other groups."""
-        beliefs = {other: each.belief for other, each in self.judged.items() if likely(each.chances) and other != group}
-        return expected_edge(self.plan.design, group, self.standard.baseline.learning_rate, beliefs)
+        beliefs = {other: each.belief for other, each in self.judged.items() if each.fit.runs}
+        return neighbours(self.plan.design, group, self.baseline.learning_rate, beliefs)
 
-    def measuring_run(self, group: Group, learning_rate: float, seed: int = 1) -> Proposal:
-        """A run that measures, with the chosen setting of the group."""
-        return Proposal(group, learning_rate, seed, chosen_setting(self.finished, group))
+    def undecided(self, group: Group) -> bool:
+        return "undecided" in self.judged[group].edge.flags
 
 
-def search_edge(state: SearchState, group: Group) -> Iterator[Proposal]:
-    """The candidates for the next run of a group that has points, most urgent first."""
-    design, baseline, spread = state.plan.design, *state.standard
-    points, judged = state.points(group), state.judged[group]
-    top = best(points)
-    if top is None or any(run.seed == 0 for run in state.in_flight(group)):
+def edge_runs(state: SearchState, turns: Sequence[Group]) -> Iterator[Proposal]:
+    """The candidates for the next run of the groups that have begun, the most informative first."""
+    open_groups = [group for group in turns if state.undecided(group)]
+    if not open_groups:
         return
-    if likely(judged.chances):
-        if judged.edge.flags == ("censored",):
-            return
-        below_the_end = judged.belief.below(math.log2(design.learning_rates[1]))
-        if judged.edge.upper is None and below_the_end < SURELY_INSIDE:
-            yield state.measuring_run(group, design.learning_rates[1])
-        if not judged.belief.narrow(design.resolution):
-            yield from _split(state, group, baseline.reference, judged, state.expected(group))
-        for learning_rate in unsupported(judged.belief, judged.chances):
-            yield state.measuring_run(group, design.inside(learning_rate))
-        if Verdict.HOLDS not in judged.verdicts.values():
-            yield from _again(state, group, top)
-        return
-    if margin(top, baseline.reference, design.tolerance, spread).verdict is Verdict.UNDECIDED:
-        yield from _again(state, group, top)
-    for learning_rate in around_best(state.plan, points, OPTIMUM_OCTAVES):
-        yield state.measuring_run(group, learning_rate)
-    if surrounded(points, design):
-        own, own_best = competitive(design, points, spread), best(unbroken(points))
-        if own is not None and own_best is not None and not own.belief.narrow(design.resolution):
-            yield from _split(state, group, Reference(own_best.score, len(own_best.scores)), own, None)
+    least = min(state.asked(group) for group in open_groups)
+    for group in open_groups:
+        if state.judged[group].belief.none >= SURE and not state.in_flight(group):  # its best has no neighbours yet
+            points = points_of(state.finished, group)
+            for rate in around_best(state.plan, points, OPTIMUM_OCTAVES):
+                yield Proposal(group, rate, 1, chosen_setting(state.finished, group))
+    values: dict[Proposal, float] = {}
+    for group in open_groups:
+        if state.asked(group) <= least + AHEAD or group == state.plan.design.baseline:
+            values |= _own_information(state, group)
+    about_a0 = _information_about_a0(state, open_groups)
+    ranked = sorted({**values, **about_a0}.items(), key=lambda item: (-item[1], item[0][:3]))
+    yield from (proposal for proposal, _ in ranked)
 
 
-def _split(
-    state: SearchState, group: Group, reference: Reference, judged: Judged, expected: Expectation | None
-) -> Iterator[Proposal]:
-    """Candidate runs, first the one after which the interval is expected to be narrowest.
+def _own_information(state: SearchState, group: Group) -> dict[Proposal, float]:
+    """The candidate runs of a group, and what each is expected to tell about its edge."""
+    design, judged, baseline = state.plan.design, state.judged[group], state.baseline
+    curves, floor, bar = (
+        judged.fit.curves,
+        bar_floor(design, baseline),
+        float(bars(design, baseline, judged.fit).mean()),
+    )
+    weights = _weights(state, group, curves, bar, floor)
+    rates = _rates(state, judged, weights)
+    proposals = [each for each in (_run_at(state, group, rate) for rate in rates) if each is not None]
+    if not proposals:
+        return {}
+    at = np.log2([proposal.learning_rate for proposal in proposals])
+    some = slice(None, None, EVERY)
+    of_classes = classes(Curves(*(part[some] for part in curves)), at, bar, floor)
+    bits = information(of_classes, cells(judged.belief, design.resolution)[some], weights[some])
+    if group == design.baseline and state.asked(group) >= BASELINE_SHARE * state.plan.max_runs:
+        return {}
+    return dict(zip(proposals, map(float, bits), strict=True))
 
-    A run in flight is taken to end in the more likely way.
-    """
-    design, spread, belief, chances = state.plan.design, state.standard.spread, judged.belief, judged.chances
-    mass = belief.mass[:-1] * (expected.density(belief.starts) if expected else 1.0)
-    total = np.cumsum(mass) / mass.sum()
 
-    def holds(learning_rate: float) -> float:
-        """The probability that the edge lies above a learning rate."""
-        return 1.0 - float(np.interp(math.log2(learning_rate), belief.starts, total))
-
-    points = state.points(group)
-    breaks = 2 * sum(point.diverged > 0 for point in points) > sum(chance < 0.5 for chance in chances.values())
-
-    def then(before: list[Point], learning_rate: float, well: bool) -> list[Point]:
-        """The points after one more run, which comes out well or fails as most failing points of the group do."""
-        short = 0.0 if well else 5 * design.tolerance
-        return with_run(before, learning_rate, reference.score - short, diverged=breaks and not well)
-
+def _weights(state: SearchState, group: Group, curves: Curves, bar: float, floor: float) -> np.ndarray:
+    """The probability of each curve, as other groups' edges suggest, if the runs in flight end as is likely."""
+    belief, expected = state.judged[group].belief, state.expected(group)
+    weights = np.ones(len(belief.edges)) if expected is None else weighted(belief, expected)
     for run in state.in_flight(group):
-        points = then(points, run.learning_rate, holds(run.learning_rate) > 0.5)
-
-    def width_after(proposal: Proposal) -> float:
-        """The expected width of the interval after a run, in octaves."""
-        chance = holds(proposal.learning_rate)
-        widths = []
-        for well in (True, False):
-            after = then(points, proposal.learning_rate, well)
-            widths.append(edge_belief(after, reference, design.tolerance, spread, design.learning_rates).width)
-        return chance * widths[0] + (1 - chance) * widths[1]
-
-    rates = [float(belief.starts[np.searchsorted(total, share)]) for share in SHARES]
-    candidates = {candidate for rate in rates for candidate in _at(state, group, rate)}
-    yield from sorted(candidates, key=lambda proposal: (width_after(proposal), proposal))
+        ends = classes(curves, np.array([math.log2(run.learning_rate)]), bar, floor)[:, 0]
+        weights = weights * ends[:, int((weights @ ends).argmax())]
+    return weights / weights.sum()
 
 
-def _at(state: SearchState, group: Group, rate: float) -> Iterator[Proposal]:
-    """A run at a log2 learning rate, or another seed at a rate close to it that has run."""
-    snap = SNAP * math.log2(state.plan.design.resolution)
-    points = state.points(group)
-    near = {point.learning_rate for point in points} | {run.learning_rate for run in state.in_flight(group)}
-    distance = {each: abs(math.log2(each) - rate) for each in near if abs(math.log2(each) - rate) <= snap}
-    for point in sorted(points, key=lambda point: distance.get(point.learning_rate, math.inf)):
-        if point.learning_rate in distance and not point.futile:
-            for again in _again(state, group, point):
-                yield again
-                return
-    if all(each > snap / 2 for each in distance.values()):
-        yield state.measuring_run(group, state.plan.design.inside(2.0**rate))
+def _rates(state: SearchState, judged: Judged, weights: np.ndarray) -> list[float]:
+    """The log2 learning rates to consider: where the edge may lie, around the best, and the ends of what is open."""
+    low, high = limits(state.plan.design)
+    edges = judged.belief.edges
+    order = np.argsort(edges)
+    total = np.cumsum(weights[order] * np.isfinite(edges[order]))
+    rates = []
+    if total[-1] > 0:
+        rates = [float(edges[order][np.searchsorted(total, share * total[-1])]) for share in SHARES]
+        rates += [rates[-1] + 0.5, rates[0] - 0.5]
+    if judged.fit.runs:
+        best = best_rate(judged.fit, bar_floor(state.plan.design, state.baseline))
+        rates += [best - 1.0, best, best + 1.0]
+    if judged.belief.beyond > 0.05:
+        rates.append(high)
+    return [min(max(rate, low), high) for rate in rates]
 
 
-def _again(state: SearchState, group: Group, point: Point) -> Iterator[Proposal]:
-    """Another seed at the rate of a point, where it has one left."""
-    in_flight = [run.seed for run in state.in_flight(group) if run.learning_rate == point.learning_rate]
-    seeds = [*point.seeds, *in_flight]
-    if len(seeds) < state.plan.seeds_near_margin:
-        yield state.measuring_run(group, point.learning_rate, max(seeds) + 1)
+def _run_at(state: SearchState, group: Group, rate: float) -> Proposal | None:
+    """A run close to a log2 learning rate, with the first seed that is free; None where the seeds are used up."""
+    plan = state.plan
+    step = math.log2(plan.design.resolution) / STEPS_IN_RESOLUTION
+    first = math.log2(plan.first)
+    learning_rate = plan.design.inside(2.0 ** (first + round((rate - first) / step) * step))
+    asked = asked_so_far(state.finished, state.running)
+    seed = free_seed(asked, group, learning_rate)
+    if seed > plan.seeds_near_margin and group != plan.design.baseline:
+        return None
+    return Proposal(group, learning_rate, seed, chosen_setting(state.finished, group))
+
+
+def free_seed(asked: Iterable[Proposal], group: Group, learning_rate: float) -> int:
+    """The next seed of a run that measures: one more than those that have been asked for at the rate, at least 1."""
+    return 1 + max((run.seed for run in asked if run.group == group and run.learning_rate == learning_rate), default=0)
+
+
+def _information_about_a0(state: SearchState, groups: Sequence[Group]) -> dict[Proposal, float]:
+    """A run of the baseline at its best rate, and what it is expected to tell about all edges that are undecided."""
+    design, baseline = state.plan.design, state.baseline
+    if state.asked(design.baseline) >= BASELINE_SHARE * state.plan.max_runs or state.in_flight(design.baseline):
+        return {}
+    floor = bar_floor(design, baseline)
+    best = best_rate(baseline.fit, floor)
+    proposal = _run_at(state, design.baseline, best)
+    if proposal is None:
+        return {}
+    bar = float(baseline.a0.mean() / design.tolerance - 1)
+    of_classes = classes(baseline.fit.curves, np.array([math.log2(proposal.learning_rate)]), bar, floor)
+    count = len(of_classes)
+    mixed = np.random.default_rng(2).permutation(count)
+    total = 0.0
+    for group in groups:
+        judged = state.judged[group]
+        if not judged.fit.runs:
+            continue
+        of_edges = cells(judged.belief, design.resolution)
+        if group != design.baseline:  # an edge was judged against the A0 that `other_order` pairs it with
+            paired = np.empty_like(of_edges)
+            paired[other_order(count)] = of_edges
+            of_edges = paired
+        even = np.ones(count)
+        told = information(of_classes, of_edges, even)[0]
+        by_chance = information(of_classes, of_edges[mixed], even)[0]  # of a sample of this size
+        total += max(0.0, float(told - by_chance))
+    return {proposal: total}

@@ -15,8 +15,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from analysis.outcomes import Outcome, points_of
-from analysis.verdict import Baseline, Verdict, standard, verdicts
+from analysis.edge import scalable
+from analysis.outcomes import Outcome
+from analysis.verdict import Baseline, Verdict, find_baseline
 from search_spaces.policy.plan import Plan, Proposal
 
 PACE = 3.0
@@ -37,18 +38,16 @@ def futile(plan: Plan, ended: Sequence[tuple[Outcome, Curve]], run: Proposal, cu
     if run.seed == 0 or not plan.grace_epochs[run.group] < len(curve) < plan.epochs:
         return False
     finished = [outcome for outcome, _ in ended]
-    against = standard(plan.design, finished)
-    if against is None or against.baseline.diverged:
+    baseline = find_baseline(plan.design, finished)
+    if baseline is None or baseline.diverged or run.group == plan.design.baseline:
         return False
-    if run.group == plan.design.baseline and run.learning_rate == against.baseline.learning_rate:
-        return False
-    base = curves_behind_a0(ended, plan, against.baseline)
+    base = typical_curves(ended, plan, baseline)
     if not base:
         return False
-    reference, tolerance = against.baseline.reference, plan.design.tolerance
-    if Verdict.HOLDS not in verdicts(points_of(finished, run.group), reference, tolerance, against.spread).values():
+    judged = scalable(plan.design, finished, run.group, baseline)
+    if Verdict.HOLDS not in judged.verdicts.values():
         return False
-    return hopeless(curve, base, plan.design.chance, reference.score - tolerance, 2 * against.spread.deviation)
+    return hopeless(curve, base, plan.design.chance, baseline.score - plan.design.tolerance, 2 * baseline.deviation)
 
 
 def hopeless(curve: Curve, base: Sequence[Curve], chance: float | None, target: float, allowance: float) -> bool:
@@ -74,14 +73,13 @@ def hopeless(curve: Curve, base: Sequence[Curve], chance: float | None, target: 
     return end < len(typical) - 1 and float(np.interp(end, epochs, typical)) < target
 
 
-def curves_behind_a0(ended: Sequence[tuple[Outcome, Curve]], plan: Plan, baseline: Baseline) -> list[Curve]:
-    """The curves of the runs behind A0 that ran to the end."""
+def typical_curves(ended: Sequence[tuple[Outcome, Curve]], plan: Plan, baseline: Baseline) -> list[Curve]:
+    """The curves of the baseline's runs at its best learning rate that ran to the end."""
     return [
         curve
         for outcome, curve in ended
         if outcome.group == plan.design.baseline
         and outcome.learning_rate == baseline.learning_rate
         and outcome.setting == baseline.setting
-        and outcome.seed != 0
         and len(curve) == plan.epochs
     ]

@@ -32,7 +32,7 @@ def propose(plan: Plan, finished: Sequence[Outcome], running: Sequence[Proposal]
                     return point
     if any(run.group == plan.design.baseline and run.seed == 0 for run in running):
         return NoProposal.WAIT
-    baseline = find_baseline(finished, plan.design.baseline)
+    baseline = find_baseline(plan.design, finished)
     for seed in range(1, 1 + plan.seeds):
         if baseline:
             again = Proposal(plan.design.baseline, baseline.learning_rate, seed)

@@ -43,7 +43,7 @@ class Plan:
     Attributes:
         design: what is compared, and how finely.
         first: the learning rate at which tuning starts.
-        seeds: the least number of baseline runs behind A0, besides the tuning runs.
+        seeds: the least number of baseline runs that A0 is read off.
         seeds_near_margin: the most runs at any other learning rate.
         max_runs: the most runs in all.
         epochs: the number of epochs of each run.

@@ -21,30 +21,25 @@ import math
 from collections.abc import Collection, Iterator, Sequence
 
 from analysis.edge import scalable
-from analysis.outcomes import Group, Outcome, chosen_setting, points_of
-from analysis.verdict import Baseline, Spread, find_baseline, standard
+from analysis.expectation import expected_edge
+from analysis.outcomes import Group, Outcome, chosen_setting
+from analysis.verdict import Baseline, find_baseline
 from search_spaces.policy.best_search import TUNING_OCTAVES, ladder, own_setting, sampled_runs, tuning_runs
-from search_spaces.policy.edge_search import SearchState, search_edge
-from search_spaces.policy.expectation import expected_edge
+from search_spaces.policy.edge_search import BASELINE_SHARE, SearchState, edge_runs, free_seed
 from search_spaces.policy.plan import NoProposal, Plan, Proposal, asked_so_far
 from trainables.history import FAILED
 
-REPLACEMENT = 100
-"""This is added to the seed of a run that failed, to try the run once more with another seed."""
-
-A0_ERROR = 0.2
-"""The error of A0 should not exceed this share of the tolerance."""
+TRIES = 2
+"""A group's first run is made this often if it fails, each time with another seed."""
 
 
 def propose(plan: Plan, finished: Sequence[Outcome], running: Sequence[Proposal]) -> Proposal | NoProposal:
     """The next run, given every run so far."""
     if len(finished) + len(running) < plan.max_runs:
         asked = set(asked_so_far(finished, running))
-        failed = {asked_so_far([run], [])[0] for run in finished if run.status == FAILED and run.seed > 0}
         for proposal in _candidates(plan, finished, running, asked):
-            fresh = proposal._replace(seed=proposal.seed + REPLACEMENT) if proposal in failed else proposal
-            if fresh not in asked:
-                return fresh
+            if proposal not in asked:
+                return proposal
     return NoProposal.WAIT if running else NoProposal.OVER
 
 
@@ -55,7 +50,7 @@ def objection(plan: Plan, finished: Sequence[Outcome]) -> str | None:
 
 def baseline_diverges(plan: Plan, finished: Sequence[Outcome]) -> str | None:
     """An objection if the baseline's own runs diverge, so that nothing can be judged against it; otherwise None."""
-    (technique, batch_size), baseline = plan.design.baseline, find_baseline(finished, plan.design.baseline)
+    (technique, batch_size), baseline = plan.design.baseline, find_baseline(plan.design, finished)
     if baseline is None or not baseline.diverged:
         return None
     name = f"{technique} at batch size {batch_size}, learning rate {baseline.learning_rate:g}"
@@ -64,7 +59,7 @@ def baseline_diverges(plan: Plan, finished: Sequence[Outcome]) -> str | None:
 
 def _prescribes_nothing(plan: Plan, finished: Sequence[Outcome]) -> str | None:
     """An objection if every prescription lies outside the range; otherwise None."""
-    design, baseline = plan.design, find_baseline(finished, plan.design.baseline)
+    design, baseline = plan.design, find_baseline(plan.design, finished)
     others = [group for group in design.groups if group.batch_size != design.baseline.batch_size]
     if baseline is None or not others or not design.rules:
         return None
@@ -84,49 +79,34 @@ def _candidates(
 ) -> Iterator[Proposal]:
     """The runs to make, most urgent first; some of them have been asked for already."""
     design = plan.design
-    yield from tuning_runs(plan, finished, asked)
-    baseline = find_baseline(finished, design.baseline)
-    if baseline is None:
+    baseline = find_baseline(design, finished)
+    trains = baseline is not None and not baseline.diverged
+    spent = sum(run.group == design.baseline for run in asked)
+    if plan.sampled_settings or not trains or spent < BASELINE_SHARE * plan.max_runs:
+        yield from tuning_runs(plan, finished, asked)
+    if baseline is None or baseline.diverged:
         yield from ladder(plan, (2 * TUNING_OCTAVES, -2 * TUNING_OCTAVES, 1.0, -1.0, 3.0, -3.0))
         return
-    if baseline.diverged:
-        return
-    for seed in range(1, 1 + plan.seeds):
-        yield Proposal(design.baseline, baseline.learning_rate, seed, baseline.setting)
     if any(run.group == design.baseline and run.seed == 0 for run in running) or objection(plan, finished):
         return  # what the rules prescribe depends on the best that tuning finds
-    turns = list(_in_turn(plan, running, asked))
-    against = standard(design, finished)
-    if against is None:
-        for group in turns:
-            yield from _start(plan, group, finished, running, baseline, asked)
-        return
-    judged = {group: scalable(design, points_of(finished, group), against) for group in design.groups}
-    state = SearchState(plan, finished, running, against, judged)
-    for seed in range(1, 1 + _seeds_behind_a0(plan, against.spread)):
+    if spent < plan.seeds:
+        seed = free_seed(asked, design.baseline, baseline.learning_rate)
         yield Proposal(design.baseline, baseline.learning_rate, seed, baseline.setting)
+    turns = _in_turn(plan, running)
     for group in turns:
         yield from _start(plan, group, finished, running, baseline, asked)
-        yield from search_edge(state, group)
+    judged = {group: scalable(design, finished, group, baseline) for group in design.groups}
+    state = SearchState(plan, finished, running, baseline, judged)
+    begun = [
+        group for group in turns if judged[group].fit.runs and not any(run.seed == 0 for run in state.in_flight(group))
+    ]
+    yield from edge_runs(state, begun)
 
 
-def _seeds_behind_a0(plan: Plan, spread: Spread) -> int:
-    """How many baseline runs make the error of A0 small compared with the tolerance. Every group profits from it."""
-    wanted = math.ceil((spread.deviation / (A0_ERROR * plan.design.tolerance)) ** 2)
-    return min(wanted, 2 * plan.seeds, max(plan.seeds, plan.max_runs // 8))
-
-
-def _in_turn(plan: Plan, running: Sequence[Proposal], asked: Collection[Proposal]) -> Iterator[Group]:
-    """The groups in turn: those with the fewest runs in flight come first, and equal ones in the plan's order.
-
-    A group that has had its share of the runs comes after all groups that have not.
-    """
-    groups, base = plan.design.groups, plan.design.baseline
-    tuning = sum(run.group == base and run.seed == 0 for run in asked) + plan.seeds
-    fair = max(1, (plan.max_runs - tuning) // len(groups))
-    spent = {group: sum(run.group == group for run in asked) - (tuning if group == base else 0) for group in groups}
-    busy = {group: sum(run.group == group for run in running) for group in groups}
-    yield from sorted(groups, key=lambda group: (spent[group] >= fair, busy[group]))
+def _in_turn(plan: Plan, running: Sequence[Proposal]) -> list[Group]:
+    """The groups, those with the fewest runs in flight first, and equal ones in the plan's order."""
+    busy = {group: sum(run.group == group for run in running) for group in plan.design.groups}
+    return sorted(plan.design.groups, key=lambda group: busy[group])
 
 
 def _start(
@@ -137,21 +117,28 @@ def _start(
     baseline: Baseline,
     asked: Collection[Proposal],
 ) -> Iterator[Proposal]:
-    """A group's first runs: settings, where any are to be tried, and then what the rules prescribe."""
+    """A group's first runs: settings, where any are to be tried, and then the most cautious prescription of the rules.
+
+    What the other rules prescribe is read off the curve; it is run where that tells most.
+    """
     if group == plan.design.baseline:
         return
     wanted = [plan.design.prescription(rule, group, baseline.learning_rate) for rule in plan.design.rules]
-    inside = [rate for rate in wanted if rate is not None]
+    inside = sorted(rate for rate in wanted if rate is not None)
     if not inside:
         where = expected_edge(plan.design, group, baseline.learning_rate, {})
         inside = [plan.design.inside(2.0 ** (where.mean - 1.0))]
+    mine = [run for run in asked if run.group == group]
     if plan.sampled_settings:
         around = plan.design.inside(math.prod(inside) ** (1 / len(inside)))
-        yield Proposal(group, around, 0, own_setting(plan, group))
+        if not mine:
+            yield Proposal(group, around, 0, own_setting(plan, group))
         yield from sampled_runs(plan, group, around, asked)
         if any(run.group == group and run.seed == 0 for run in running):
             return  # the setting of runs that measure is not known yet
         if not any(run.group == group and run.seed == 0 and run.is_evidence for run in finished):
             return  # no run of seed 0 is evidence
-    for learning_rate in inside:
-        yield Proposal(group, learning_rate, 1, chosen_setting(finished, group))
+    measuring = sum(run.seed > 0 for run in mine)
+    failed = sum(run.group == group and run.status == FAILED and run.seed > 0 for run in finished)
+    if measuring == failed < TRIES:
+        yield Proposal(group, inside[0], 1 + failed, chosen_setting(finished, group))

@@ -104,9 +104,10 @@ def _chosen(budgets: Mapping[str, Study], budget: str, options: argparse.Namespa
         require(
             bool(study.tables), f"--tables: budget {budget} of {study.name} lists none; {having or 'no other'} does"
         )
-        return study.with_choices(name=options.name or f"{study.name}_{budget}_tables")
+        return study.with_choices(name=options.name or f"{study.name}_{budget}_tables", first_seed=options.first_seed)
     return study.with_choices(
         name=options.name,
+        first_seed=options.first_seed,
         batch_sizes=options.batch_sizes,
         learning_rates=options.learning_rates,
         seeds=options.seeds,

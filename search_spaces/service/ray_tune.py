@@ -49,7 +49,13 @@ def run_trials(search: Search, allotment: Allotment, data_dir: str) -> None:
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
     study = search.study
-    shared = {"task": study.task, "techniques": study.all_techniques, "data_dir": data_dir, "size": allotment.size}
+    shared = {
+        "task": study.task,
+        "techniques": study.all_techniques,
+        "first_seed": study.first_seed,
+        "data_dir": data_dir,
+        "size": allotment.size,
+    }
     trainable = tune.with_resources(
         tune.with_parameters(Trial, shared=shared), tune.PlacementGroupFactory([trial_resources()])
     )

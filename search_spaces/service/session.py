@@ -305,6 +305,7 @@ def _params(work: Work, budget: str, allotment: Allotment) -> dict[str, object]:
         "tolerance": study.tolerance,
         "resolution": study.resolution,
         "seeds": study.seeds,
+        "first_seed": study.first_seed,
         "max_runs": work.most_runs,
         "workers": allotment.size.workers,
         "concurrent_trials": allotment.concurrent_trials,

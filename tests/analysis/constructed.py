@@ -1,7 +1,6 @@
 """Constructed outcomes: a baseline at batch size 32, and runs of a larger batch size."""
 
 from analysis.outcomes import Group, Outcome
-from analysis.verdict import Spread
 
 SMALL, LARGE = Group("t", 32), Group("t", 1024)
 
@@ -15,7 +14,3 @@ def diverged(group: Group, rate: float, seed: int = 1) -> Outcome:
 
 
 BASELINE = [done(SMALL, 0.1, 0.93, seed=0), *(done(SMALL, 0.1, a, s) for s, a in ((1, 0.90), (2, 0.91), (3, 0.92)))]
-
-
-def spread(deviation: float, freedom: int) -> Spread:
-    return Spread(deviation**2 * freedom, freedom, floor=0.0)

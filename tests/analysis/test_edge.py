@@ -1,4 +1,4 @@
-"""Beliefs and edges on constructed outcomes."""
+"""Edges on constructed outcomes."""
 
 import math
 from dataclasses import replace
@@ -6,148 +6,176 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from analysis.belief import edge_belief
 from analysis.edge import Judged, competitive, scalable, surrounded
+from analysis.limits import what_limits
 from analysis.outcomes import Group, Outcome, leading, points_of
 from analysis.study_design import StudyDesign
-from analysis.verdict import Baseline, Reference, Spread, Standard
+from analysis.verdict import Baseline, Verdict, find_baseline
 
-GROUP = Group("t", 1024)
-LIMITS = (2.0**-6, 2.0**4)
-A0 = Reference(0.90, 100)
-BASELINE = Baseline(0.1, (0.90,) * 100, (0.90,) * 100, diverged=False)
-QUIET = Spread(squares=1e-6 * 50, freedom=50, floor=0.0)
-NOISY = Spread(squares=1e-4 * 50, freedom=50, floor=0.0)
+BASE, GROUP = Group("t", 16), Group("t", 1024)
 
 
-def design(resolution: float = 1.25) -> StudyDesign:
-    return StudyDesign((GROUP,), GROUP, LIMITS, 0.01, resolution, 10**6, (), {})
+def design(resolution: float = 1.5, tolerance: float = 0.01) -> StudyDesign:
+    return StudyDesign((BASE, GROUP), BASE, (2.0**-6, 2.0**4), tolerance, resolution, 10**5, (), {})
 
 
 def run(octaves: float, score: float, seed: int = 1, status: str = "done") -> Outcome:
     return Outcome(GROUP, 2.0**octaves, seed, status, score, score)
 
 
-def look(*runs: Outcome, spread: Spread = QUIET, resolution: float = 1.25) -> Judged:
-    return scalable(design(resolution), points_of(runs, GROUP), Standard(BASELINE, spread))
+def broken(octaves: float, seed: int = 1) -> Outcome:
+    return run(octaves, 0.1, seed, "diverged")
 
 
-def ends(*runs: Outcome, spread: Spread = QUIET) -> tuple[float, float]:
-    found = look(*runs, spread=spread).edge
+MEASURED = [Outcome(BASE, 0.1, seed, "done", score, 0.9) for seed, score in enumerate((0.900, 0.901, 0.899, 0.900) * 4)]
+BASELINE = find_baseline(design(), MEASURED)
+assert isinstance(BASELINE, Baseline)
+NOISY = find_baseline(design(), [one._replace(score=one.score + (-1) ** one.seed * 0.008) for one in MEASURED])
+HOLDS = [run(-4, 0.899), run(-3, 0.900), run(-2, 0.901)]
+
+
+def look(*runs: Outcome, baseline: Baseline | None = BASELINE, resolution: float = 1.5) -> Judged:
+    assert baseline is not None
+    return scalable(design(resolution), runs, GROUP, baseline)
+
+
+def ends(*runs: Outcome) -> tuple[float, float]:
+    found = look(*runs).edge
     return math.log2(found.lower), math.log2(found.upper)
 
 
 def test_an_edge_lies_between_a_rate_that_holds_and_one_that_falls_short() -> None:
-    lower, upper = ends(run(-3, 0.90), run(-2, 0.90), run(-1, 0.5))
-    assert -2.6 < lower < -1.7
-    assert -1.3 < upper <= -1.0
+    lower, upper = ends(*HOLDS, run(-1, 0.5))
+    assert -2.3 < lower < -1.5
+    assert -1.3 < upper < -0.6
 
 
 def test_every_run_between_narrows_the_interval() -> None:
-    runs = [run(-3, 0.90), run(-2, 0.90), run(-1, 0.5)]
-    widths = []
-    for octaves, score in ((-1.5, 0.90), (-1.25, 0.5), (-1.5, 0.90), (-1.5, 0.90)):
+    runs, widths = [*HOLDS, run(-1, 0.5)], []
+    for more in ([], [run(-1.5, 0.899), run(-1.5, 0.900, 2)], [run(-1.25, 0.5), run(-1.25, 0.4, 2)]):
+        runs += more
         widths.append(look(*runs).belief.width)
-        runs.append(run(octaves, score, seed=len(runs)))
-    widths.append(look(*runs).belief.width)
     assert widths == sorted(widths, reverse=True)
+    assert widths[-1] < 0.4 < widths[0]
 
 
-def test_a_margin_near_zero_leaves_both_sides_open() -> None:
-    certain = [run(-3, 0.90), run(-2, 0.90), run(-1, 0.5)]
-    doubtful = look(*certain, run(-1.5, 0.8895)).belief
-    assert 0.2 < doubtful.below(-1.5) < 0.8
+def test_the_score_says_more_than_the_side_it_fell_on() -> None:
+    """Just below the bar, the edge is near; far below it, it may be far."""
+    near, far = (look(*HOLDS, run(-1, score), run(0, 0.3)).belief for score in (0.8885, 0.3))
+    assert near.quantile(0.5) > far.quantile(0.5) + 0.2
 
 
-def test_a_noisier_study_has_wider_intervals() -> None:
-    runs = [run(-3, 0.90), run(-2, 0.896), run(-1.7, 0.884), run(-1, 0.5)]
-    assert look(*runs, spread=NOISY).belief.width > look(*runs).belief.width
+def test_the_error_of_a0_is_part_of_the_interval() -> None:
+    slope = [*HOLDS, run(-1.5, 0.894), run(-1, 0.888), run(-0.5, 0.88)]
+    assert look(*slope, baseline=NOISY).belief.width > 1.2 * look(*slope).belief.width
 
 
-def test_where_divergence_is_the_limit_a_single_success_below_it_may_be_luck() -> None:
-    """One in fifty may not diverge; score that falls does so for every run."""
-    below = [run(-3, 0.90), run(-2, 0.90)]
-    diverging = look(*below, run(-1.8, 0.1, status="diverged"), run(-1, 0.1, status="diverged")).belief.interval
-    falling = look(*below, run(-1.8, 0.5), run(-1, 0.5)).belief.interval
-    assert diverging[0] < falling[0] < 2.0**-2
-    again = look(*below, *(run(-2, 0.90, seed) for seed in (2, 3)), run(-1.8, 0.1, status="diverged"))
-    assert again.belief.interval[0] > diverging[0]
+def test_one_divergence_makes_a_rate_less_likely_to_hold_but_not_certain_to_fail() -> None:
+    held = [*HOLDS, *(run(-1, 0.900, seed) for seed in range(1, 6)), broken(1)]
+    before, after = look(*held), look(*held, broken(-1, 9))
+    assert before.chances[0.5] > after.chances[0.5] > 0.5
+    assert after.verdicts[0.5] is not Verdict.FAILS
+    assert after.edge.lower > 2.0**-1.5
+
+
+def test_the_safe_rate_lies_below_where_runs_begin_to_diverge() -> None:
+    often = [run(octaves, 0.900, seed) for octaves in (-4, -3, -2.5) for seed in (1, 2, 3)]
+    half = [broken(-1.5, 1), run(-1.5, 0.900, 2), run(-1, 0.900, 1), broken(-1, 2), broken(-0.5), broken(0)]
+    judged = look(*often, *half)
+    assert judged.safe.quantile(0.5) < judged.belief.quantile(0.5) - 0.3
+    assert judged.edge.safe is not None
+
+
+def test_failures_below_the_edge_are_counted() -> None:
+    often = [run(octaves, 0.900, seed) for octaves in (-4, -3, -2, -1) for seed in (1, 2, 3)]
+    found = look(*often, broken(-2, 4), broken(0), broken(0.5)).edge
+    assert found.lower > 2.0**-2
+    assert found.failed_below[0] == 1
+    assert found.failed_below[1] >= 10
 
 
 def test_rates_that_are_too_low_do_not_hide_the_edge() -> None:
-    lower, upper = ends(run(-6, 0.4), run(-5, 0.7), run(-3, 0.90), run(-2, 0.90), run(-1, 0.5))
-    assert -2.6 < lower < upper <= -1.0
+    lower, upper = ends(run(-6, 0.4), run(-5, 0.7), *HOLDS, run(-1, 0.5))
+    assert -2.4 < lower < upper < -0.6
 
 
 def test_one_odd_spot_below_rates_that_hold_is_not_the_edge() -> None:
     holds = [run(octaves, 0.90, seed) for octaves in (-3, -2.5, -1.5, -1) for seed in (1, 2)]
-    lower, upper = ends(*holds, run(-2, 0.1, status="diverged"), run(-0.5, 0.5))
-    assert -1.5 < lower < upper <= -0.5
+    lower, upper = ends(*holds, broken(-2), run(-0.5, 0.5), run(0, 0.3))
+    assert -1.5 < lower < upper < 0.2
 
 
-def test_without_runs_the_edge_may_be_anywhere() -> None:
-    view = edge_belief([], A0, 0.01, QUIET, LIMITS)
-    assert view.mass.sum() == pytest.approx(1.0)
-    assert np.allclose(view.mass[:-1], view.mass[0])
-    assert view.mass[-1] == pytest.approx(32 * view.mass[0]), "an octave above the range"
-    assert view.quantile(0.5) == pytest.approx(-0.5)
-
-
-def test_quantiles_and_shares_agree() -> None:
-    view = look(run(-3, 0.90), run(-2, 0.90), run(-1, 0.5)).belief
-    for share in (0.05, 0.3, 0.5, 0.9):
-        assert view.below(view.quantile(share)) == pytest.approx(share, abs=1e-6)
+def test_the_end_above_a_dip_counts() -> None:
+    dip = [run(-2, 0.870), run(-2.1, 0.880), run(-1.9, 0.872)]
+    lower, upper = ends(run(-4, 0.9), run(-3, 0.9), *dip, *(run(-1.2, 0.900, seed) for seed in (1, 2)), run(-0.5, 0.5))
+    assert -1.6 < lower < upper < -0.2
 
 
 def test_edges_say_what_is_missing() -> None:
-    assert look(run(0, 0.90)).edge.flags == ("censored", "undecided")
-    top = look(*(run(octaves, 0.90, seed) for octaves in (2, 3, 4) for seed in (1, 2, 3))).edge
-    assert (top.flags, top.upper, top.held) == (("censored",), None, 16.0)
-    assert look(run(0, 0.90), run(2, 0.5)).edge.flags == ("undecided",)
-    assert look(run(0, 0.5)).edge.flags == ("undecided",), "the best may lie elsewhere"
-    assert look(run(-1, 0.4), run(0, 0.5), run(1, 0.3)).edge.flags == ("none",)
     assert look().edge.flags == ("undecided",)
-    likely = look(run(-1, 0.8905, 1), run(0, 0.5), spread=NOISY).edge
-    assert likely.held is None
-    assert likely.lower is not None
-    assert likely.flags == ("undecided",)
+    assert look(run(0, 0.90)).edge.flags == ("censored", "undecided")
+    top = look(*(run(octaves, 0.90, seed) for octaves in (1, 2, 3, 4) for seed in (1, 2, 3))).edge
+    assert (top.flags, top.upper, top.held) == (("censored",), None, 16.0)
+    assert look(run(-2, 0.90), run(1, 0.5)).edge.flags == ("undecided",)
+    assert look(run(0, 0.5)).edge.flags == ("undecided",), "the best may lie elsewhere"
+    assert look(run(-2, 0.86), run(-1, 0.875), run(0, 0.88), run(1, 0.87)).edge.flags == ("none",)
 
 
 def test_a_narrow_edge_has_no_flags_and_reports_what_was_seen() -> None:
-    sharp = [run(octaves, 0.90, seed) for octaves in (-3, -2, -1.1) for seed in (1, 2, 3)]
-    found = look(*sharp, run(-1, 0.5), run(-1, 0.5, 2), resolution=1.5)
+    sharp = [run(octaves, 0.90, seed) for octaves in (-3, -2, -1.2) for seed in (1, 2, 3)]
+    found = look(*sharp, *(run(octaves, 0.5, seed) for octaves in (-1, -0.7) for seed in (1, 2)))
     assert found.edge.flags == ()
-    assert (math.log2(found.edge.held), math.log2(found.edge.failed)) == (-1.1, -1.0)
+    assert (math.log2(found.edge.held), math.log2(found.edge.failed)) == (pytest.approx(-1.2), -1.0)
     assert found.belief.narrow(1.5)
     assert not found.belief.narrow(1.01)
 
 
 def test_a_competitive_edge_exists_where_nothing_scales() -> None:
-    known = points_of([run(-1, 0.5), run(0, 0.6), run(1, 0.4)], GROUP)
-    found = competitive(design(), known, QUIET)
-    assert (found.edge.held, found.edge.failed) == (1.0, 2.0)
-    assert 1.0 / 1.5 < found.edge.lower < found.edge.upper <= 2.0
-    assert competitive(design(), [], QUIET) is None
-    assert competitive(design(), points_of([run(0, 0.1, status="diverged")], GROUP), QUIET) is None
+    runs = [run(-3, 0.85), run(-2, 0.868), run(-1, 0.874), run(-0.5, 0.875), run(0, 0.873), run(0.5, 0.8), run(1, 0.5)]
+    found = competitive(design(), runs, GROUP, BASELINE)
+    assert found is not None
+    assert 0.9 < found.edge.lower < found.edge.upper < 1.6
+    assert look(*runs).edge.flags == ("none",)
 
 
-def test_the_best_is_surrounded_by_neighbours_or_by_the_ranges_end() -> None:
-    rising = points_of([run(-1, 0.4), run(0, 0.5)], GROUP)
-    assert not surrounded(rising, design())
-    assert surrounded(rising, replace(design(), learning_rates=(LIMITS[0], 1.0)))
-    assert not surrounded([], design())
+def test_nothing_competes_where_nothing_trains() -> None:
+    assert competitive(design(), [broken(octaves) for octaves in (-2, 0)], GROUP, BASELINE) is None
+    guessing = replace(design(), chance=0.1)
+    assert competitive(guessing, [run(-2, 0.1005), run(0, 0.0995)], GROUP, BASELINE) is None
 
 
-def test_the_luckiest_of_guesses_is_no_best() -> None:
-    """Rates at which nothing is learnt end at chance, more or less: a lower rate may still train."""
-    guesses = points_of([run(-2, 0.088), run(-1, 0.112), run(0, 0.100, status="diverged"), run(1, 0.104)], GROUP)
-    asked = replace(design(), chance=0.1, validation_samples=500)
-    assert leading(guesses, asked.guess).learning_rate == 0.25
-    assert not surrounded(guesses, asked)
-    lowest = replace(asked, learning_rates=(0.25, 8.0))
-    assert not surrounded(guesses, lowest), "the highest one trained to its end: a higher one might learn"
-    assert surrounded([*guesses, *points_of([run(2, 0.1, status="diverged")], GROUP)], lowest)
-    assert competitive(asked, guesses, QUIET) is None
-    trained = [*guesses, *points_of([run(-3, 0.3)], GROUP)]
-    assert leading(trained, asked.guess).learning_rate == 0.125
-    assert not surrounded(trained, asked), "nothing below was tried"
+def test_equal_runs_give_equal_answers() -> None:
+    one, other = look(*HOLDS, run(-1, 0.5)), look(*HOLDS, run(-1, 0.5))
+    assert one.edge == other.edge
+    assert np.array_equal(one.belief.edges, other.belief.edges)
+
+
+def test_what_limits_an_answer_is_said() -> None:
+    def limit(*runs: Outcome, baseline: Baseline | None = BASELINE) -> str:
+        assert baseline is not None
+        return what_limits(design(), look(*runs, baseline=baseline), baseline)
+
+    assert limit() == "no run of it ended; it needs runs"
+    assert limit(*HOLDS, run(0, 0.5)).endswith("wide; more runs would narrow it to 1.5")
+    assert limit(*HOLDS, run(3.9, 0.9)).startswith("the edge may lie above the range, which ends at 16")
+    assert limit(run(0, 0.5)).startswith("nothing holds with a probability of ")
+    sharp = [run(octaves, 0.90, seed) for octaves in (-3, -2, -1.2) for seed in (1, 2, 3)]
+    assert limit(*sharp, *(run(octaves, 0.5, seed) for octaves in (-1, -0.7) for seed in (1, 2))) == ""
+    gentle = [run(-2 + octaves, 0.8945 - 0.006 * octaves, seed) for octaves in (-1, 0, 1, 2, 3) for seed in range(1, 7)]
+    assert limit(*gentle, baseline=NOISY) == "the error of A0 limits it; more runs of the baseline would settle it"
+
+
+def test_the_best_must_have_neighbours_on_both_sides() -> None:
+    ends_of_range = (2.0**-6, 2.0**4)
+
+    def around(*runs: Outcome) -> bool:
+        return surrounded(points_of(runs, GROUP), design())
+
+    assert not around()
+    assert not around(run(0, 0.5))
+    assert not around(run(0, 0.5), run(1, 0.4))
+    assert around(run(-1, 0.4), run(0, 0.5), run(1, 0.4))
+    assert around(run(-6, 0.5), run(1, 0.4)), "the best lies at the lower end"
+    assert around(run(1, 0.4), run(4, 0.5)), "the best lies at the upper end"
+    assert leading(points_of([run(0, 0.5)], GROUP), 0.0) is not None
+    assert design().learning_rates == ends_of_range

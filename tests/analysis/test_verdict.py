@@ -1,108 +1,88 @@
-"""Verdicts on constructed outcomes."""
+"""Verdicts, and the baseline on constructed outcomes."""
 
 import math
-from collections.abc import Callable
+import random
+from dataclasses import replace
 
 import pytest
 
-from analysis.outcomes import Outcome, points_of
-from analysis.verdict import Reference, Spread, Verdict, find_baseline, margin, spread_between_seeds, verdicts
-from tests.analysis.constructed import BASELINE, LARGE, SMALL, diverged, done, spread
-from trainables.metric import Accuracy
+from analysis.outcomes import Outcome
+from analysis.study_design import StudyDesign
+from analysis.verdict import Verdict, find_baseline, fitted, verdict
+from tests.analysis.constructed import LARGE, SMALL, diverged, done
+
+DESIGN = StudyDesign((SMALL, LARGE), SMALL, (0.01, 12.8), 0.02, 1.5, 10_000, (), {})
 
 
-def floored(samples: int) -> Callable[[float], float]:
-    return lambda score: Accuracy().floor(score, samples)
+def bowl(rate: float, noise: float = 0.0) -> float:
+    """0.90 at 0.1, and 0.8 points less an octave away."""
+    return 0.90 - 0.008 * math.log2(rate / 0.1) ** 2 + noise
 
 
-def test_the_baseline_is_measured_by_seeds_that_did_not_tune() -> None:
-    found = find_baseline([*BASELINE, done(SMALL, 0.2, 0.95, seed=4), done(SMALL, 0.05, 0.89, seed=0)], SMALL)
-    assert found.learning_rate == 0.1
-    assert found.reference == Reference(pytest.approx(0.91), 3)
-
-
-def test_noise_pools_seeds_of_rates_that_reach_the_baseline() -> None:
-    scattered = [done(LARGE, 3.0, 0.90, seed=1), done(LARGE, 3.0, 0.30, seed=2)]
-    found = spread_between_seeds([*BASELINE, *scattered], find_baseline(BASELINE, SMALL), 0.01, floored(10**9))
-    # deviations from 0.915: .015 -.015 -.005 .005 -> squares 5e-4 over 3 degrees of freedom
-    assert (found.squares, found.freedom) == (pytest.approx(5e-4), 3)
-    assert found.deviation == pytest.approx(math.sqrt(5e-4 / 3))
-
-
-def test_a_point_that_falls_short_brings_its_own_scatter() -> None:
-    quiet = Spread(2e-4, 2, floor=0.0)
-    (scattered,) = points_of([done(LARGE, 3.0, 0.90, seed=1), done(LARGE, 3.0, 0.30, seed=2)], LARGE)
-    (settled,) = points_of([done(LARGE, 3.0, 0.91)], LARGE)
-    assert quiet.at(settled, -0.01) == (pytest.approx(0.01), 2)
-    assert quiet.at(scattered, 0.3) == (pytest.approx(math.sqrt((2e-4 + 0.18) / 3)), 3)
-
-
-def test_a_single_run_may_vary_by_a_share_of_what_it_falls_short_by() -> None:
-    (single,) = points_of([done(LARGE, 3.0, 0.60)], LARGE)
-    assert Spread(2e-4, 2, floor=0.0).at(single, 0.3) == (pytest.approx(0.3 * 0.3), 2)
-
-
-def test_noise_has_the_floor_of_the_evaluation_set() -> None:
-    found = spread_between_seeds(BASELINE, find_baseline(BASELINE, SMALL), 0.01, floored(100))
-    floor = math.sqrt(0.91 * 0.09 / 100)
-    assert found.floor == found.deviation == pytest.approx(floor)
-    perfect = [done(SMALL, 0.1, 1.0, seed) for seed in range(4)]
-    assert spread_between_seeds(perfect, find_baseline(perfect, SMALL), 0.01, floored(100)).floor > 0, (
-        "three perfect runs are not certainty"
-    )
-    assert Spread(0.0, 0, floor).at(points_of(BASELINE, SMALL)[0], -0.01) == (floor, math.inf)
-
-
-def test_a_margin_has_students_bounds() -> None:
-    (point,) = points_of([done(LARGE, 0.5, 0.92)], LARGE)
-    found = margin(point, Reference(0.91, 3), tolerance=0.01, spread=spread(0.01, 2))
-    reach = 2.919986 * 0.01 * math.sqrt(1 + 1 / 3)
-    assert found.value == pytest.approx(0.02)
-    assert (found.lower, found.upper) == (pytest.approx(0.02 - reach), pytest.approx(0.02 + reach))
+TUNED = [done(SMALL, rate, bowl(rate), seed=0) for rate in (0.025, 0.05, 0.1, 0.2, 0.4)]
 
 
 @pytest.mark.parametrize(
-    ("score", "expected"), [(0.95, Verdict.HOLDS), (0.905, Verdict.UNDECIDED), (0.85, Verdict.FAILS)]
+    ("chance", "found"),
+    [
+        (1.0, Verdict.HOLDS),
+        (0.95, Verdict.HOLDS),
+        (0.5, Verdict.UNDECIDED),
+        (0.05, Verdict.FAILS),
+        (0.0, Verdict.FAILS),
+    ],
 )
-def test_verdicts(score: float, expected: Verdict) -> None:
-    found = verdicts(points_of([done(LARGE, 0.5, score)], LARGE), Reference(0.91, 3), 0.01, spread(0.01, 10))
-    assert found == {0.5: expected}
+def test_a_verdict_is_given_at_95_per_cent(chance: float, found: Verdict) -> None:
+    assert verdict(chance) is found
 
 
-def test_another_seed_narrows_a_margin() -> None:
-    one = points_of([done(LARGE, 0.5, 0.92)], LARGE)[0]
-    two = points_of([done(LARGE, 0.5, 0.92), done(LARGE, 0.5, 0.92, seed=2)], LARGE)[0]
-    bounds = [margin(point, Reference(0.91, 3), 0.01, spread(0.01, 5)).lower for point in (one, two)]
-    assert bounds[0] < bounds[1]
+def test_a0_is_read_off_all_runs_of_the_baseline() -> None:
+    found = find_baseline(DESIGN, TUNED)
+    assert (found.learning_rate, found.runs, found.diverged) == (0.1, 5, False)
+    assert found.score == pytest.approx(0.90, abs=0.004)
+    more = [*TUNED, *(done(SMALL, 0.1, bowl(0.1, noise), seed) for seed, noise in enumerate((-0.004, 0.003, 0.001), 1))]
+    assert find_baseline(DESIGN, more).error < found.error
 
 
-def test_a_diverged_run_fails_with_the_score_of_chance() -> None:
-    (point,) = points_of([diverged(LARGE, 3.0)], LARGE)
-    assert (point.score, point.diverged) == (0.1, 1)
-    assert verdicts([point], Reference(0.91, 3), 0.01, spread(0.01, 5)) == {3.0: Verdict.FAILS}
+def test_a0_covers_the_truth_with_the_error_that_it_states() -> None:
+    draw = random.Random(0)
+    away, errors = [], []
+    for _ in range(20):
+        runs = [done(SMALL, run.learning_rate, run.score + draw.gauss(0, 0.006), seed=0) for run in [*TUNED, TUNED[2]]]
+        found = find_baseline(DESIGN, runs)
+        away.append(found.score - 0.90)
+        errors.append(found.error)
+    assert sum(abs(one) < 1.64 * error for one, error in zip(away, errors, strict=True)) >= 16
+    assert abs(sum(away)) / len(away) < 0.2 * DESIGN.tolerance, "no bias to speak of"
 
 
-def test_one_divergence_fails_a_rate_however_well_its_other_runs_ended() -> None:
-    (point,) = points_of([done(LARGE, 3.0, 0.93), done(LARGE, 3.0, 0.93, seed=2), diverged(LARGE, 3.0, seed=3)], LARGE)
-    found = margin(point, Reference(0.91, 3), 0.01, spread(0.01, 5))
-    assert (found.verdict, found.holds(0.0)) == (Verdict.FAILS, 0.0)
+def test_one_divergence_at_the_best_rate_lowers_no_median() -> None:
+    once = find_baseline(
+        DESIGN, [*TUNED, *(done(SMALL, 0.1, 0.90, seed) for seed in (1, 2, 3)), diverged(SMALL, 0.1, 4)]
+    )
+    assert (once.learning_rate, once.diverged) == (0.1, False)
+    assert once.score == pytest.approx(0.90, abs=0.006)
 
 
-def test_a_run_given_up_as_futile_fails_and_one_stopped_by_asha_says_nothing() -> None:
-    stopped = [Outcome(LARGE, 1.0, seed, "stopped_early", 0.5, 0.5) for seed in (0, 1)]
-    (point,) = points_of(stopped, LARGE)
-    assert (point.seeds, point.futile) == ((1,), 1)
-    assert verdicts([point], Reference(0.91, 3), 0.01, spread(0.01, 5)) == {1.0: Verdict.FAILS}
+def test_nothing_can_be_judged_against_runs_that_all_diverged() -> None:
+    assert find_baseline(DESIGN, [diverged(SMALL, rate, 0) for rate in (0.1, 0.4)]).diverged
+    assert find_baseline(DESIGN, [done(LARGE, 0.1, 0.9)]) is None
+    assert find_baseline(DESIGN, [Outcome(SMALL, 0.1, 0, "failed", math.nan, math.nan)]) is None
 
 
-def test_the_probability_of_holding_is_students() -> None:
-    (point,) = points_of([done(LARGE, 0.5, 0.92)], LARGE)
-    found = margin(point, Reference(0.91, 3), 0.01, spread(0.01, 2))
-    assert found.holds(0.0) == pytest.approx(0.908248)  # t = 2 with 2 degrees of freedom: 1/2 + sqrt(1/6)
-    assert found.holds(0.02) == pytest.approx(0.5)
+def test_a_baseline_is_fitted_with_its_best_setting_alone() -> None:
+    setting = (("optimizer.momentum", 0.9),)
+    worse = [run._replace(setting=(("optimizer.momentum", 0.1),), score=run.score - 0.2) for run in TUNED]
+    found = find_baseline(DESIGN, [*worse, *(run._replace(setting=setting) for run in TUNED)])
+    assert (found.setting, found.runs) == (setting, 5)
 
 
-def test_a_baseline_that_diverges_is_known() -> None:
-    assert not find_baseline(BASELINE, SMALL).diverged
-    assert find_baseline([*BASELINE, diverged(SMALL, 0.1, seed=4)], SMALL).diverged
-    assert find_baseline([diverged(SMALL, 0.1, seed=0)], SMALL).diverged
+def test_scores_are_fitted_in_tolerances_with_the_floor_of_the_validation_samples() -> None:
+    few = replace(DESIGN, validation_samples=100)
+    (run,) = fitted(few, [TUNED[2]], SMALL).runs
+    assert run.score == pytest.approx(0.90 / 0.02)
+    assert run.floor == pytest.approx(math.sqrt(0.9 * 0.1 / 100) / 0.02)
+    assert run.x == math.log2(0.1)
+    given_up = Outcome(LARGE, 0.4, 1, "stopped_early", 0.3, 0.3)
+    (run,) = fitted(few, [given_up], LARGE, bar=0.88).runs
+    assert (run.futile, run.score) == (True, pytest.approx(44.0))

@@ -160,6 +160,25 @@ def test_a_number_that_does_not_divide_the_channels_is_refused() -> None:
             VGG19BN(divide=divide)
 
 
+def test_a_strided_stem_leaves_a_quarter_of_the_pixels_and_every_weight_as_it_was() -> None:
+    for stride, pixels in ((1, 32), (2, 16)):
+        model = ResNet8(width=4, stem_stride=stride)()
+        assert model[:3](torch.zeros(2, *IMAGE)).shape == (2, 4, pixels, pixels)
+        assert model(torch.zeros(2, *IMAGE)).shape == (2, 10)
+    assert ResNet8() == ResNet8(stem_stride=1)
+    torch.manual_seed(0)
+    paper = ResNet8()().state_dict()
+    torch.manual_seed(0)
+    strided = ResNet8(stem_stride=2)().state_dict()
+    assert paper.keys() == strided.keys()
+    assert all(torch.equal(paper[name], strided[name]) for name in paper)
+
+
+def test_a_stem_without_a_stride_is_refused() -> None:
+    with pytest.raises(UserError, match="ResNet20 stem_stride 0: must be at least 1"):
+        ResNet20(stem_stride=0)
+
+
 def test_images_are_read_row_by_row_and_the_last_row_counts() -> None:
     torch.manual_seed(0)
     model, images = LSTMClassifier(width=8)(), torch.rand(2, 1, 28, 28)

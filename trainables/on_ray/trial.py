@@ -87,7 +87,7 @@ class Trial(tune.Trainable):
             recipe=with_values(self._shared["techniques"][config["technique"]], values),
             batch_size=config["batch_size"],
             learning_rate=config["learning_rate"],
-            seed=config["seed"],
+            seed=self._shared["first_seed"] + config["seed"],
             data_dir=self._shared["data_dir"],
         )
         self._last = None

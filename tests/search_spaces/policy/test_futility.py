@@ -7,7 +7,7 @@ import pytest
 
 from analysis.outcomes import Group, Outcome
 from analysis.verdict import find_baseline
-from search_spaces.policy.futility import curves_behind_a0, futile, hopeless
+from search_spaces.policy.futility import futile, hopeless, typical_curves
 from search_spaces.policy.plan import Plan, Proposal
 from tests.search_spaces.synthetic import MakePlan
 
@@ -69,9 +69,10 @@ def test_only_where_something_holds_only_what_measures_and_only_after_the_warmup
     assert not futile(patient, ended(plan, True), run, STUCK)
 
 
-def test_the_curves_behind_a0_are_those_of_its_seeds(make_plan: MakePlan) -> None:
+def test_the_baselines_curve_is_that_of_its_runs_at_the_best_rate(make_plan: MakePlan) -> None:
     plan = make_plan()
     curves = [(outcome, [outcome.score] * 10) for outcome in outcomes(plan, True)]
-    baseline = find_baseline([outcome for outcome, _ in curves], plan.design.baseline)
-    assert curves_behind_a0(curves, plan, baseline) == [[0.90 + 0.001 * seed] * 10 for seed in (1, 2, 3)]
-    assert curves_behind_a0([], plan, baseline) == []
+    baseline = find_baseline(plan.design, [outcome for outcome, _ in curves])
+    assert baseline is not None
+    assert typical_curves(curves, plan, baseline) == [[0.90 + 0.001 * seed] * 10 for seed in range(4)]
+    assert typical_curves([], plan, baseline) == []

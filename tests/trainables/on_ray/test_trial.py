@@ -25,7 +25,7 @@ class Exhausting(Optimizer):
 @pytest.mark.usefixtures("cluster")
 def test_a_run_out_of_memory_ends_as_such_and_the_next_one_runs(tmp_path: Path) -> None:
     techniques = {"exhausting": Recipe(optimizer=Exhausting(), norm_batch_size=8), "good": RECIPE}
-    shared = {"task": TASK, "techniques": techniques, "data_dir": "", "size": GroupSize()}
+    shared = {"task": TASK, "techniques": techniques, "first_seed": 0, "data_dir": "", "size": GroupSize()}
     config = {"technique": "exhausting", "batch_size": 32, "learning_rate": 0.1, "seed": 0}
     trial = tune.with_parameters(Trial, shared=shared)(config)
     try:

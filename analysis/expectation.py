@@ -3,8 +3,8 @@
     log2 eta*(B) = a + alpha * log2 B + scatter
 
 Before the first edge is known, alpha is taken to be 0.5 with a standard deviation of 0.5. The scatter is about a third
-of an octave. The line only says where to look first. It does not change what is reported: the interval of an edge comes
-from the group's own runs alone.
+of an octave. The line says where to look first, and it gives the joint interval that is reported beside the one from
+the group's own runs alone. The scaling law is fitted to the latter.
 """
 
 import math
@@ -16,6 +16,7 @@ import numpy as np
 from analysis.belief import Belief
 from analysis.outcomes import Group
 from analysis.study_design import StudyDesign
+from analysis.verdict import LIKELY
 
 SLOPE, SLOPE_DEVIATION = 0.5, 0.5
 """The expected value of alpha, between no growth (0) and the linear rule (1), and its standard deviation."""
@@ -25,22 +26,19 @@ ABOVE_BEST, ABOVE_BEST_DEVIATION = 1.5, 1.5
 """The expected distance, in octaves, from the baseline's best rate up to its edge, and its standard deviation."""
 NEAREST = 3
 """How many edges the line is fitted to. Far edges are left out, because the growth of edges may stop or reverse."""
-ELSEWHERE = 0.1
-"""The probability that the line is wrong and the edge lies anywhere in the range."""
+ELSEWHERE = 0.05
+"""The weight of an edge that lies nowhere near the line, relative to one on it."""
 
 
 class Expectation(NamedTuple):
-    """A normal distribution over log2 learning rate, mixed with a small uniform one over the range."""
+    """A normal distribution over log2 learning rate, mixed with a small uniform one."""
 
     mean: float
     deviation: float
 
-    def density(self, rates: np.ndarray) -> np.ndarray:
-        """The probability of each of the log2 learning rates, which span the range evenly, (cells,); the sum is 1."""
-        normal = np.exp(-0.5 * ((rates - self.mean) / self.deviation) ** 2)
-        total = normal.sum()
-        near = normal / total if total > 0 else np.zeros_like(rates)
-        return (1 - ELSEWHERE) * near + ELSEWHERE / len(rates)
+    def relative(self, rates: np.ndarray) -> np.ndarray:
+        """The probability density of log2 learning rates, (rates,), relative to its peak."""
+        return (1 - ELSEWHERE) * np.exp(-0.5 * ((rates - self.mean) / self.deviation) ** 2) + ELSEWHERE
 
 
 def expected_edge(design: StudyDesign, group: Group, base: float, beliefs: Mapping[Group, Belief]) -> Expectation:
@@ -71,4 +69,38 @@ def expected_edge(design: StudyDesign, group: Group, base: float, beliefs: Mappi
 
 def _finite(belief: Belief, probability: float) -> float:
     """A quantile of a belief, at most an octave above the range."""
-    return min(belief.quantile(probability), float(belief.starts[-1]) + 1.0)
+    return min(belief.quantile(probability), belief.limits.high + 1.0)
+
+
+def neighbours(design: StudyDesign, group: Group, base: float, beliefs: Mapping[Group, Belief]) -> Expectation | None:
+    """The expectation of a group's edge from the groups that scale; None where there is no other one.
+
+    Args:
+        base: the baseline's best learning rate.
+        beliefs: the beliefs of all groups that have runs.
+    """
+    others = {other: each for other, each in beliefs.items() if other != group and each.none < LIKELY}
+    return expected_edge(design, group, base, others) if others else None
+
+
+def joint(belief: Belief, expected: Expectation) -> Belief:
+    """The belief of an edge when what the other groups' edges lead one to expect is taken into account."""
+    weights = weighted(belief, expected)
+    places = (np.arange(len(weights)) + 0.5) / len(weights)
+    order = np.argsort(belief.edges)
+    chosen = order[np.minimum(np.searchsorted(np.cumsum(weights[order]), places), len(order) - 1)]
+    return Belief(belief.edges[chosen], belief.limits)
+
+
+def weighted(belief: Belief, expected: Expectation) -> np.ndarray:
+    """The probability of each curve's edge, in proportion to how much it is expected, (curves,); the sum is 1.
+
+    How probable it is that there is no edge is left as it is.
+    """
+    edges = np.minimum(belief.edges, belief.limits.high)
+    there = np.isfinite(edges)
+    weights = np.ones(len(edges))
+    if there.any():
+        weights[there] = expected.relative(edges[there])
+        weights[there] /= weights[there].mean()
+    return weights / len(weights)

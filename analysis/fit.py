@@ -1,0 +1,127 @@
+"""Fitting response curves to a group's runs: a sample of curves from the posterior, by sequential Monte Carlo.
+
+The runs are added in steps. In each step the likelihood of the new runs is raised from the power 0 to 1 as fast as the
+sample allows; between the powers the curves are drawn again in proportion to their weight, and moved by Metropolis
+steps whose proposals are differences of other curves (ter Braak 2006, "A Markov chain Monte Carlo version of the
+genetic algorithm differential evolution").
+"""
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import numpy as np
+
+from analysis.response_curve import EDGE, FIRST, SIZE, Curves, Frame, Run, arrays, curves, log_likelihood
+
+CURVES = 1000
+MOVES = 8
+KEPT = 0.5
+"""Each power is chosen so that this share of the sample remains effective."""
+BLOCKS = (
+    (FIRST + 7, FIRST + 8, FIRST + 9),
+    (FIRST + 3, FIRST + 4, FIRST + 5),
+    (FIRST + 1, FIRST + 2),
+    (FIRST,),
+    (EDGE,),
+)
+"""Parameters that are drawn from the prior again together: the dip, the failing, the rise."""
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A sample of curves from the posterior, with equal weights. Equal runs give equal fits.
+
+    Attributes:
+        runs: the runs that the curves were fitted to.
+        frame: where the curves' top and edge are expected.
+        latents: the curves' parameters, standard normal in the prior, (CURVES, SIZE).
+    """
+
+    runs: tuple[Run, ...]
+    frame: Frame
+    latents: np.ndarray = field(compare=False, repr=False)
+
+    @property
+    def curves(self) -> Curves:
+        return curves(self.latents, self.frame)
+
+
+@lru_cache(maxsize=2048)
+def fit(runs: tuple[Run, ...], frame: Frame) -> Fit:
+    """The curves after these runs. A fit goes on from that of a beginning of the runs, which the cache may hold."""
+    if not runs:
+        return Fit((), frame, np.random.default_rng(0).standard_normal((CURVES, SIZE)))
+    return _extended(fit(runs[: _before(len(runs))], frame), runs)
+
+
+def _before(count: int) -> int:
+    """The number of runs of the fit that one of `count` runs goes on from: fewer runs are added at once to few."""
+    milestone = 0
+    while milestone + max(1, milestone // 5) < count:
+        milestone += max(1, milestone // 5)
+    return milestone
+
+
+def _extended(before: Fit, runs: tuple[Run, ...]) -> Fit:
+    """The fit after more runs."""
+    draw = np.random.default_rng(len(runs))
+    data, count = arrays(runs), len(before.latents)
+    old = len(before.runs)
+
+    def likelihood(latents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        each = log_likelihood(curves(latents, before.frame), data)
+        return each[:, :old].sum(axis=1), each[:, old:].sum(axis=1)
+
+    latents = before.latents.copy()
+    known, fresh = likelihood(latents)
+    power = 0.0
+    while power < 1.0:
+        step = _step(fresh, 1.0 - power)
+        power = 1.0 if power + step > 1 - 1e-9 else power + step
+        weights = np.exp(step * (fresh - fresh.max()))
+        chosen = _resampled(weights, draw)
+        latents, known, fresh = latents[chosen], known[chosen], fresh[chosen]
+        for move in range(MOVES):
+            proposed, symmetric = latents.copy(), True
+            if move % 3 == 2:
+                block = list(BLOCKS[int(draw.integers(len(BLOCKS)))])
+                proposed[:, block] = draw.standard_normal((count, len(block)))
+                symmetric = False
+            else:
+                one, other = draw.integers(count, size=(2, count))
+                mask = draw.random((count, SIZE)) < (1.0 if move % 3 == 0 else 0.4)
+                scale = 0.5 if move % 3 == 0 else 0.9
+                jump = scale * (latents[one] - latents[other]) + 0.01 * draw.standard_normal(
+                    (count, SIZE)
+                ) * latents.std(axis=0)
+                proposed += mask * jump
+            known_then, fresh_then = likelihood(proposed)
+            gain = known_then - known + power * (fresh_then - fresh)
+            if symmetric:
+                gain += 0.5 * ((latents**2).sum(axis=1) - (proposed**2).sum(axis=1))
+            better = np.log(draw.random(count)) < gain
+            latents[better] = proposed[better]
+            known[better], fresh[better] = known_then[better], fresh_then[better]
+    return Fit(runs, before.frame, latents)
+
+
+def _step(fresh: np.ndarray, most: float) -> float:
+    """The largest step of the power, at most `most`, that keeps the share KEPT of the sample effective."""
+
+    def effective(step: float) -> float:
+        weights = np.exp(step * (fresh - fresh.max()))
+        return float(weights.sum() ** 2 / (weights**2).sum() / len(fresh))
+
+    if effective(most) >= KEPT:
+        return most
+    low, high = 0.0, most
+    for _ in range(20):
+        middle = (low + high) / 2
+        low, high = (middle, high) if effective(middle) >= KEPT else (low, middle)
+    return max(low, 1e-4)
+
+
+def _resampled(weights: np.ndarray, draw: np.random.Generator) -> np.ndarray:
+    """Which curves to go on with, in proportion to their weight (systematic resampling)."""
+    places = (np.arange(len(weights)) + draw.random()) / len(weights)
+    return np.minimum(np.searchsorted(np.cumsum(weights / weights.sum()), places), len(weights) - 1)

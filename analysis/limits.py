@@ -1,0 +1,35 @@
+"""What limits the answer of a group that is undecided, and what would settle it."""
+
+import numpy as np
+
+from analysis.belief import MAY_BE_NONE, TYPICAL, last_fall
+from analysis.edge import Judged, bar_floor
+from analysis.study_design import StudyDesign
+from analysis.verdict import Baseline, limits
+
+
+def what_limits(design: StudyDesign, judged: Judged, baseline: Baseline) -> str:
+    """One clause on what limits a group's answer and what would settle it; empty where the group is decided."""
+    belief = judged.belief
+    if "undecided" not in judged.edge.flags:
+        return ""
+    if not judged.fit.runs:
+        return "no run of it ended; it needs runs"
+    if _narrow_if_a0_were_known(design, judged, baseline):
+        return "the error of A0 limits it; more runs of the baseline would settle it"
+    if belief.none > MAY_BE_NONE:
+        return f"nothing holds with a probability of {belief.none:.0%}; more runs near its best rate would settle it"
+    if judged.edge.upper is None:
+        return (
+            f"the edge may lie above the range, which ends at {design.learning_rates[1]:g}; a wider one would settle it"
+        )
+    factor = 2.0**belief.width
+    return f"its interval is a factor {factor:.2g} wide; more runs would narrow it to {design.resolution:g}"
+
+
+def _narrow_if_a0_were_known(design: StudyDesign, judged: Judged, baseline: Baseline) -> bool:
+    floor = bar_floor(design, baseline)
+    bar = np.full((len(baseline.a0), 1), float(np.median(baseline.a0)) / design.tolerance - 1)
+    (belief,) = last_fall(judged.fit.curves, bar, floor, limits(design), (TYPICAL,))
+    sure_of_none = belief.none >= 1 - MAY_BE_NONE / 2
+    return sure_of_none or belief.narrow(design.resolution)

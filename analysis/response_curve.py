@@ -1,0 +1,207 @@
+"""The response curve: how the score of a group's runs depends on the peak learning rate.
+
+With x = log2 of the learning rate and all scores in units of the tolerance, a run at x
+
+    fails with the probability   r(x) = ODD + (1 - ODD) * logistic((x - b) / v):
+        it diverges with the share d, and otherwise ends below f(x) by a Lomax(1) variable times COLLAPSE;
+    and else ends at             f(x) + s(x) * t,    t from Student's distribution with 4 degrees of freedom, with
+        f(x) = T - ((m - x) / low)^2 - ((x - m) / high)^k - dip(x)      (below m the second, above m the third term)
+        s(x)^2 = floor^2 + s^2 + (UNEVEN * (T - f(x)))^2
+
+The best rate is m. Too few steps cost one tolerance at m - low, too high a rate costs one tolerance at m + high, and at
+b half of all runs fail. The dip lies below m + high and is there in one curve of five; where it is deep enough, a range
+of rates fails and higher ones hold again. floor is what the limited number of validation samples adds to the noise.
+
+The share of runs that reach a bar is the hold probability. Kontsevich and Tyler (1999, "Bayesian adaptive estimation of
+psychometric slope and threshold") estimate a threshold from such a curve trial by trial.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+ODD = 0.01
+"""The probability that a run fails wherever its learning rate lies."""
+COLLAPSE = 8.0
+"""The typical depth, in tolerances, by which a run that fails without diverging ends below the curve."""
+UNEVEN = 0.25
+"""The noise grows by this share of what the curve has lost."""
+DEEPEST = 60.0
+"""No run that trains to its end is expected further below the top than this, in tolerances."""
+DIPS = -0.84
+"""The curve has a dip where this latent is exceeded by minus the standard normal draw: one curve in five."""
+
+
+class Prior(NamedTuple):
+    """A parameter is centre + spread * z, or its exponential, with z standard normal."""
+
+    centre: float
+    spread: float
+
+
+PRIORS = {
+    "power": Prior(np.log(5.0), 1.0),  # k
+    "high": Prior(np.log(1.5), 0.6),  # octaves
+    "low": Prior(np.log(1.5), 0.6),  # octaves
+    "offset": Prior(0.2, 1.0),  # from m + high up to b, octaves
+    "onset": Prior(np.log(0.12), 1.3),  # v, octaves
+    "diverging": Prior(0.0, 1.5),  # the logit of d
+    "noise": Prior(np.log(0.3), 0.6),  # s, tolerances
+    "dips": Prior(0.0, 1.0),
+    "dip_below": Prior(np.log(0.6), 0.4),  # octaves from the dip's centre up to e
+    "dip_depth": Prior(np.log(3.0), 0.6),  # tolerances
+}
+TOP, EDGE = 0, 1
+TOP_SPREAD, TOP_TAIL = 3.0, 1.5
+"""The prior of T is frame.top + TOP_SPREAD * sinh(TOP_TAIL * z): close to it as a rule, and anywhere at times."""
+FIRST = 2
+SIZE = FIRST + len(PRIORS)
+
+
+class Run(NamedTuple):
+    """A run as the curve sees it.
+
+    Attributes:
+        x: log2 of its learning rate.
+        score: in tolerances; for a run that was given up, the score that it could no longer reach.
+        floor: the standard deviation that the validation samples cause, in tolerances.
+        diverged, futile: how it ended, where it did not run to its end.
+    """
+
+    x: float
+    score: float
+    floor: float
+    diverged: bool
+    futile: bool
+
+
+class Frame(NamedTuple):
+    """Where the first two parameters are expected: the first score of the group, and the middle of the range."""
+
+    top: float
+    middle: float
+    reach: float
+
+
+class Curves(NamedTuple):
+    """Parameters of many curves, each an array (curves, 1)."""
+
+    top: np.ndarray
+    edge: np.ndarray
+    power: np.ndarray
+    high: np.ndarray
+    low: np.ndarray
+    breaks: np.ndarray
+    onset: np.ndarray
+    diverging: np.ndarray
+    noise: np.ndarray
+    dip_at: np.ndarray
+    dip_depth: np.ndarray
+    dip_width: np.ndarray
+
+    def loss(self, x: np.ndarray) -> np.ndarray:
+        """T - f(x), (curves, rates)."""
+        away = x - (self.edge - self.high)
+        low = (np.minimum(away, 0.0) / self.low) ** 2
+        high = np.exp(np.minimum(self.power * np.log(np.maximum(away / self.high, 1e-9)), 5.0))
+        dip = self.dip_depth * np.exp(-(((x - self.dip_at) / self.dip_width) ** 2))
+        return np.minimum(high + low + dip, DEEPEST)
+
+    def failing(self, x: np.ndarray) -> np.ndarray:
+        """r(x), (curves, rates)."""
+        return ODD + (1 - ODD) / (1 + np.exp(np.clip((self.breaks - x) / self.onset, -30, 30)))
+
+    def spread(self, loss: np.ndarray, floor: np.ndarray | float) -> np.ndarray:
+        return np.sqrt(self.noise**2 + floor**2 + (UNEVEN * loss) ** 2)
+
+    def typical(self, x: np.ndarray, floor: float) -> np.ndarray:
+        """The median score of runs, (curves, rates); as deep as runs collapse where more than half of them fail."""
+        loss, failing = self.loss(x), self.failing(x)
+        share = (0.5 - failing) / (1 - failing)
+        usual = self.top - loss + self.spread(loss, floor) * student4_quantile(np.clip(share, 1e-3, 0.5))
+        return np.where(share > 0, usual, self.top - loss - COLLAPSE)
+
+    def holding(self, x: np.ndarray, bar: np.ndarray, floor: float) -> np.ndarray:
+        """The hold probability: the share of runs that reach the bar, (curves, rates).
+
+        Args:
+            x: log2 learning rates, (rates,) or (curves, rates).
+            bar: in tolerances, (curves, 1).
+        """
+        loss, failing = self.loss(x), self.failing(x)
+        above = self.top - loss - bar
+        low = np.maximum(above, 0.0)
+        collapsed = failing * (1 - self.diverging) * low / (COLLAPSE + low)
+        return (1 - failing) * student4(above / self.spread(loss, floor)) + collapsed
+
+
+def student4(t: np.ndarray) -> np.ndarray:
+    """The distribution function of Student's t with 4 degrees of freedom."""
+    share = 1 / (1 + t * t / 4)
+    return 0.5 + 0.375 * t * np.sqrt(share) * (1 - t * t * share / 12)
+
+
+def student4_quantile(probability: np.ndarray) -> np.ndarray:
+    """The quantile of Student's t with 4 degrees of freedom, for probabilities of at most one half."""
+    root = np.sqrt(4 * probability * (1 - probability))
+    return -2 * np.sqrt(np.maximum(np.cos(np.arccos(np.minimum(root, 1.0)) / 3) / root - 1, 0.0))
+
+
+def curves(latents: np.ndarray, frame: Frame) -> Curves:
+    """The curves with these latents, (curves, SIZE)."""
+    value = {
+        name: prior.centre + prior.spread * latents[:, FIRST + at, None]
+        for at, (name, prior) in enumerate(PRIORS.items())
+    }
+    edge = frame.middle + frame.reach * latents[:, EDGE, None]
+    below = np.exp(value["dip_below"])
+    return Curves(
+        top=frame.top + TOP_SPREAD * np.sinh(TOP_TAIL * latents[:, TOP, None]),
+        edge=edge,
+        power=np.exp(value["power"]),
+        high=np.exp(value["high"]),
+        low=np.exp(value["low"]),
+        breaks=edge + value["offset"],
+        onset=np.exp(value["onset"]),
+        diverging=1 / (1 + np.exp(-value["diverging"])),
+        noise=np.exp(value["noise"]),
+        dip_at=edge - below,
+        dip_depth=np.where(value["dips"] < DIPS, np.exp(value["dip_depth"]), 0.0),
+        dip_width=0.45 * below,
+    )
+
+
+class Data(NamedTuple):
+    """Runs as arrays, (runs,)."""
+
+    x: np.ndarray
+    score: np.ndarray
+    floor: np.ndarray
+    diverged: np.ndarray
+    futile: np.ndarray
+
+
+def arrays(runs: Sequence[Run]) -> Data:
+    return Data(*(np.array(column) for column in zip(*runs, strict=True)))
+
+
+T4 = 0.375
+"""The density of Student's t with 4 degrees of freedom at 0."""
+
+
+def log_likelihood(of: Curves, data: Data) -> np.ndarray:
+    """log P(runs | curve), (curves, runs)."""
+    loss, failing = of.loss(data.x), of.failing(data.x)
+    spread = of.spread(loss, data.floor)
+    away = data.score - (of.top - loss)
+    t = away / spread
+    below = np.maximum(-away, 0.0)
+    ends = T4 / spread * (1 + t * t / 4) ** -2.5
+    collapses = np.where(away < 0, 1 / COLLAPSE / (1 + below / COLLAPSE) ** 2, 0.0)
+    density = (1 - failing) * ends + failing * (1 - of.diverging) * collapses
+    if data.diverged.any():
+        density = np.where(data.diverged, failing * of.diverging, density)
+    if data.futile.any():
+        density = np.where(data.futile, (1 - failing) * student4(t) + failing * (1 - of.diverging), density)
+    return np.log(np.maximum(density, 1e-300))
