@@ -15,7 +15,7 @@ from analysis.response_curve import Curves
 
 CELLS_PER_OCTAVE = 8
 """Hold probabilities are computed at rates this far apart before the edge between two of them is narrowed down."""
-HALVINGS = 6
+HALVINGS = 5
 COVERED = 0.90
 """The probability with which the interval of an edge contains it."""
 MAY_BE_NONE = 0.1
@@ -72,13 +72,14 @@ class Belief(NamedTuple):
 
         The upper end is inf where none inside the range contains so many.
         """
-        edges = np.sort(self.edges[self.edges > -math.inf])
+        far = self.limits.high + 1000.0
+        edges = np.minimum(np.sort(self.edges[self.edges > -math.inf]), far)
         inside = min(math.ceil(COVERED * len(self.edges)), len(edges))
         if not inside:
             return -math.inf, -math.inf
-        first = int(np.nan_to_num(edges[inside - 1 :] - edges[: len(edges) - inside + 1], posinf=1e9).argmin())
+        first = int((edges[inside - 1 :] - edges[: len(edges) - inside + 1]).argmin())
         lower, upper = edges[first], edges[first + inside - 1]
-        return (float(lower), float(upper)) if math.isfinite(upper) else (self.quantile(1 - COVERED), math.inf)
+        return (float(lower), float(upper)) if upper < far else (self.quantile(1 - COVERED), math.inf)
 
     @property
     def interval(self) -> Interval | None:

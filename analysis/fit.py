@@ -13,8 +13,8 @@ import numpy as np
 
 from analysis.response_curve import EDGE, FIRST, SIZE, Curves, Frame, Run, arrays, curves, log_likelihood
 
-CURVES = 1000
-MOVES = 8
+CURVES = 800
+MOVES = 6
 KEPT = 0.5
 """Each power is chosen so that this share of the sample remains effective."""
 BLOCKS = (

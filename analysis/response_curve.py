@@ -9,7 +9,7 @@ With x = log2 of the learning rate and all scores in units of the tolerance, a r
         s(x)^2 = floor^2 + s^2 + (UNEVEN * (T - f(x)))^2
 
 The best rate is m. Too few steps cost one tolerance at m - low, too high a rate costs one tolerance at m + high, and at
-b half of all runs fail. The dip lies below m + high and is there in one curve of five; where it is deep enough, a range
+b half of all runs fail. The dip lies below m + high and is there in two curves of five; where it is deep enough, a range
 of rates fails and higher ones hold again. floor is what the limited number of validation samples adds to the noise.
 
 The share of runs that reach a bar is the hold probability. Kontsevich and Tyler (1999, "Bayesian adaptive estimation of
@@ -29,8 +29,8 @@ UNEVEN = 0.25
 """The noise grows by this share of what the curve has lost."""
 DEEPEST = 60.0
 """No run that trains to its end is expected further below the top than this, in tolerances."""
-DIPS = -0.84
-"""The curve has a dip where this latent is exceeded by minus the standard normal draw: one curve in five."""
+DIPS = -0.25
+"""The curve has a dip where this latent is exceeded by minus the standard normal draw: two curves in five."""
 
 
 class Prior(NamedTuple):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from analysis.edge import Judged, bar_floor, bars, best_rate, other_order
+from analysis.edge import Judged, bar_floor, best_rate, other_order
 from analysis.expectation import Expectation, neighbours, weighted
 from analysis.outcomes import Group, Outcome, chosen_setting, points_of
 from analysis.response_curve import Curves
@@ -69,35 +69,58 @@ def edge_runs(state: SearchState, turns: Sequence[Group]) -> Iterator[Proposal]:
             points = points_of(state.finished, group)
             for rate in around_best(state.plan, points, OPTIMUM_OCTAVES):
                 yield Proposal(group, rate, 1, chosen_setting(state.finished, group))
-    values: dict[Proposal, float] = {}
+    base, values = state.plan.design.baseline, dict[Proposal, float]()
     for group in open_groups:
-        if state.asked(group) <= least + AHEAD or group == state.plan.design.baseline:
-            values |= _own_information(state, group)
-    about_a0 = _information_about_a0(state, open_groups)
-    ranked = sorted({**values, **about_a0}.items(), key=lambda item: (-item[1], item[0][:3]))
-    yield from (proposal for proposal, _ in ranked)
+        if group != base and state.asked(group) <= least + AHEAD:
+            values |= _information(state, group, [group])
+    of_baseline = _information(state, base, open_groups) if _baseline_may_run(state, state.plan.max_runs) else {}
+    if _baseline_may_run(state, len(state.finished) + len(state.running) + 1):
+        values, of_baseline = values | of_baseline, {}
+    yield from _by_value(values)
+    yield from _by_value(of_baseline)  # where nothing else can run
 
 
-def _own_information(state: SearchState, group: Group) -> dict[Proposal, float]:
-    """The candidate runs of a group, and what each is expected to tell about its edge."""
+def _by_value(values: Mapping[Proposal, float]) -> list[Proposal]:
+    return sorted(values, key=lambda proposal: (-values[proposal], proposal[:3]))
+
+
+def _baseline_may_run(state: SearchState, runs: int) -> bool:
+    """Whether one more run of the baseline leaves it within its share of so many runs."""
+    base = state.plan.design.baseline
+    return not state.in_flight(base) and state.asked(base) + 1 <= BASELINE_SHARE * runs
+
+
+def _information(state: SearchState, group: Group, about: Sequence[Group]) -> dict[Proposal, float]:
+    """The candidate runs of a group, and what each is expected to tell about the edges of some groups, in bits.
+
+    What the sample of curves tells by chance, because it is finite, is taken off.
+    """
     design, judged, baseline = state.plan.design, state.judged[group], state.baseline
-    curves, floor, bar = (
-        judged.fit.curves,
-        bar_floor(design, baseline),
-        float(bars(design, baseline, judged.fit).mean()),
-    )
-    weights = _weights(state, group, curves, bar, floor)
+    floor, bar = bar_floor(design, baseline), float(baseline.a0.mean() / design.tolerance - 1)
+    weights = _weights(state, group, judged.fit.curves, bar, floor)
     rates = _rates(state, judged, weights)
     proposals = [each for each in (_run_at(state, group, rate) for rate in rates) if each is not None]
     if not proposals:
         return {}
-    at = np.log2([proposal.learning_rate for proposal in proposals])
     some = slice(None, None, EVERY)
-    of_classes = classes(Curves(*(part[some] for part in curves)), at, bar, floor)
-    bits = information(of_classes, cells(judged.belief, design.resolution)[some], weights[some])
-    if group == design.baseline and state.asked(group) >= BASELINE_SHARE * state.plan.max_runs:
-        return {}
+    thinned = Curves(*(part[some] for part in judged.fit.curves))
+    of_classes = classes(thinned, np.log2([proposal.learning_rate for proposal in proposals]), bar, floor)
+    bits = np.zeros(len(proposals))
+    for other in about:
+        of_edges = _paired(cells(state.judged[other].belief, design.resolution), group == other)[some]
+        told = information(of_classes, of_edges, weights[some])
+        mixed = of_edges[np.random.default_rng(2).permutation(len(of_edges))]
+        bits += np.maximum(told - information(of_classes, mixed, weights[some]), 0.0)
     return dict(zip(proposals, map(float, bits), strict=True))
+
+
+def _paired(of_edges: np.ndarray, own: bool) -> np.ndarray:
+    """The cells of a group's edges in the order of the curves whose A0s they were judged against, (curves,)."""
+    if own:
+        return of_edges
+    result = np.empty_like(of_edges)
+    result[other_order(len(of_edges))] = of_edges
+    return result
 
 
 def _weights(state: SearchState, group: Group, curves: Curves, bar: float, floor: float) -> np.ndarray:
@@ -144,34 +167,3 @@ def _run_at(state: SearchState, group: Group, rate: float) -> Proposal | None:
 def free_seed(asked: Iterable[Proposal], group: Group, learning_rate: float) -> int:
     """The next seed of a run that measures: one more than those that have been asked for at the rate, at least 1."""
     return 1 + max((run.seed for run in asked if run.group == group and run.learning_rate == learning_rate), default=0)
-
-
-def _information_about_a0(state: SearchState, groups: Sequence[Group]) -> dict[Proposal, float]:
-    """A run of the baseline at its best rate, and what it is expected to tell about all edges that are undecided."""
-    design, baseline = state.plan.design, state.baseline
-    if state.asked(design.baseline) >= BASELINE_SHARE * state.plan.max_runs or state.in_flight(design.baseline):
-        return {}
-    floor = bar_floor(design, baseline)
-    best = best_rate(baseline.fit, floor)
-    proposal = _run_at(state, design.baseline, best)
-    if proposal is None:
-        return {}
-    bar = float(baseline.a0.mean() / design.tolerance - 1)
-    of_classes = classes(baseline.fit.curves, np.array([math.log2(proposal.learning_rate)]), bar, floor)
-    count = len(of_classes)
-    mixed = np.random.default_rng(2).permutation(count)
-    total = 0.0
-    for group in groups:
-        judged = state.judged[group]
-        if not judged.fit.runs:
-            continue
-        of_edges = cells(judged.belief, design.resolution)
-        if group != design.baseline:  # an edge was judged against the A0 that `other_order` pairs it with
-            paired = np.empty_like(of_edges)
-            paired[other_order(count)] = of_edges
-            of_edges = paired
-        even = np.ones(count)
-        told = information(of_classes, of_edges, even)[0]
-        by_chance = information(of_classes, of_edges[mixed], even)[0]  # of a sample of this size
-        total += max(0.0, float(told - by_chance))
-    return {proposal: total}

@@ -3,6 +3,7 @@
 import pytest
 
 from analysis.outcomes import Group
+from benchmarks.ask_time import ask_seconds
 from benchmarks.replay import PolicyArm, Spent, replay
 from benchmarks.search_efficiency import plan
 from benchmarks.synthetic import FAMILIES, world
@@ -38,6 +39,19 @@ def test_search_efficiency() -> None:
     assert {"search_vs_grid", "search_vs_tpe", "edge_coverage"} <= set(found["ratios"])
     assert found["ratios"]["search_vs_grid"] > 1
     assert all(len(epochs) == len(FAMILIES) for epochs in found["raw"].values())
+
+
+@pytest.mark.slow
+def test_coverage() -> None:
+    _, found = run_quick("coverage")
+    assert found["ratios"]["quick24_coverage"] >= 0.8
+    assert found["ratios"]["quick24_falsely_none"] <= 0.05
+    assert len(found["raw"]["quick24"]) == len(FAMILIES)
+
+
+def test_an_ask_gets_no_slower_than_the_runs_it_looks_at() -> None:
+    seconds = ask_seconds(runs=40, every=10)
+    assert len(seconds) == 4
 
 
 @pytest.mark.slow
