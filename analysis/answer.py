@@ -1,5 +1,6 @@
 """The answer in numbers: each group's best, competitive and scalable learning rate, and verdicts on the rules."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ from analysis.outcomes import Group, Outcome, Point, Setting, chosen_setting, po
 from analysis.scaling_law import PowerLaw, fit_power_law
 from analysis.study_design import StudyDesign
 from analysis.verdict import Baseline, Verdict, find_baseline, verdict
-from trainables.history import OUT_OF_MEMORY
+from trainables.history import DONE, OUT_OF_MEMORY
 from trainables.score import Score
 
 
@@ -60,8 +61,8 @@ class GroupAnswer(NamedTuple):
 
     @property
     def scales(self) -> bool:
-        """Whether some learning rate holds, with a probability of at least 95 %."""
-        return bool(self.points) and verdict(1 - self.belief.none) is Verdict.HOLDS
+        """Whether a learning rate that ran is judged to hold, and so that there is one, with 95 % each."""
+        return self.scalable.held is not None and verdict(1 - self.belief.none) is Verdict.HOLDS
 
 
 class Answer(NamedTuple):
@@ -122,21 +123,27 @@ def _answer(
     beliefs = {other: each.belief for other, each in all_judged.items() if each.fit.runs}
     expected = neighbours(design, group, baseline.learning_rate, beliefs)
     found = typical_best(judged.fit, floor)
+    why = why_it_stopped(design, outcomes, group, baseline, judged.edge)
     return GroupAnswer(
         group=group,
         points=points,
         fit=judged.fit,
         verdicts=judged.verdicts,
-        best=Best(2.0 ** found[0], found[1] * design.tolerance) if found else None,
+        best=_best(points, found[0], found[1] * design.tolerance) if found else None,
         competitive=own.edge if own else Edge(None, None, None, None, ("undecided",)),
         scalable=judged.edge,
-        belief=judged.belief,
-        joint=joint(judged.belief, expected).interval if expected and points else None,
-        limit=what_limits(design, judged, baseline),
-        why=why_it_stopped(design, outcomes, group, baseline, judged.edge),
+        belief=judged.known,
+        joint=joint(judged.known, expected).interval if expected and points else None,
+        limit="" if why else what_limits(design, judged, baseline),
+        why=why,
         rules=rules,
         setting=chosen_setting(outcomes, group),
     )
+
+
+def _best(points: Sequence[Point], rate: float, score: float) -> Best:
+    """The best of the points' learning rates, given its log2."""
+    return Best(min((point.learning_rate for point in points), key=lambda each: abs(math.log2(each) - rate)), score)
 
 
 def why_it_stopped(
@@ -153,11 +160,12 @@ def why_it_stopped(
         return "out of memory" if any(run.group == group and run.status == OUT_OF_MEMORY for run in outcomes) else ""
     if "none" not in edge.flags:
         return ""
-    trained = [point for point in points if point.diverged < len(point.scores)]
+    trained = [run for run in outcomes if run.group == group and run.status == DONE]
     if not trained:
         return "diverged"
-    top = max(trained, key=lambda point: max(point.scores))
-    short = top.train_score < baseline.train_score - design.tolerance
+    rate = max(trained, key=lambda run: run.score).learning_rate
+    there = [run.train_score for run in trained if run.learning_rate == rate]
+    short = sum(there) / len(there) < baseline.train_score - design.tolerance
     return "optimisation gap" if short else "generalisation gap"
 
 

@@ -61,10 +61,9 @@ class Belief(NamedTuple):
         edges = np.sort(self.edges[self.edges > -math.inf])
         return float(edges[min(int(probability * len(edges)), len(edges) - 1)]) if len(edges) else -math.inf
 
-    def below(self, rate: float) -> float:
-        """The probability that the edge lies below a log2 learning rate, if there is one."""
-        edges = self.edges[self.edges > -math.inf]
-        return float((edges < rate).mean()) if len(edges) else 0.0
+    def known_up_to(self, rate: float) -> "Belief":
+        """The belief of which is only said that the edge lies above a log2 learning rate, where it does."""
+        return Belief(np.where(self.edges > rate, math.inf, self.edges), self.limits)
 
     @property
     def ends(self) -> tuple[float, float]:
@@ -79,7 +78,7 @@ class Belief(NamedTuple):
             return -math.inf, -math.inf
         first = int((edges[inside - 1 :] - edges[: len(edges) - inside + 1]).argmin())
         lower, upper = edges[first], edges[first + inside - 1]
-        return (float(lower), float(upper)) if upper < far else (self.quantile(1 - COVERED), math.inf)
+        return (float(lower), float(upper)) if upper < far else (float(edges[-inside]), math.inf)
 
     @property
     def interval(self) -> Interval | None:

@@ -10,10 +10,11 @@ import numpy as np
 
 from analysis.belief import SAFE, TYPICAL, Belief, Interval, Limits, last_fall
 from analysis.fit import Fit
-from analysis.outcomes import Group, Outcome, Point, best, leading, points_of, same_rate, unbroken
+from analysis.outcomes import Group, Outcome, Point, leading, points_of, same_rate
 from analysis.response_curve import Curves
 from analysis.study_design import StudyDesign
-from analysis.verdict import SURE, Baseline, Verdict, fitted, limits, verdicts
+from analysis.verdict import LIKELY, SURE, Baseline, Verdict, fitted, limits, verdicts
+from trainables.history import DONE
 
 
 @dataclass(frozen=True)
@@ -23,13 +24,13 @@ class Edge:
     Attributes:
         lower, upper: the ends of its 90 % interval. Both are None where nothing holds or nothing may hold; upper is
             None where the edge may lie above the searched range.
-        held: the highest learning rate that was seen to hold; None where there is none.
-        failed: the lowest learning rate above `held` that was seen to fail; None where there is none.
+        held: the highest learning rate that ran and is judged to hold; None where there is none.
+        failed: the lowest learning rate above `held` that ran and is judged to fail; None where there is none.
         flags: "censored" (the edge may lie above the searched range), "none" (nothing holds), "undecided" (more runs
             may change the answer).
         safe: the 90 % interval of the safe learning rate, at which nine runs in ten hold; its upper end is None where
             it may lie above the range. None where it was not measured.
-        failed_below: how many runs failed at rates below the lower end, of how many.
+        failed_below: how many runs failed at rates from the best one up to the lower end, of how many.
     """
 
     lower: float | None
@@ -54,6 +55,7 @@ class Judged(NamedTuple):
         verdicts: the verdict on each learning rate.
         chances: for each learning rate, the probability that it is scalable.
         belief: where the maximum learning rate may lie.
+        known: the same, of which nothing is said above the highest rate that ran if that one is likely to hold.
         safe: where the safe learning rate may lie.
         edge: the edge that is reported.
     """
@@ -62,6 +64,7 @@ class Judged(NamedTuple):
     verdicts: dict[float, Verdict]
     chances: dict[float, float]
     belief: Belief
+    known: Belief
     safe: Belief
     edge: Edge
 
@@ -72,8 +75,12 @@ def bars(design: StudyDesign, baseline: Baseline, fit: Fit) -> np.ndarray:
     The baseline's own curves are each judged against their own A0. The curves of another group are independent of
     them, and are therefore paired with the A0s in another order.
     """
+    return _bars(fit, baseline, design.tolerance)
+
+
+def _bars(fit: Fit, baseline: Baseline, tolerance: float) -> np.ndarray:
     a0 = baseline.a0 if fit == baseline.fit else baseline.a0[other_order(len(baseline.a0))]
-    return (a0 / design.tolerance - 1)[:, None]
+    return (a0 / tolerance - 1)[:, None]
 
 
 @lru_cache
@@ -105,18 +112,16 @@ def group_fit(design: StudyDesign, outcomes: Sequence[Outcome], group: Group, ba
 
 @lru_cache(maxsize=512)
 def _beliefs(fit: Fit, baseline: Baseline, tolerance: float, floor: float, limits: Limits) -> list[Belief]:
-    a0 = baseline.a0 if fit == baseline.fit else baseline.a0[other_order(len(baseline.a0))]
-    return last_fall(fit.curves, (a0 / tolerance - 1)[:, None], floor, limits, (TYPICAL, SAFE))
+    return last_fall(fit.curves, _bars(fit, baseline, tolerance), floor, limits, (TYPICAL, SAFE))
 
 
 def competitive(design: StudyDesign, outcomes: Sequence[Outcome], group: Group, baseline: Baseline) -> Judged | None:
     """The maximum competitive learning rate: the group's runs are judged against its own best score.
 
-    It is None where there is no learning rate at which every run ran to its end, or where the best of those is no
-    better than a guess.
+    It is None where no run of the group trained to its end, or none of those is better than a guess.
     """
-    top = best(unbroken(points_of(outcomes, group)))
-    if top is None or top.score <= design.guess:
+    trained = [run.score for run in outcomes if run.group == group and run.status == DONE]
+    if max(trained, default=-math.inf) <= design.guess:
         return None
     fit = group_fit(design, outcomes, group, baseline)
     floor = bar_floor(design, baseline)
@@ -166,9 +171,12 @@ def _judged(
     points = points_of(outcomes, group)
     tried = [point.learning_rate for point in points]
     chances = scalable_chances(fit.curves, tried, bar, floor)
+    known = belief
+    if tried and chances[tried[-1]] > LIKELY:  # no run limits the edge from above, only the prior does
+        known, safe = (each.known_up_to(math.log2(tried[-1])) for each in (belief, safe))
     of_rates = verdicts(chances)
-    edge = find_edge(design, points, fit, of_rates, belief, safe, float(bar.mean()))
-    return Judged(fit, of_rates, chances, belief, safe, edge)
+    edge = find_edge(design, points, fit, of_rates, known, safe, float(bar.mean()))
+    return Judged(fit, of_rates, chances, belief, known, safe, edge)
 
 
 def scalable_chances(curves: Curves, rates: Sequence[float], bar: np.ndarray, floor: float) -> dict[float, float]:
@@ -205,14 +213,22 @@ def find_edge(
         none = belief.none >= SURE and surrounded(points, design)
         return Edge(None, None, held, None, ("none",) if none else ("undecided",))
     lower, upper = interval
-    if not any(run.x >= math.log2(lower) for run in fit.runs):
-        upper = None  # no run limits the edge from above, only the prior does
     at_top = upper is None and held is not None and same_rate(held, design.learning_rates[1])
     decided = at_top or (upper is not None and belief.narrow(design.resolution))
-    below = [run for run in fit.runs if run.x < math.log2(lower)]
+    best = best_rate(fit, 0.0)
+    below = [run for run in fit.runs if best <= run.x < math.log2(lower)]
     fails = sum(run.diverged or run.futile or run.score < bar for run in below)
     flags = [*(["censored"] if upper is None else []), *([] if decided else ["undecided"])]
-    return Edge(lower, upper, held, min(above, default=None), tuple(flags), safe.interval, (fails, len(below)))
+    return Edge(
+        lower, upper, held, min(above, default=None), tuple(flags), _capped(safe.interval, upper), (fails, len(below))
+    )
+
+
+def _capped(safe: Interval | None, upper: float | None) -> Interval | None:
+    """The interval of the safe rate, which is no higher than the edge."""
+    if safe is None or upper is None:
+        return safe
+    return min(safe[0], upper), min(safe[1] or upper, upper)
 
 
 def surrounded(points: Sequence[Point], design: StudyDesign) -> bool:

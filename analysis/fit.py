@@ -1,9 +1,9 @@
 """Fitting response curves to a group's runs: a sample of curves from the posterior, by sequential Monte Carlo.
 
-The runs are added in steps. In each step the likelihood of the new runs is raised from the power 0 to 1 as fast as the
-sample allows; between the powers the curves are drawn again in proportion to their weight, and moved by Metropolis
-steps whose proposals are differences of other curves (ter Braak 2006, "A Markov chain Monte Carlo version of the
-genetic algorithm differential evolution").
+The runs are added in steps, in the order in which they ended. In each step the likelihood of the new runs is raised
+from the power 0 to 1 as fast as the sample allows; between the powers the curves are drawn again in proportion to their
+weight, and moved by Metropolis steps whose proposals are differences of other curves (ter Braak 2006, "A Markov chain
+Monte Carlo version of the genetic algorithm differential evolution").
 """
 
 from dataclasses import dataclass, field
@@ -17,6 +17,12 @@ CURVES = 800
 MOVES = 6
 KEPT = 0.5
 """Each power is chosen so that this share of the sample remains effective."""
+SURPRISE = -4.0
+"""Where the logarithm of the density of a new run, by the curves so far, is below this, the curves are fitted anew.
+
+Curves that agree on where the top is cannot move to another one, such as when runs that all failed are followed by one
+that holds. From the prior, all runs are taken into account at once.
+"""
 BLOCKS = (
     (FIRST + 7, FIRST + 8, FIRST + 9),
     (FIRST + 3, FIRST + 4, FIRST + 5),
@@ -24,7 +30,7 @@ BLOCKS = (
     (FIRST,),
     (EDGE,),
 )
-"""Parameters that are drawn from the prior again together: the dip, the failing, the rise."""
+"""Parameters that are drawn from the prior again together: the dip, the failing, both flanks, the power, the edge."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +57,8 @@ def fit(runs: tuple[Run, ...], frame: Frame) -> Fit:
     """The curves after these runs. A fit goes on from that of a beginning of the runs, which the cache may hold."""
     if not runs:
         return Fit((), frame, np.random.default_rng(0).standard_normal((CURVES, SIZE)))
-    return _extended(fit(runs[: _before(len(runs))], frame), runs)
+    before = fit(runs[: _before(len(runs))], frame)
+    return _extended(before if _expected(before, runs) else fit((), frame), runs)
 
 
 def _before(count: int) -> int:
@@ -60,6 +67,13 @@ def _before(count: int) -> int:
     while milestone + max(1, milestone // 5) < count:
         milestone += max(1, milestone // 5)
     return milestone
+
+
+def _expected(before: Fit, runs: tuple[Run, ...]) -> bool:
+    """Whether the curves of a fit allow for the runs that come after its own, so that they can be gone on from."""
+    new = log_likelihood(before.curves, arrays(runs[len(before.runs) :])).sum(axis=1)
+    highest = new.max()
+    return bool(highest + np.log(np.exp(new - highest).mean()) > SURPRISE * (len(runs) - len(before.runs)))
 
 
 def _extended(before: Fit, runs: tuple[Run, ...]) -> Fit:

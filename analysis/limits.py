@@ -4,8 +4,9 @@ import numpy as np
 
 from analysis.belief import MAY_BE_NONE, TYPICAL, last_fall
 from analysis.edge import Judged, bar_floor
+from analysis.outcomes import same_rate
 from analysis.study_design import StudyDesign
-from analysis.verdict import Baseline, limits
+from analysis.verdict import SURE, Baseline, limits
 
 
 def what_limits(design: StudyDesign, judged: Judged, baseline: Baseline) -> str:
@@ -15,21 +16,25 @@ def what_limits(design: StudyDesign, judged: Judged, baseline: Baseline) -> str:
         return ""
     if not judged.fit.runs:
         return "no run of it ended; it needs runs"
+    if belief.none >= SURE:
+        return "nothing seems to hold, but rates on both sides of its best have not run; more runs would settle it"
     if _narrow_if_a0_were_known(design, judged, baseline):
         return "the error of A0 limits it; more runs of the baseline would settle it"
     if belief.none > MAY_BE_NONE:
         return f"nothing holds with a probability of {belief.none:.0%}; more runs near its best rate would settle it"
     if judged.edge.upper is None:
-        return (
-            f"the edge may lie above the range, which ends at {design.learning_rates[1]:g}; a wider one would settle it"
-        )
+        highest = max(judged.chances)
+        if same_rate(highest, design.learning_rates[1]):
+            return (
+                f"the edge may lie above the range, which ends at {highest:g}; a wider one or more runs would settle it"
+            )
+        return f"no rate has failed above {highest:g}, the highest that ran; more runs would settle it"
     factor = 2.0**belief.width
     return f"its interval is a factor {factor:.2g} wide; more runs would narrow it to {design.resolution:g}"
 
 
 def _narrow_if_a0_were_known(design: StudyDesign, judged: Judged, baseline: Baseline) -> bool:
     floor = bar_floor(design, baseline)
-    bar = np.full((len(baseline.a0), 1), float(np.median(baseline.a0)) / design.tolerance - 1)
+    bar = np.full((len(baseline.a0), 1), baseline.score / design.tolerance - 1)
     (belief,) = last_fall(judged.fit.curves, bar, floor, limits(design), (TYPICAL,))
-    sure_of_none = belief.none >= 1 - MAY_BE_NONE / 2
-    return sure_of_none or belief.narrow(design.resolution)
+    return belief.none >= SURE or belief.narrow(design.resolution)

@@ -112,19 +112,6 @@ def _point(learning_rate: float, runs: Sequence[Outcome]) -> Point:
     )
 
 
-def with_run(points: Sequence[Point], learning_rate: float, score: float, diverged: bool) -> list[Point]:
-    """The points after one more run has ended."""
-    others = [point for point in points if point.learning_rate != learning_rate]
-    there = next((point for point in points if point.learning_rate == learning_rate), None)
-    old = there or Point(learning_rate, (), (), 0, 0, score)
-    new = old._replace(
-        scores=(*old.scores, score),
-        seeds=(*old.seeds, max(old.seeds, default=0) + 1),
-        diverged=old.diverged + diverged,
-    )
-    return sorted([*others, new], key=lambda point: point.learning_rate)
-
-
 def best(points: Sequence[Point]) -> Point | None:
     """The point with the highest mean score; among equal scores, the point with the lowest learning rate."""
     return max(points, key=lambda point: point.score, default=None)

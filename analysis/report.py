@@ -111,14 +111,14 @@ def _print(runs: StudyRuns, found: Answer, console: Console) -> None:
         console,
         f"\nBaseline: {design.baseline.technique}, batch size {design.baseline.batch_size}, learning rate "
         f"{baseline.learning_rate:g}.\n"
-        f"A0 = {metric.show(baseline.score)}, the score of a typical run there, from {baseline.runs} runs, with a "
-        f"standard error of {_spread(design, baseline.error)}; one run varies by "
+        f"A0 = {metric.show(baseline.score)}, the score of a typical run at its best, from {baseline.runs} runs, with "
+        f"a standard error of {_spread(design, baseline.error)}; one run varies by "
         f"{_spread(design, baseline.deviation)}.\n"
         f"Scalable: a typical run reaches {metric.show(baseline.score - design.tolerance)}. "
-        "Safe: nine runs in ten do. "
+        "Safe: nine runs in ten reach it. "
         "Competitive: a typical run reaches the batch size's own best less the tolerance.\n"
         "Intervals are where the maximum lies with 90 % probability, from the batch size's own runs; the joint one "
-        "uses the other batch sizes too.",
+        "uses the other batch sizes too. What a rule prescribes is judged by the curve through the runs.",
     )
     for technique in found.laws:
         mine = [each for each in found.groups if each.group.technique == technique]
@@ -240,17 +240,16 @@ def conclusions(design: StudyDesign, found: Answer) -> list[str]:
 def _how_far(groups: Sequence[GroupAnswer]) -> str:
     """Up to which batch size a technique scales, where it stops, and why."""
     scales = [each for each in groups if each.scales]
-    stops = [each for each in groups if "none" in each.scalable.flags or each.why]
-    unsure = [each for each in groups if each not in scales and each not in stops]
-    if not scales:
-        found = "no batch size was seen to scale"
-    else:
+    stops = [each for each in groups if each.why and not each.scales]
+    unsure = [each.group.batch_size for each in groups if not each.scales and not each.why]
+    found = "no batch size is known to scale"
+    if scales:
         last = scales[-1].group.batch_size
         found = f"scales up to batch size {last}" + (", the largest tried" if scales[-1] is groups[-1] else "")
-    if stops:
-        found += f"; at {stops[0].group.batch_size} it stops ({stops[0].why})"
+    for each in stops[:1]:
+        found += f"; it does not at {each.group.batch_size} ({each.why})"
     if unsure:
-        found += f"; open at {', '.join(str(each.group.batch_size) for each in unsure)}"
+        found += f"; open at {', '.join(map(str, unsure))}"
     return found
 
 

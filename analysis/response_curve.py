@@ -9,8 +9,8 @@ With x = log2 of the learning rate and all scores in units of the tolerance, a r
         s(x)^2 = floor^2 + s^2 + (UNEVEN * (T - f(x)))^2
 
 The best rate is m. Too few steps cost one tolerance at m - low, too high a rate costs one tolerance at m + high, and at
-b half of all runs fail. The dip lies below m + high and is there in two curves of five; where it is deep enough, a range
-of rates fails and higher ones hold again. floor is what the limited number of validation samples adds to the noise.
+b half of all runs fail. The dip lies below m + high and is there in two curves of five; where it is deep enough, some
+rates fail and higher ones hold again. floor is what the limited number of validation samples adds to the noise.
 
 The share of runs that reach a bar is the hold probability. Kontsevich and Tyler (1999, "Bayesian adaptive estimation of
 psychometric slope and threshold") estimate a threshold from such a curve trial by trial.
@@ -30,7 +30,7 @@ UNEVEN = 0.25
 DEEPEST = 60.0
 """No run that trains to its end is expected further below the top than this, in tolerances."""
 DIPS = -0.25
-"""The curve has a dip where this latent is exceeded by minus the standard normal draw: two curves in five."""
+"""A curve has a dip where its parameter `dips` lies below this: two curves in five."""
 
 
 class Prior(NamedTuple):
@@ -203,5 +203,7 @@ def log_likelihood(of: Curves, data: Data) -> np.ndarray:
     if data.diverged.any():
         density = np.where(data.diverged, failing * of.diverging, density)
     if data.futile.any():
-        density = np.where(data.futile, (1 - failing) * student4(t) + failing * (1 - of.diverging), density)
+        short = COLLAPSE / (COLLAPSE + np.maximum(-away, 0.0))
+        falls = (1 - failing) * student4(t) + failing * (1 - of.diverging) * short
+        density = np.where(data.futile, falls, density)
     return np.log(np.maximum(density, 1e-300))

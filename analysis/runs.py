@@ -1,5 +1,6 @@
 """Reading the runs of a study from MLflow. No other module reads them from there."""
 
+import math
 import os
 import re
 from collections.abc import Mapping
@@ -124,7 +125,8 @@ def load_runs(name: str, uri: str) -> StudyRuns:
         if not token:
             break
     design = StudyDesign.from_json(parent.data.tags[DESIGN_TAG])
-    rows = [_row(run, design) for run in reversed(children) if run.data.tags.get(STATUS_TAG) in STATUSES]
+    ended = sorted(children, key=lambda run: (run.info.end_time or math.inf, run.info.start_time))
+    rows = [_row(run, design) for run in ended if run.data.tags.get(STATUS_TAG) in STATUSES]
     reported = (*REPORTED, *(f"{split}_{design.metric.reported}" for split in SPLITS))
     columns = ["run_id", *_PARAMS, "status", "setting", *reported]
     further = sorted({name for row in rows for name in row} - set(columns))

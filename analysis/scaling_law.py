@@ -19,6 +19,8 @@ STEP = 1 / 16
 """Spacing, in octaves, of the grid of edges and of heights of the line."""
 MARGIN = 4.0
 """How far outside the range a line may pass, in octaves."""
+ABOVE = 0.2
+"""How much room the prior of an edge leaves above the range, as a share of the range's width."""
 LINES = 2000
 COVERED = 0.90
 
@@ -95,9 +97,11 @@ def _scatter_weights() -> np.ndarray:
 def _around(belief: Belief, heights: np.ndarray, scatter: float) -> np.ndarray:
     """The probability density of a belief's edge around each height of the line, (heights,)."""
     edges = belief.edges[np.isfinite(belief.edges)]
-    cells, places = np.histogram(edges, bins=np.arange(belief.limits.low, belief.limits.high + STEP, STEP))
+    low, high = belief.limits
+    flat = np.exp(0.5 * ((edges - (low + high) / 2) / ((high - low) / 2)) ** 2)  # takes the prior of an edge off
+    cells, places = np.histogram(edges, bins=np.arange(low, high + STEP, STEP), weights=flat)
     centres = (places[:-1] + places[1:]) / 2
     normal = np.exp(-0.5 * ((centres - heights[:, None]) / scatter) ** 2) / (scatter * math.sqrt(2 * math.pi))
-    above = 1 - special.ndtr((belief.limits.high - heights) / scatter)
-    beyond = int(np.isposinf(belief.edges).sum())
-    return (normal @ cells + beyond * above) / (len(edges) + beyond)
+    above = 1 - special.ndtr((high - heights) / scatter)
+    beyond = int(np.isposinf(belief.edges).sum()) / (ABOVE * (high - low))
+    return (normal @ cells + beyond * above) / len(belief.edges)

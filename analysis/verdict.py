@@ -75,12 +75,13 @@ class Baseline:
     @property
     def score(self) -> float:
         """A0."""
-        return float(self.a0.mean())
+        return float(np.median(self.a0))
 
     @property
     def error(self) -> float:
-        """The standard error of A0."""
-        return float(self.a0.std())
+        """The standard error of A0: half of the width of the middle two thirds of what it may be."""
+        low, high = np.quantile(self.a0, (1 / 6, 5 / 6))
+        return float(high - low) / 2
 
 
 def limits(design: StudyDesign) -> Limits:
@@ -102,13 +103,12 @@ def fitted(design: StudyDesign, outcomes: Sequence[Outcome], group: Group, bar: 
     unit = design.tolerance
     trained = [run.score for run in mine if run.status == DONE]
     low, high = limits(design)
-    if bar is None:
-        bar = trained[0] if trained else max((run.score for run in mine), default=0.0)
-    frame = Frame(round(bar / unit, 6), (low + high) / 2, (high - low) / 2)
+    usual = max(trained, default=0.0) if bar is None else bar
+    frame = Frame(float(round(usual / unit)), (low + high) / 2, (high - low) / 2)
     runs = tuple(
         Run(
             math.log2(run.learning_rate),
-            (bar if run.futile and bar is not None else run.score) / unit,
+            (run.score if bar is None or not run.futile else bar) / unit,
             design.floor(run.score) / unit,
             run.status == DIVERGED,
             run.futile,
@@ -130,7 +130,9 @@ def find_baseline(design: StudyDesign, outcomes: Sequence[Outcome]) -> Baseline 
         return None
     best, a0, deviation = _typical(found, design.floor(max(run.score for run in mine)) / design.tolerance)
     rate = next(run.learning_rate for run in mine if math.log2(run.learning_rate) == best)
-    there = [run.train_score for run in mine if run.learning_rate == rate]
+    there = [run.train_score for run in mine if run.learning_rate == rate and run.status == DONE] or [
+        mine[0].train_score
+    ]
     return Baseline(
         fit=found,
         learning_rate=rate,
@@ -154,7 +156,9 @@ def _typical(found: Fit, floor: float) -> tuple[float, np.ndarray, float]:
     best = int(np.median(scores, axis=0).argmax())
     a0 = scores.max(axis=1)
     at_tried = np.median(curves.typical(np.array(sorted(set(trained))), floor), axis=0)
-    deviation = float(np.sqrt((curves.spread(curves.loss(between[best : best + 1]), floor) ** 2).mean()))
+    deviation = math.sqrt(2.0) * float(
+        np.sqrt((curves.spread(curves.loss(between[best : best + 1]), floor) ** 2).mean())
+    )
     return sorted(set(trained))[int(at_tried.argmax())], a0, deviation
 
 

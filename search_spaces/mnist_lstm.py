@@ -4,16 +4,16 @@
     python -m search_spaces.mnist_lstm --tables                  # You et al.'s Figures 4 to 7
 
 Budgets:
-    quick       an LSTM of 64 units, 10,000 images, 5 epochs, on Fashion-MNIST where MNIST cannot be had: about 3
+    quick       an LSTM of 64 units, 20,000 images, 5 epochs, on Fashion-MNIST where MNIST cannot be had: about 5
                 minutes on 2 cores.
     standard    the paper's network, 50,000 training images, 10 epochs: needs a GPU.
     paper       the paper's network, all 60,000 training images, 25 epochs, batch sizes 128 to 8,192, judged on the test
                 set.
     paper_adam  the same as paper, with Adam, against Adam's own baseline.
 
-Expect from quick, on Fashion-MNIST: A0 is near 82 % at batch size 32 with a learning rate of 0.02. Without a warm-up
-the edge moves from 0.05 at 32 to 0.3 at 128, and nothing holds at 512. LEGW reaches no larger batch, and its edges are
-no higher.
+Expect from quick, on Fashion-MNIST: A0 is near 84 % at batch size 32 with a learning rate of 0.02. Without a warm-up
+the edge moves from 0.06 at 32 to 0.17 at 128, where LEGW is 2 points better at a rate of 0.16. At 1,024 both fall 6
+points short of A0.
 The paper's answer: LEGW keeps 98.8 % from 128 to 8,192. Fixed and linearly scaled learning rates do not keep it, with
 or without decay and warm-up. The best rate tuned at 8,192 (0.01 to 0.16) is worse than LEGW, also after 100 epochs.
 
@@ -97,25 +97,25 @@ PAPER = Study(
 BUDGETS = {
     "quick": replace(
         PAPER,
-        task=Task(model=LSTMClassifier(width=64), data=MNIST(train_samples=10_000, validation_samples=5_000), epochs=5),
+        task=Task(model=LSTMClassifier(width=64), data=MNIST(train_samples=20_000, validation_samples=5_000), epochs=5),
         substitute=Task(
-            model=LSTMClassifier(width=64), data=FashionMNIST(train_samples=10_000, validation_samples=5_000), epochs=5
+            model=LSTMClassifier(width=64), data=FashionMNIST(train_samples=20_000, validation_samples=5_000), epochs=5
         ),
         techniques={
             "constant": replace(CONSTANT, base_batch_size=32),
             "legw": replace(TECHNIQUES["legw"], base_batch_size=32),
         },
-        batch_sizes=(32, 128, 512),
-        learning_rates=(0.005, 5.12),
-        first_learning_rate=0.08,
+        batch_sizes=(32, 128, 1024),
+        learning_rates=(0.0025, 2.56),
+        first_learning_rate=0.02,
         rules=(LinearScaling(), SquareRootScaling()),
         seeds_near_margin=2,
         tolerance=0.03,
         resolution=2.0,
-        max_runs=44,
+        max_runs=36,
         tables=(),
         table_techniques={},
-        left_out="half of the units, 50,000 images, 20 epochs, batch sizes 256 and above 512, poly decay, Adam",
+        left_out="half of the units, 40,000 images, 20 epochs, batch sizes 256, 512 and above 1,024, poly decay, Adam",
     ),
     "standard": replace(
         PAPER,

@@ -44,7 +44,7 @@ def check_search(study: "Study", workers: int) -> None:
     finite = 1.05 <= study.resolution < math.inf
     require(finite, f"resolution {study.resolution:g}: must be a factor of at least 1.05, and finite")
     require(2 <= study.seeds <= 100, f"seeds {study.seeds}: must be 2 to 100; A0 and its error need 2")
-    require(0 <= study.first_seed < 2**31, f"first seed {study.first_seed}: must be 0 to 2147483647")
+    _check_first_seed(study)
     require(study.seeds_near_margin >= 1, f"seeds near margin {study.seeds_near_margin}: must be at least 1")
     fewest = FEWEST_TUNING_RUNS + study.seeds
     require(
@@ -66,12 +66,17 @@ def check_search(study: "Study", workers: int) -> None:
     _check_prescriptions(study)
 
 
+def _check_first_seed(study: "Study") -> None:
+    require(0 <= study.first_seed < 2**31, f"first seed {study.first_seed}: must be 0 to 2147483647")
+
+
 def check_tables(study: "Study", workers: int) -> None:
     """Refuse a study if this number of workers cannot train a run of its tables, or a column does not exist.
 
     Raises:
         UserError: the study is refused; the message names what is wrong, its value, and what is accepted.
     """
+    _check_first_seed(study)
     check_model(study.task)
     techniques = study.all_techniques
     for table in study.tables:

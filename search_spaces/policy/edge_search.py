@@ -63,16 +63,17 @@ def edge_runs(state: SearchState, turns: Sequence[Group]) -> Iterator[Proposal]:
     open_groups = [group for group in turns if state.undecided(group)]
     if not open_groups:
         return
-    least = min(state.asked(group) for group in open_groups)
     for group in open_groups:
         if state.judged[group].belief.none >= SURE and not state.in_flight(group):  # its best has no neighbours yet
             points = points_of(state.finished, group)
             for rate in around_best(state.plan, points, OPTIMUM_OCTAVES):
                 yield Proposal(group, rate, 1, chosen_setting(state.finished, group))
     base, values = state.plan.design.baseline, dict[Proposal, float]()
-    for group in open_groups:
-        if group != base and state.asked(group) <= least + AHEAD:
-            values |= _information(state, group, [group])
+    of_groups = {group: _information(state, group, [group]) for group in open_groups if group != base}
+    least = min((state.asked(group) for group, found in of_groups.items() if found), default=0)
+    for group, found in of_groups.items():
+        if state.asked(group) <= least + AHEAD:
+            values |= found
     of_baseline = _information(state, base, open_groups) if _baseline_may_run(state, state.plan.max_runs) else {}
     if _baseline_may_run(state, len(state.finished) + len(state.running) + 1):
         values, of_baseline = values | of_baseline, {}
@@ -98,8 +99,10 @@ def _information(state: SearchState, group: Group, about: Sequence[Group]) -> di
     design, judged, baseline = state.plan.design, state.judged[group], state.baseline
     floor, bar = bar_floor(design, baseline), float(baseline.a0.mean() / design.tolerance - 1)
     weights = _weights(state, group, judged.fit.curves, bar, floor)
-    rates = _rates(state, judged, weights)
-    proposals = [each for each in (_run_at(state, group, rate) for rate in rates) if each is not None]
+    proposals: list[Proposal] = []
+    for rates in (_rates(state, judged, weights), _all_rates(state)):
+        if not proposals:  # the seeds of all rates that would tell most are used up
+            proposals = sorted({each for rate in rates if (each := _run_at(state, group, rate))})
     if not proposals:
         return {}
     some = slice(None, None, EVERY)
@@ -151,12 +154,22 @@ def _rates(state: SearchState, judged: Judged, weights: np.ndarray) -> list[floa
     return [min(max(rate, low), high) for rate in rates]
 
 
+def _all_rates(state: SearchState) -> Iterable[float]:
+    """Every log2 learning rate that a run may have."""
+    low, high = limits(state.plan.design)
+    step = math.log2(state.plan.design.resolution) / STEPS_IN_RESOLUTION
+    return np.linspace(low, high, 1 + math.ceil((high - low) / step)).tolist()
+
+
 def _run_at(state: SearchState, group: Group, rate: float) -> Proposal | None:
     """A run close to a log2 learning rate, with the first seed that is free; None where the seeds are used up."""
     plan = state.plan
     step = math.log2(plan.design.resolution) / STEPS_IN_RESOLUTION
     first = math.log2(plan.first)
-    learning_rate = plan.design.inside(2.0 ** (first + round((rate - first) / step) * step))
+    low, high = limits(plan.design)
+    end = low if rate - low < step / 2 else high if high - rate < step / 2 else None
+    rounded = first + round((rate - first) / step) * step if end is None else end
+    learning_rate = plan.design.inside(2.0**rounded)
     asked = asked_so_far(state.finished, state.running)
     seed = free_seed(asked, group, learning_rate)
     if seed > plan.seeds_near_margin and group != plan.design.baseline:

@@ -32,7 +32,7 @@ def propose(plan: Plan, finished: Sequence[Outcome], running: Sequence[Proposal]
                     return point
     if any(run.group == plan.design.baseline and run.seed == 0 for run in running):
         return NoProposal.WAIT
-    baseline = find_baseline(plan.design, finished)
+    baseline = find_baseline(plan.design, [run for run in finished if run.seed < plan.seeds_near_margin])
     for seed in range(1, 1 + plan.seeds):
         if baseline:
             again = Proposal(plan.design.baseline, baseline.learning_rate, seed)

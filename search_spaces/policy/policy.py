@@ -3,18 +3,17 @@
 The policy is a pure function of the finished and the running runs, and uses neither Ray nor torch. For each group it
 searches for the learning rate, on a log2 axis, above which runs no longer hold.
 
-1. Tune the baseline batch size with seed 0: three rates two octaves apart, then the neighbours of the best at half the
-   distance. Run the other seeds at the best rate, and more of them where their scores vary much compared with the
-   tolerance.
-2. In every group, run what the rules prescribe. The group with the fewest runs in flight comes first.
-3. Where a rate holds, or may hold, make the run after which the group's interval is expected to be narrowest
-   (edge_search). This uses the belief from the group's own runs (analysis.belief), multiplied by the expectation from
-   the edges of the other batch sizes (expectation). Another seed at a rate that ran is a candidate like any other. A
-   run in flight is taken to end in the more likely way.
-4. Where nothing holds, search for the group's own best score, and for the edge against that score instead of A0.
+1. Tune the baseline batch size with seed 0: three rates two octaves apart, then the neighbours of the best, two octaves
+   and one octave away.
+2. In every group, run the most cautious prescription of the rules.
+3. From then on, make the run that is expected to tell most (edge_search): about the edge of its own group or, where it
+   is a run of the baseline, about all edges that are undecided, because all are judged against A0. The edges of the
+   other batch sizes say where an edge is to be looked for (analysis.expectation); the interval is read off the group's
+   own runs. A run in flight is taken to end in the most likely way.
+4. Where nothing seems to hold, run the neighbours of the best rate until it has some on both sides.
 
-A group is done when its interval, which uses only its own runs, is within the resolution. Where a study searches
-further dimensions, each group first tries settings of them with seed 0, and is then measured with the best of these.
+The search ends when every group is decided, or the runs are spent. Where a study searches further dimensions, each
+group first tries settings of them with seed 0, and is then measured with the best of these.
 """
 
 import math
@@ -61,7 +60,7 @@ def _prescribes_nothing(plan: Plan, finished: Sequence[Outcome]) -> str | None:
     """An objection if every prescription lies outside the range; otherwise None."""
     design, baseline = plan.design, find_baseline(plan.design, finished)
     others = [group for group in design.groups if group.batch_size != design.baseline.batch_size]
-    if baseline is None or not others or not design.rules:
+    if baseline is None or not others or not design.rules or any(run.group != design.baseline for run in finished):
         return None
     wanted = [(rule, group) for rule in design.rules for group in others]
     if any(design.prescription(*each, baseline.learning_rate) is not None for each in wanted):
@@ -84,6 +83,8 @@ def _candidates(
     spent = sum(run.group == design.baseline for run in asked)
     if plan.sampled_settings or not trains or spent < BASELINE_SHARE * plan.max_runs:
         yield from tuning_runs(plan, finished, asked)
+    if baseline is None and spent >= BASELINE_SHARE * plan.max_runs:
+        return  # with many runs in flight, wait for the first
     if baseline is None or baseline.diverged:
         yield from ladder(plan, (2 * TUNING_OCTAVES, -2 * TUNING_OCTAVES, 1.0, -1.0, 3.0, -3.0))
         return

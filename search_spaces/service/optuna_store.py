@@ -60,13 +60,18 @@ def stored_curve(trial: FrozenTrial) -> list[float]:
 
 
 def finished_runs(trials: Sequence[FrozenTrial]) -> list[Outcome]:
-    """The outcomes of the runs that have ended."""
-    return [stored_outcome(trial) for trial in trials if OUTCOME in trial.user_attrs]
+    """The outcomes of the runs that have ended, in the order in which they did."""
+    return [stored_outcome(trial) for trial in _ended(trials)]
 
 
 def finished_curves(trials: Sequence[FrozenTrial]) -> list[tuple[Outcome, Curve]]:
-    """The outcomes of the runs that have ended, each with its score after each epoch."""
-    return [(stored_outcome(trial), stored_curve(trial)) for trial in trials if OUTCOME in trial.user_attrs]
+    """The outcomes of the runs that have ended, in that order, each with its score after each epoch."""
+    return [(stored_outcome(trial), stored_curve(trial)) for trial in _ended(trials)]
+
+
+def _ended(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
+    ended = [trial for trial in trials if OUTCOME in trial.user_attrs and trial.datetime_complete]
+    return sorted(ended, key=lambda trial: (trial.datetime_complete, trial.number))
 
 
 def running_proposals(trials: Sequence[FrozenTrial]) -> list[Proposal]:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from analysis.outcomes import Outcome, chosen_setting, points_of, with_run
-from tests.analysis.constructed import LARGE, done
+from analysis.outcomes import Outcome, chosen_setting, points_of
+from tests.analysis.constructed import LARGE
 
 
 @pytest.mark.parametrize("status", ["failed", "out_of_memory"])
@@ -18,9 +18,3 @@ def test_a_group_is_measured_with_the_best_setting_of_seed_0() -> None:
     assert chosen_setting([*tried, *measured], LARGE) == high
     known = points_of([*tried, *measured], LARGE)
     assert [(point.learning_rate, point.scores) for point in known] == [(1.0, (0.9,)), (2.0, (0.7,))]
-
-
-def test_with_run_adds_to_a_point_or_makes_one() -> None:
-    known = points_of([done(LARGE, 1.0, 0.9), done(LARGE, 4.0, 0.2)], LARGE)
-    assert [point.scores for point in with_run(known, 1.0, 0.8, False)] == [(0.9, 0.8), (0.2,)]
-    assert [point.learning_rate for point in with_run(known, 2.0, 0.8, True)] == [1.0, 2.0, 4.0]

@@ -5,7 +5,6 @@ import pytest
 from scipy import integrate, stats
 
 from analysis.response_curve import (
-    COLLAPSE,
     ODD,
     SIZE,
     Curves,
@@ -78,13 +77,12 @@ def test_half_the_runs_reach_the_typical_score() -> None:
 
 
 def test_a_run_that_was_given_up_is_as_likely_as_a_score_below_its_bar() -> None:
-    of = some()
-    fails = np.exp(log_likelihood(of, data(-1.0, np.zeros(1), futile=True)))[:, 0]
-    usual = (1 - of.failing(np.array([-1.0]))) * student4(
-        (0.0 - of.top + of.loss(np.array([-1.0]))) / of.spread(of.loss(np.array([-1.0])), FLOOR)
-    )
-    collapsed = of.failing(np.array([-1.0])) * (1 - of.diverging)
-    assert fails == pytest.approx((usual + collapsed)[:, 0])
+    """It falls short, diverges or holds: there is no other way to end."""
+    of, x = some(), np.array([-1.0])
+    short = np.exp(log_likelihood(of, data(-1.0, np.zeros(1), futile=True)))[:, 0]
+    diverges = np.exp(log_likelihood(of, data(-1.0, np.zeros(1), diverged=True)))[:, 0]
+    holds = of.holding(x, np.zeros((50, 1)), FLOOR)[:, 0]
+    assert short + diverges + holds == pytest.approx(np.ones(50))
 
 
 def test_a_curve_has_its_top_at_its_best_rate_and_loses_one_tolerance_at_its_edge() -> None:
@@ -93,4 +91,3 @@ def test_a_curve_has_its_top_at_its_best_rate_and_loses_one_tolerance_at_its_edg
     assert of.loss(of.edge) == pytest.approx(np.ones((50, 1)))
     assert of.loss(of.edge - of.high - of.low) == pytest.approx(np.ones((50, 1)))
     assert of.failing(of.breaks) == pytest.approx(np.full((50, 1), ODD + (1 - ODD) / 2))
-    assert COLLAPSE > 1

@@ -64,6 +64,23 @@ def test_one_divergence_at_the_best_rate_lowers_no_median() -> None:
     assert once.score == pytest.approx(0.90, abs=0.006)
 
 
+@pytest.mark.parametrize("score", [0.1, -0.7, -5.1])
+@pytest.mark.parametrize("first", [True, False])
+def test_an_awful_run_does_not_move_a0(score: float, first: bool) -> None:
+    awful = done(SMALL, 0.8, score, seed=0)
+    found = find_baseline(DESIGN, [awful, *TUNED] if first else [*TUNED, awful])
+    assert found is not None
+    assert found.score == pytest.approx(0.90, abs=0.006)
+    assert found.error < 0.01
+
+
+def test_the_training_score_is_that_of_runs_that_trained() -> None:
+    there = [done(SMALL, 0.1, 0.90, seed, train=0.95) for seed in (1, 2, 3)]
+    found = find_baseline(DESIGN, [*there, diverged(SMALL, 0.1, 4)])
+    assert found is not None
+    assert found.train_score == pytest.approx(0.95)
+
+
 def test_nothing_can_be_judged_against_runs_that_all_diverged() -> None:
     assert find_baseline(DESIGN, [diverged(SMALL, rate, 0) for rate in (0.1, 0.4)]).diverged
     assert find_baseline(DESIGN, [done(LARGE, 0.1, 0.9)]) is None

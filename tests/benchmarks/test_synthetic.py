@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from analysis.outcomes import Group
-from benchmarks.synthetic import BATCH_SIZES, CHANCE, EPOCHS, FAMILIES, FINE, QUICK, STANDARD, Scale, World, world
+from benchmarks.synthetic import BATCH_SIZES, CHANCE, EPOCHS, FAMILIES, QUICK, STANDARD, Scale, World, world
 
 GROUPS = [Group("synthetic", size) for size in BATCH_SIZES]
 
@@ -33,6 +33,7 @@ def test_half_of_the_runs_hold_at_the_true_edge_and_nine_in_ten_at_the_safe_rate
     if safe is not None:
         assert safe <= edge
         assert share_that_holds(the_world, group, safe - off) >= 0.87
+        assert share_that_holds(the_world, group, safe + 0.1) <= 0.95
 
 
 @pytest.mark.parametrize("scale", [STANDARD, QUICK])
@@ -53,7 +54,6 @@ def test_two_humps_fall_below_the_bar_in_between() -> None:
         holds = the_world.holding(GROUPS[0], the_world.a0 - the_world.tolerance) >= 0.5
         found += int(np.sum(np.diff(holds.astype(int)) == -1) == 2)
     assert found >= 8
-    assert FINE < 0.02
 
 
 def test_a_run_is_the_same_again_and_another_seed_is_not() -> None:

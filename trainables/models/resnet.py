@@ -20,8 +20,8 @@ class CIFARResNet:
     Attributes:
         width: channels of the first stage; the paper's is 16.
         classes: number of logits.
-        stem_stride: stride of the stem; the paper's is 1. With 2, every stage has a quarter of the pixels, and a step
-            takes about a quarter of the time.
+        stem_stride: stride of the stem; the paper's is 1. With 2, every stage has a quarter of the pixels, and with 4 a
+            sixteenth; a stride above 3 leaves pixels out.
 
     Raises:
         UserError: stem_stride is below 1.
