@@ -11,10 +11,10 @@ from functools import lru_cache
 
 import numpy as np
 
-from analysis.response_curve import EDGE, FIRST, SIZE, Curves, Frame, Run, arrays, curves, log_likelihood
+from analysis.response_curve import PLACES, SIZE, Curves, Frame, Run, arrays, curves, log_likelihood
 
 CURVES = 800
-MOVES = 6
+MOVES = 9
 KEPT = 0.5
 """Each power is chosen so that this share of the sample remains effective."""
 SURPRISE = -4.0
@@ -23,14 +23,16 @@ SURPRISE = -4.0
 Curves that agree on where the top is cannot move to another one, such as when runs that all failed are followed by one
 that holds. From the prior, all runs are taken into account at once.
 """
-BLOCKS = (
-    (FIRST + 7, FIRST + 8, FIRST + 9),
-    (FIRST + 3, FIRST + 4, FIRST + 5),
-    (FIRST + 1, FIRST + 2),
-    (FIRST,),
-    (EDGE,),
+BLOCKS = tuple(
+    tuple(PLACES[name] for name in names)
+    for names in (
+        ("dips", "dip_below", "dip_depth"),
+        ("offset", "onset", "diverging"),
+        ("low", "low_power"),
+        ("high", "power"),
+    )
 )
-"""Parameters that are drawn from the prior again together: the dip, the failing, both flanks, the power, the edge."""
+"""Parameters that are drawn from the prior again together: the dip, the failing, and each flank."""
 
 
 @dataclass(frozen=True)

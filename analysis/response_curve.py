@@ -5,7 +5,7 @@ With x = log2 of the learning rate and all scores in units of the tolerance, a r
     fails with the probability   r(x) = ODD + (1 - ODD) * logistic((x - b) / v):
         it diverges with the share d, and otherwise ends below f(x) by a Lomax(1) variable times COLLAPSE;
     and else ends at             f(x) + s(x) * t,    t from Student's distribution with 4 degrees of freedom, with
-        f(x) = T - ((m - x) / low)^2 - ((x - m) / high)^k - dip(x)      (below m the second, above m the third term)
+        f(x) = T - ((m - x) / low)^j - ((x - m) / high)^k - dip(x)      (below m the second, above m the third term)
         s(x)^2 = floor^2 + s^2 + (UNEVEN * (T - f(x)))^2
 
 The best rate is m. Too few steps cost one tolerance at m - low, too high a rate costs one tolerance at m + high, and at
@@ -29,8 +29,8 @@ UNEVEN = 0.25
 """The noise grows by this share of what the curve has lost."""
 DEEPEST = 60.0
 """No run that trains to its end is expected further below the top than this, in tolerances."""
-DIPS = -0.25
-"""A curve has a dip where its parameter `dips` lies below this: two curves in five."""
+DIPS = -0.84
+"""A curve has a dip where its parameter `dips` lies below this: one curve in five."""
 
 
 class Prior(NamedTuple):
@@ -44,10 +44,11 @@ PRIORS = {
     "power": Prior(np.log(5.0), 1.0),  # k
     "high": Prior(np.log(1.5), 0.6),  # octaves
     "low": Prior(np.log(1.5), 0.6),  # octaves
+    "low_power": Prior(np.log(2.5), 0.4),  # j
     "offset": Prior(0.2, 1.0),  # from m + high up to b, octaves
     "onset": Prior(np.log(0.12), 1.3),  # v, octaves
     "diverging": Prior(0.0, 1.5),  # the logit of d
-    "noise": Prior(np.log(0.3), 0.6),  # s, tolerances
+    "noise": Prior(np.log(0.2), 0.6),  # s, tolerances
     "dips": Prior(0.0, 1.0),
     "dip_below": Prior(np.log(0.6), 0.4),  # octaves from the dip's centre up to e
     "dip_depth": Prior(np.log(3.0), 0.6),  # tolerances
@@ -57,6 +58,8 @@ TOP_SPREAD, TOP_TAIL = 3.0, 1.5
 """The prior of T is frame.top + TOP_SPREAD * sinh(TOP_TAIL * z): close to it as a rule, and anywhere at times."""
 FIRST = 2
 SIZE = FIRST + len(PRIORS)
+PLACES = {name: FIRST + at for at, name in enumerate(PRIORS)}
+"""The place of each parameter among the latents; the top and the edge are the first two."""
 
 
 class Run(NamedTuple):
@@ -92,6 +95,7 @@ class Curves(NamedTuple):
     power: np.ndarray
     high: np.ndarray
     low: np.ndarray
+    low_power: np.ndarray
     breaks: np.ndarray
     onset: np.ndarray
     diverging: np.ndarray
@@ -103,10 +107,11 @@ class Curves(NamedTuple):
     def loss(self, x: np.ndarray) -> np.ndarray:
         """T - f(x), (curves, rates)."""
         away = x - (self.edge - self.high)
-        low = (np.minimum(away, 0.0) / self.low) ** 2
-        high = np.exp(np.minimum(self.power * np.log(np.maximum(away / self.high, 1e-9)), 5.0))
+        below = away < 0  # of the two flanks, only one is lost on at any rate
+        share = np.maximum(np.where(below, -away / self.low, away / self.high), 1e-9)
+        flank = np.exp(np.minimum(np.where(below, self.low_power, self.power) * np.log(share), 5.0))
         dip = self.dip_depth * np.exp(-(((x - self.dip_at) / self.dip_width) ** 2))
-        return np.minimum(high + low + dip, DEEPEST)
+        return np.minimum(flank + dip, DEEPEST)
 
     def failing(self, x: np.ndarray) -> np.ndarray:
         """r(x), (curves, rates)."""
@@ -150,10 +155,7 @@ def student4_quantile(probability: np.ndarray) -> np.ndarray:
 
 def curves(latents: np.ndarray, frame: Frame) -> Curves:
     """The curves with these latents, (curves, SIZE)."""
-    value = {
-        name: prior.centre + prior.spread * latents[:, FIRST + at, None]
-        for at, (name, prior) in enumerate(PRIORS.items())
-    }
+    value = {name: prior.centre + prior.spread * latents[:, PLACES[name], None] for name, prior in PRIORS.items()}
     edge = frame.middle + frame.reach * latents[:, EDGE, None]
     below = np.exp(value["dip_below"])
     return Curves(
@@ -162,6 +164,7 @@ def curves(latents: np.ndarray, frame: Frame) -> Curves:
         power=np.exp(value["power"]),
         high=np.exp(value["high"]),
         low=np.exp(value["low"]),
+        low_power=np.exp(value["low_power"]),
         breaks=edge + value["offset"],
         onset=np.exp(value["onset"]),
         diverging=1 / (1 + np.exp(-value["diverging"])),

@@ -10,8 +10,8 @@ Budgets:
     paper     the paper's network, all 50,000 training images, 100 epochs, batch sizes 4 to 2,048, judged on the test
               set as in the paper.
 
-Expect from quick: A0 is near 49 % at batch size 16 with a learning rate of 0.08, and the edge there is above 0.3. At 32
-the rate of 0.32 holds. At 256 the best accuracy is 37 %, 11 points short of A0.
+Expect from quick: A0 is near 49 % at batch size 16 with a learning rate of 0.08. The edges at 16 and 32 are
+between 0.3 and 0.6. At 256 the best accuracy is 38 %, 11 points short of A0.
 The paper's answer: at 128 to 512, scaled learning rates are far better than a fixed rate. From 512 on, training with
 scaled rates jumps up and down, and a warm-up steadies it.
 

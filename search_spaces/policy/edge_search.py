@@ -27,6 +27,8 @@ EVERY = 2
 """The information of a batch size's own runs is computed from every second curve."""
 AHEAD = 1
 """A batch size may have this many runs more than another undecided one."""
+ON_ITS_OWN = 3
+"""From so many runs on, a group is searched as its own runs suggest, because its interval is read off them alone."""
 OPTIMUM_OCTAVES = 1.0
 """The distance, in octaves, between the runs that search for a group's own best."""
 BASELINE_SHARE = 1 / 3
@@ -127,8 +129,9 @@ def _paired(of_edges: np.ndarray, own: bool) -> np.ndarray:
 
 
 def _weights(state: SearchState, group: Group, curves: Curves, bar: float, floor: float) -> np.ndarray:
-    """The probability of each curve, as other groups' edges suggest, if the runs in flight end as is likely."""
-    belief, expected = state.judged[group].belief, state.expected(group)
+    """The probability of each curve, if the runs in flight end as is likely; at first as other edges suggest too."""
+    belief = state.judged[group].belief
+    expected = state.expected(group) if state.asked(group) < ON_ITS_OWN else None
     weights = np.ones(len(belief.edges)) if expected is None else weighted(belief, expected)
     for run in state.in_flight(group):
         ends = classes(curves, np.array([math.log2(run.learning_rate)]), bar, floor)[:, 0]

@@ -14,7 +14,17 @@ LIMITS = Limits(-6.0, 4.0)
 def curve(**parameters: float) -> Curves:
     """One sharp curve of top 0 that holds above -1 from -4 to 0, with other parameters where given."""
     usual = curves(np.zeros((1, SIZE)), Frame(0.0, 0.0, 1.0))._asdict()
-    own = {"top": 0.0, "edge": 0.0, "high": 2.0, "low": 2.0, "power": 6.0, "breaks": 3.0, "onset": 0.05, "noise": 0.1}
+    own = {
+        "top": 0.0,
+        "edge": 0.0,
+        "high": 2.0,
+        "low": 2.0,
+        "low_power": 2.0,
+        "power": 6.0,
+        "breaks": 3.0,
+        "onset": 0.05,
+        "noise": 0.1,
+    }
     return Curves(**{**usual, **{name: np.array([[value]]) for name, value in {**own, **parameters}.items()}})
 
 

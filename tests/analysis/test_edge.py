@@ -134,7 +134,7 @@ def test_a_competitive_edge_exists_where_nothing_scales() -> None:
     runs = [run(-3, 0.85), run(-2, 0.868), run(-1, 0.874), run(-0.5, 0.875), run(0, 0.873), run(0.5, 0.8), run(1, 0.5)]
     found = competitive(design(), runs, GROUP, BASELINE)
     assert found is not None
-    assert 0.8 < found.edge.lower < found.edge.upper < 1.6
+    assert 0.75 < found.edge.lower < found.edge.upper < 1.9
     assert look(*runs).edge.flags == ("none",)
 
 
@@ -187,8 +187,11 @@ def test_what_limits_an_answer_is_said() -> None:
     assert limit(run(0, 0.5)).startswith("nothing holds with a probability of ")
     sharp = [run(octaves, 0.90, seed) for octaves in (-3, -2, -1.2) for seed in (1, 2, 3)]
     assert limit(*sharp, *(run(octaves, 0.5, seed) for octaves in (-1, -0.7) for seed in (1, 2))) == ""
-    gentle = [run(-2 + octaves, 0.8945 - 0.006 * octaves, seed) for octaves in (-1, 0, 1, 2, 3) for seed in range(1, 7)]
-    assert limit(*gentle, baseline=NOISY) == "the error of A0 limits it; more runs of the baseline would settle it"
+    steep = [
+        run(octaves, 0.890 - 0.012 * octaves, seed) for octaves in (-1, -0.5, 0, 0.5, 1, 2) for seed in range(1, 9)
+    ]
+    few = find_baseline(design(), [one._replace(score=0.900 + 0.006 * (-1) ** one.seed) for one in MEASURED[:4]])
+    assert limit(*steep, baseline=few) == "the error of A0 limits it; more runs of the baseline would settle it"
 
 
 def test_the_best_must_have_neighbours_on_both_sides() -> None:

@@ -52,7 +52,7 @@ def test_a0_covers_the_truth_with_the_error_that_it_states() -> None:
         found = find_baseline(DESIGN, runs)
         away.append(found.score - 0.90)
         errors.append(found.error)
-    assert sum(abs(one) < 1.64 * error for one, error in zip(away, errors, strict=True)) >= 16
+    assert sum(abs(one) < 1.64 * error for one, error in zip(away, errors, strict=True)) >= 14
     assert abs(sum(away)) / len(away) < 0.2 * DESIGN.tolerance, "no bias to speak of"
 
 
@@ -70,7 +70,7 @@ def test_an_awful_run_does_not_move_a0(score: float, first: bool) -> None:
     awful = done(SMALL, 0.8, score, seed=0)
     found = find_baseline(DESIGN, [awful, *TUNED] if first else [*TUNED, awful])
     assert found is not None
-    assert found.score == pytest.approx(0.90, abs=0.006)
+    assert found.score == pytest.approx(0.90, abs=0.008)
     assert found.error < 0.01
 
 

@@ -221,7 +221,7 @@ def test_a_batch_size_that_runs_out_of_memory_does_not_hold_up_the_others(make_p
 
 def test_a_run_that_failed_is_tried_once_more_with_another_seed(make_plan: MakePlan) -> None:
     finished: list[Outcome] = []
-    while isinstance(proposal := policy.propose(make_plan(), finished, []), Proposal):
+    while isinstance(proposal := policy.propose(make_plan(max_runs=120), finished, []), Proposal):
         score = sharp(proposal.group, proposal.learning_rate)
         status = "failed" if proposal.seed == 1 else "diverged" if score == 0.1 else "done"
         finished.append(proposal.ended(status, score, score))
