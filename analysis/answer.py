@@ -61,8 +61,9 @@ class GroupAnswer(NamedTuple):
 
     @property
     def scales(self) -> bool:
-        """Whether a learning rate that ran is judged to hold, and so that there is one, with 95 % each."""
-        return self.scalable.held is not None and verdict(1 - self.belief.none) is Verdict.HOLDS
+        """Whether some learning rate holds, with 95 %, and either one of those that ran does or the edge is decided."""
+        seen = self.scalable.held is not None or "undecided" not in self.scalable.flags
+        return seen and bool(self.points) and verdict(1 - self.belief.none) is Verdict.HOLDS
 
 
 class Answer(NamedTuple):

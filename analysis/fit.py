@@ -14,7 +14,11 @@ import numpy as np
 from analysis.response_curve import PLACES, SIZE, Curves, Frame, Run, arrays, curves, log_likelihood
 
 CURVES = 800
+"""How many curves are drawn."""
 MOVES = 9
+"""How many Metropolis steps follow each power."""
+JITTER = 0.01
+"""The standard deviation of what is added to a difference of curves, compared with that of the sample."""
 KEPT = 0.5
 """Each power is chosen so that this share of the sample remains effective."""
 SURPRISE = -4.0
@@ -54,7 +58,7 @@ class Fit:
         return curves(self.latents, self.frame)
 
 
-@lru_cache(maxsize=2048)
+@lru_cache(maxsize=512)
 def fit(runs: tuple[Run, ...], frame: Frame) -> Fit:
     """The curves after these runs. A fit goes on from that of a beginning of the runs, which the cache may hold."""
     if not runs:
@@ -81,8 +85,7 @@ def _expected(before: Fit, runs: tuple[Run, ...]) -> bool:
 def _extended(before: Fit, runs: tuple[Run, ...]) -> Fit:
     """The fit after more runs."""
     draw = np.random.default_rng(len(runs))
-    data, count = arrays(runs), len(before.latents)
-    old = len(before.runs)
+    data, old = arrays(runs), len(before.runs)
 
     def likelihood(latents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         each = log_likelihood(curves(latents, before.frame), data)
@@ -98,27 +101,33 @@ def _extended(before: Fit, runs: tuple[Run, ...]) -> Fit:
         chosen = _resampled(weights, draw)
         latents, known, fresh = latents[chosen], known[chosen], fresh[chosen]
         for move in range(MOVES):
-            proposed, symmetric = latents.copy(), True
-            if move % 3 == 2:
-                block = list(BLOCKS[int(draw.integers(len(BLOCKS)))])
-                proposed[:, block] = draw.standard_normal((count, len(block)))
-                symmetric = False
-            else:
-                one, other = draw.integers(count, size=(2, count))
-                mask = draw.random((count, SIZE)) < (1.0 if move % 3 == 0 else 0.4)
-                scale = 0.5 if move % 3 == 0 else 0.9
-                jump = scale * (latents[one] - latents[other]) + 0.01 * draw.standard_normal(
-                    (count, SIZE)
-                ) * latents.std(axis=0)
-                proposed += mask * jump
+            proposed, prior_gain = _proposal(latents, move, draw)
             known_then, fresh_then = likelihood(proposed)
-            gain = known_then - known + power * (fresh_then - fresh)
-            if symmetric:
-                gain += 0.5 * ((latents**2).sum(axis=1) - (proposed**2).sum(axis=1))
-            better = np.log(draw.random(count)) < gain
+            gain = known_then - known + power * (fresh_then - fresh) + prior_gain
+            better = np.log(draw.random(len(latents))) < gain
             latents[better] = proposed[better]
             known[better], fresh[better] = known_then[better], fresh_then[better]
     return Fit(runs, before.frame, latents)
+
+
+def _proposal(latents: np.ndarray, move: int, draw: np.random.Generator) -> tuple[np.ndarray, np.ndarray | float]:
+    """Where each curve is proposed to move, and by how much the logarithm of the prior counts for the acceptance.
+
+    Every third move draws a block of parameters from the prior again, which leaves the prior out of the acceptance. The
+    others add a difference of two other curves, to all parameters or to some.
+    """
+    count = len(latents)
+    proposed = latents.copy()
+    if move % 3 == 2:
+        block = list(BLOCKS[int(draw.integers(len(BLOCKS)))])
+        proposed[:, block] = draw.standard_normal((count, len(block)))
+        return proposed, 0.0
+    share, scale = ((1.0, 0.5), (0.4, 0.9))[move % 3]
+    one, other = draw.integers(count, size=(2, count))
+    mask = draw.random((count, SIZE)) < share
+    jitter = JITTER * latents.std(axis=0) * draw.standard_normal((count, SIZE))
+    proposed += mask * (scale * (latents[one] - latents[other]) + jitter)
+    return proposed, 0.5 * ((latents**2).sum(axis=1) - (proposed**2).sum(axis=1))
 
 
 def _step(fresh: np.ndarray, most: float) -> float:

@@ -135,7 +135,8 @@ def _edges(axes: Axes, design: StudyDesign, answer: Answer, groups: Sequence[Gro
         axes.plot(sizes, rates, color=GREY, ls=style, lw=1.3, label=f"{rule.replace('_', ' ')} rule", zorder=2)
     law = answer.laws[groups[0].group.technique]
     if isinstance(law, PowerLaw):
-        at = np.geomspace(min(sizes), max(sizes), BAND_POINTS)
+        scaling = [each.group.batch_size for each in groups if each.scalable.lower is not None]
+        at = np.geomspace(min(scaling), max(scaling), BAND_POINTS)
         axes.plot(at, law.factor * at**law.exponent, color=VERMILLION, lw=1.5, label="fitted law", zorder=2)
         lower, upper = law.band(at)
         axes.fill_between(at, lower, upper, color=VERMILLION, alpha=0.15, lw=0, label="law, 90 % band", zorder=1)

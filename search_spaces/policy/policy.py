@@ -83,8 +83,8 @@ def _candidates(
     spent = sum(run.group == design.baseline for run in asked)
     if plan.sampled_settings or not trains or spent < BASELINE_SHARE * plan.max_runs:
         yield from tuning_runs(plan, finished, asked)
-    if baseline is None and spent >= BASELINE_SHARE * plan.max_runs:
-        return  # with many runs in flight, wait for the first
+    if baseline is None and running and spent >= BASELINE_SHARE * plan.max_runs:
+        return  # of few runs, not all are asked for before the first has ended
     if baseline is None or baseline.diverged:
         yield from ladder(plan, (2 * TUNING_OCTAVES, -2 * TUNING_OCTAVES, 1.0, -1.0, 3.0, -3.0))
         return

@@ -38,7 +38,7 @@ def test_search_efficiency() -> None:
     assert set(found) == {"ratios", "raw", "machine"}
     assert {"search_vs_grid", "search_vs_tpe", "edge_coverage"} <= set(found["ratios"])
     assert found["ratios"]["search_vs_grid"] > 1
-    assert all(len(epochs) == len(FAMILIES) for epochs in found["raw"].values())
+    assert all(len(epochs) == len(FAMILIES[::3]) for epochs in found["raw"].values())
 
 
 @pytest.mark.slow

@@ -33,7 +33,7 @@ def test_digits_end_to_end(place: Place) -> None:
         "A0 =",
         "maximum",
         "linear",
-        "largest batch size seen to scale",
+        "scale",
         "mlflow ui",
         "/runs?workflowType=machine_learning",
     ):

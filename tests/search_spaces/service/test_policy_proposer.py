@@ -53,9 +53,12 @@ def test_futility_goes_on_from_what_the_storage_holds(make_plan: MakePlan, stora
     the_plan = make_plan(max_runs=60)
     engine = proposer("frontier", the_plan, storage, "s")
     rising = [0.3, 0.5, 0.6, 0.7, 0.75, 0.8, 0.84, 0.87, 0.89, 0.9]
+    held = 0
     for _ in range(60):
         trial, proposal = engine.ask()
-        hopeless = proposal.group.batch_size == 32 and sharp(*proposal[:2]) == 0.1
+        above = proposal.group.batch_size == 32 and sharp(*proposal[:2]) == 0.1
+        hopeless = above and held >= 2
+        held += proposal.group.batch_size == 32 and not above
         if hopeless:
             break
         score = sharp(*proposal[:2])
@@ -86,7 +89,7 @@ def test_tpe_draws_the_settings_and_the_policy_the_rates(make_plan: MakePlan, st
             drawn.append(momentum)
         score = sharp(*proposal[:2]) - 0.05 * abs(momentum - 0.8)
         engine.tell(trial, proposal.ended("diverged" if score < 0.2 else "done", score, score))
-        if proposal.group != the_plan.design.baseline:
+        if proposal.seed >= 1:
             break
     assert len(set(drawn)) >= 10
     assert all(0.0 <= momentum <= 0.95 for momentum in drawn)

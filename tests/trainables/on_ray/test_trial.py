@@ -8,7 +8,7 @@ import torch
 from ray import tune
 
 from tests.trainables.on_ray.example import RECIPE, TASK
-from trainables import Recipe
+from trainables import Recipe, train
 from trainables.on_ray.trial import Trial
 from trainables.on_ray.worker_group import GroupSize
 from trainables.optimizers import Optimizer
@@ -25,7 +25,7 @@ class Exhausting(Optimizer):
 @pytest.mark.usefixtures("cluster")
 def test_a_run_out_of_memory_ends_as_such_and_the_next_one_runs(tmp_path: Path) -> None:
     techniques = {"exhausting": Recipe(optimizer=Exhausting(), norm_batch_size=8), "good": RECIPE}
-    shared = {"task": TASK, "techniques": techniques, "first_seed": 0, "data_dir": "", "size": GroupSize()}
+    shared = {"task": TASK, "techniques": techniques, "first_seed": 5, "data_dir": "", "size": GroupSize()}
     config = {"technique": "exhausting", "batch_size": 32, "learning_rate": 0.1, "seed": 0}
     trial = tune.with_parameters(Trial, shared=shared)(config)
     try:
@@ -35,7 +35,10 @@ def test_a_run_out_of_memory_ends_as_such_and_the_next_one_runs(tmp_path: Path) 
         trial.save_checkpoint(str(tmp_path))
         assert list(tmp_path.iterdir()) == []
         assert trial.reset_config({**config, "technique": "good"})
-        assert trial.step()["status"] == "running"
+        result = trial.step()
+        assert result["status"] == "running"
+        same = train(TASK, RECIPE, batch_size=32, learning_rate=0.1, seed=5)
+        assert result["train_loss"] == pytest.approx(same["train_loss"][0], rel=1e-5), "the first seed is added"
         trial.save_checkpoint(str(tmp_path))
         assert (tmp_path / "run.pt").stat().st_size > 0
     finally:
