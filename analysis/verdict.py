@@ -96,10 +96,7 @@ def fitted(design: StudyDesign, outcomes: Sequence[Outcome], group: Group, bar: 
     Args:
         bar: the score that runs must reach, which a run that was given up could no longer reach.
     """
-    setting = chosen_setting(outcomes, group)
-    mine = [
-        run for run in outcomes if run.group == group and run.is_evidence and (run.setting == setting or not setting)
-    ]
+    mine = _evidence(outcomes, group)
     unit = design.tolerance
     trained = [run.score for run in mine if run.status == DONE]
     low, high = limits(design)
@@ -118,16 +115,20 @@ def fitted(design: StudyDesign, outcomes: Sequence[Outcome], group: Group, bar: 
     return fit(runs, frame)
 
 
+def _evidence(outcomes: Sequence[Outcome], group: Group) -> list[Outcome]:
+    """The runs of a group with its chosen setting that say something about their learning rate."""
+    setting = chosen_setting(outcomes, group)
+    mine = [run for run in outcomes if run.group == group and run.is_evidence]
+    return [run for run in mine if run.setting == setting or not setting]
+
+
 def find_baseline(design: StudyDesign, outcomes: Sequence[Outcome]) -> Baseline | None:
     """The baseline as the runs so far give it; None before the first run of its group has ended."""
     group = design.baseline
-    setting = chosen_setting(outcomes, group)
-    found = fitted(design, outcomes, group)
-    mine = [
-        run for run in outcomes if run.group == group and run.is_evidence and (run.setting == setting or not setting)
-    ]
+    mine = _evidence(outcomes, group)
     if not mine:
         return None
+    found = fitted(design, outcomes, group)
     best, a0, deviation = _typical(found, design.floor(max(run.score for run in mine)) / design.tolerance)
     rate = next(run.learning_rate for run in mine if math.log2(run.learning_rate) == best)
     there = [run.train_score for run in mine if run.learning_rate == rate and run.status == DONE] or [
@@ -136,7 +137,7 @@ def find_baseline(design: StudyDesign, outcomes: Sequence[Outcome]) -> Baseline 
     return Baseline(
         fit=found,
         learning_rate=rate,
-        setting=setting,
+        setting=chosen_setting(outcomes, group),
         runs=len(mine),
         diverged=all(run.status == DIVERGED for run in mine),
         train_score=sum(there) / len(there),
