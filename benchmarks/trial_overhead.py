@@ -58,7 +58,13 @@ class Clock(tune.Callback):
 
 def warm(trials: int) -> tuple[list[float], float]:
     """The overhead of each trial after the first, and the time of the first trial, in seconds."""
-    shared = {"task": TASK, "techniques": {"plain": RECIPE}, "data_dir": "", "size": GroupSize()}
+    shared = {
+        "task": TASK,
+        "techniques": {"plain": RECIPE},
+        "first_seed": 0,
+        "data_dir": "",
+        "size": GroupSize(),
+    }
     trainable = tune.with_resources(
         tune.with_parameters(Trial, shared=shared), tune.PlacementGroupFactory([trial_resources()])
     )
