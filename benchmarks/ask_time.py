@@ -1,6 +1,6 @@
 """How long does the search take to name the next run, when many have finished?
 
-    python -m benchmarks.ask_time                     # up to 200 finished runs of five batch sizes
+    OMP_NUM_THREADS=1 python -m benchmarks.ask_time       # up to 200 finished runs of five batch sizes
     python -m benchmarks.ask_time --quick
 
 The real proposer, with its store in a file as in a study, searches a synthetic study that is never decided, so that it
@@ -10,7 +10,6 @@ since the line before.
 """
 
 import argparse
-import os
 import tempfile
 import time
 from statistics import median
@@ -64,8 +63,6 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object last")
     parser.add_argument("--quick", action="store_true", help="20 runs")
     options = parser.parse_args()
-    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[variable] = "1"
     lines = ask_seconds(20, 10) if options.quick else ask_seconds(200, 25)
     print(f"{'finished':>8} {'median ms':>10} {'longest ms':>11}")
     for line in lines:
