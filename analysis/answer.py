@@ -115,7 +115,7 @@ def _answer(
 ) -> GroupAnswer:
     points, judged = points_of(outcomes, group), all_judged[group]
     own = competitive(design, outcomes, group, baseline)
-    bar, floor = bars(design, baseline, judged.fit), bar_floor(design, baseline)
+    bar, floor = bars(judged.fit, baseline, design.tolerance), bar_floor(design, baseline)
     rules: dict[str, tuple[float | None, Verdict | None]] = {}
     for rule in design.rules:
         rate = design.prescription(rule, group, baseline.learning_rate)

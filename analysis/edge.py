@@ -69,16 +69,12 @@ class Judged(NamedTuple):
     edge: Edge
 
 
-def bars(design: StudyDesign, baseline: Baseline, fit: Fit) -> np.ndarray:
+def bars(fit: Fit, baseline: Baseline, tolerance: float) -> np.ndarray:
     """The score that a run must reach for each of a group's curves, in tolerances, (curves, 1).
 
     The baseline's own curves are each judged against their own A0. The curves of another group are independent of
     them, and are therefore paired with the A0s in another order.
     """
-    return _bars(fit, baseline, design.tolerance)
-
-
-def _bars(fit: Fit, baseline: Baseline, tolerance: float) -> np.ndarray:
     a0 = baseline.a0 if fit == baseline.fit else baseline.a0[other_order(len(baseline.a0))]
     return (a0 / tolerance - 1)[:, None]
 
@@ -99,7 +95,7 @@ def scalable(design: StudyDesign, outcomes: Sequence[Outcome], group: Group, bas
     fit = group_fit(design, outcomes, group, baseline)
     floor = bar_floor(design, baseline)
     beliefs = _beliefs(fit, baseline, design.tolerance, floor, limits(design))
-    return _judged(design, outcomes, group, fit, bars(design, baseline, fit), floor, beliefs)
+    return _judged(design, outcomes, group, fit, bars(fit, baseline, design.tolerance), floor, beliefs)
 
 
 def group_fit(design: StudyDesign, outcomes: Sequence[Outcome], group: Group, baseline: Baseline) -> Fit:
@@ -112,7 +108,7 @@ def group_fit(design: StudyDesign, outcomes: Sequence[Outcome], group: Group, ba
 
 @lru_cache(maxsize=512)
 def _beliefs(fit: Fit, baseline: Baseline, tolerance: float, floor: float, limits: Limits) -> list[Belief]:
-    return last_fall(fit.curves, _bars(fit, baseline, tolerance), floor, limits, (TYPICAL, SAFE))
+    return last_fall(fit.curves, bars(fit, baseline, tolerance), floor, limits, (TYPICAL, SAFE))
 
 
 def competitive(design: StudyDesign, outcomes: Sequence[Outcome], group: Group, baseline: Baseline) -> Judged | None:

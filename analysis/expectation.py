@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from analysis.belief import Belief
+from analysis.fit import resampled
 from analysis.outcomes import Group
 from analysis.study_design import StudyDesign
 from analysis.verdict import LIKELY
@@ -86,10 +87,8 @@ def neighbours(design: StudyDesign, group: Group, base: float, beliefs: Mapping[
 def joint(belief: Belief, expected: Expectation) -> Belief:
     """The belief of an edge when what the other groups' edges lead one to expect is taken into account."""
     weights = weighted(belief, expected)
-    places = (np.arange(len(weights)) + 0.5) / len(weights)
     order = np.argsort(belief.edges)
-    chosen = order[np.minimum(np.searchsorted(np.cumsum(weights[order]), places), len(order) - 1)]
-    return Belief(belief.edges[chosen], belief.limits)
+    return Belief(belief.edges[order[resampled(weights[order], 0.5)]], belief.limits)
 
 
 def weighted(belief: Belief, expected: Expectation) -> np.ndarray:

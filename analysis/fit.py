@@ -98,7 +98,7 @@ def _extended(before: Fit, runs: tuple[Run, ...]) -> Fit:
         step = _step(fresh, 1.0 - power)
         power = 1.0 if power + step > 1 - 1e-9 else power + step
         weights = np.exp(step * (fresh - fresh.max()))
-        chosen = _resampled(weights, draw)
+        chosen = resampled(weights, draw.random())
         latents, known, fresh = latents[chosen], known[chosen], fresh[chosen]
         for move in range(MOVES):
             proposed, prior_gain = _proposal(latents, move, draw)
@@ -146,7 +146,12 @@ def _step(fresh: np.ndarray, most: float) -> float:
     return max(low, 1e-4)
 
 
-def _resampled(weights: np.ndarray, draw: np.random.Generator) -> np.ndarray:
-    """Which curves to go on with, in proportion to their weight (systematic resampling)."""
-    places = (np.arange(len(weights)) + draw.random()) / len(weights)
+def resampled(weights: np.ndarray, first: float) -> np.ndarray:
+    """Which curves to go on with, in proportion to their weight (systematic resampling).
+
+    Args:
+        weights: of the curves, (curves,).
+        first: where the first of the evenly spaced places lies in its step, from 0 to 1.
+    """
+    places = (np.arange(len(weights)) + first) / len(weights)
     return np.minimum(np.searchsorted(np.cumsum(weights / weights.sum()), places), len(weights) - 1)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy import special
 
-from analysis.belief import MAY_BE_NONE, Belief
+from analysis.belief import COVERED, MAY_BE_NONE, Belief
 
 FEWEST_EDGES = 3
 SCATTERS = 0.05 * 2.0 ** np.arange(0.0, 5.1, 0.5)
@@ -22,7 +22,6 @@ MARGIN = 4.0
 ABOVE = 0.2
 """How much room the prior of an edge leaves above the range, as a share of the range's width."""
 LINES = 2000
-COVERED = 0.90
 
 
 class PowerLaw(NamedTuple):

@@ -15,9 +15,7 @@ The exponent's truth is the slope of the straight line through the true edges, b
 
 import argparse
 import math
-import os
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from statistics import median
 from typing import NamedTuple
 
@@ -25,11 +23,11 @@ import numpy as np
 from rich.console import Console
 
 from analysis.answer import answer
-from analysis.belief import SAFE, Interval
+from analysis.belief import SAFE
 from analysis.scaling_law import PowerLaw
 from benchmarks.replay import PolicyArm, replay
 from benchmarks.result import show_json
-from benchmarks.search_efficiency import IN_FLIGHT, plan, right, table
+from benchmarks.search_efficiency import IN_FLIGHT, contains, on_all_cores, plan, right, table
 from benchmarks.synthetic import FAMILIES, QUICK, STANDARD, Scale, world
 from search_spaces.policy import policy
 
@@ -106,7 +104,7 @@ def study(job: tuple[str, str, int]) -> Found:
         tuple(right(each.scalable, truths[each.group]) for each in answers),
         tuple(right(each.scalable, truths[each.group]) for each in answers if "undecided" not in each.scalable.flags),
         tuple(
-            _contains(each.scalable.safe, the_world.edge(each.group, SAFE))
+            (safe := the_world.edge(each.group, SAFE)) is not None and contains(each.scalable.safe, safe)
             for each in found.groups
             if each.scalable.safe
         ),
@@ -124,11 +122,6 @@ def study(job: tuple[str, str, int]) -> Found:
     )
 
 
-def _contains(interval: Interval, truth: float | None) -> bool:
-    lower, upper = interval
-    return truth is not None and math.log2(lower) <= truth <= (math.log2(upper) if upper else math.inf)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", default=",".join(SIZES), help="(default: %(default)s)")
@@ -140,10 +133,7 @@ def main() -> None:
     sizes = ["quick24"] if options.quick else options.sizes.split(",")
     count = 1 if options.quick else options.studies
     jobs = [(size, family, options.seed + n) for size in sizes for family in FAMILIES for n in range(count)]
-    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[variable] = "1"  # there is one process per core, and their arrays are small
-    with ProcessPoolExecutor() as pool:
-        found = list(pool.map(study, jobs))
+    found = on_all_cores(study, jobs)
     console, ratios = Console(width=180), {}
     for size in sizes:
         mine = [each for each in found if each.size == size]

@@ -33,7 +33,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import replace
 from statistics import median
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import optuna
 from optuna.pruners import SuccessiveHalvingPruner
@@ -43,6 +43,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from analysis.belief import Interval
 from analysis.edge import Edge, scalable
 from analysis.outcomes import Group, Outcome
 from analysis.study_design import StudyDesign
@@ -55,6 +56,8 @@ from search_spaces.policy.futility import Curve
 from search_spaces.policy.plan import NoProposal, Plan, Proposal
 from search_spaces.service.sampler_proposer import SamplerProposer, tpe
 from trainables.history import STOPPED_EARLY
+
+Job, Result = TypeVar("Job"), TypeVar("Result")
 
 IN_FLIGHT = 2
 SAMPLER_RUNS = {"TPE": 200, "GP": 75}
@@ -288,7 +291,13 @@ def right(edge: Edge, truth: float | None) -> bool:
     """Whether an interval contains the true edge, or "none" is true."""
     if truth is None or edge.lower is None:
         return truth is None and "none" in edge.flags
-    return math.log2(edge.lower) <= truth <= (math.log2(edge.upper) if edge.upper else math.inf)
+    return contains((edge.lower, edge.upper), truth)
+
+
+def contains(interval: Interval, truth: float) -> bool:
+    """Whether an interval of learning rates contains a log2 learning rate."""
+    lower, upper = interval
+    return math.log2(lower) <= truth <= (math.log2(upper) if upper else math.inf)
 
 
 def _middle(edge: Edge) -> float:
@@ -323,10 +332,7 @@ def main() -> None:
         for n in range(count)
         for family in FAMILIES[:: 3 if options.quick else 1]
     ]
-    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[variable] = "1"  # there is one process per core, and their arrays are small
-    with ProcessPoolExecutor() as pool:
-        studies = list(pool.map(study, jobs))
+    studies = on_all_cores(study, jobs)
     console = Console(width=140)
     console.print(
         f"{len(studies)} studies, seeds {options.seed} to {options.seed + count - 1}, {IN_FLIGHT} runs in flight"
@@ -338,6 +344,14 @@ def main() -> None:
         console.print(f"{name:<28}{value:8.3f}", highlight=False)
     if options.json:
         show_json(ratios, {name: [each[-1].epochs for each in _of(studies, name)] for name in studies[0].scores})
+
+
+def on_all_cores(function: Callable[[Job], Result], jobs: Sequence[Job]) -> list[Result]:
+    """The function's result for each job, computed in one process per core."""
+    for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[variable] = "1"  # the arrays of a process are small
+    with ProcessPoolExecutor() as pool:
+        return list(pool.map(function, jobs))
 
 
 def _of(studies: Sequence[Studied], arm: str) -> list[list[Score]]:

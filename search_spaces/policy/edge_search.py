@@ -7,12 +7,13 @@ about every edge; it is asked for where it tells more about all undecided edges 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
 from analysis.edge import Judged, bar_floor, best_rate, other_order
 from analysis.expectation import Expectation, neighbours, weighted
-from analysis.outcomes import Group, Outcome, chosen_setting, points_of
+from analysis.outcomes import Group, Outcome, Setting, chosen_setting, points_of
 from analysis.response_curve import Curves
 from analysis.verdict import SURE, Baseline, limits
 from search_spaces.policy.best_search import around_best
@@ -45,11 +46,21 @@ class SearchState:
     baseline: Baseline
     judged: Mapping[Group, Judged]
 
+    @cached_property
+    def asked_runs(self) -> list[Proposal]:
+        """Every run that has been asked for."""
+        return asked_so_far(self.finished, self.running)
+
+    @cached_property
+    def settings(self) -> dict[Group, Setting]:
+        """The setting that each group is measured with."""
+        return {group: chosen_setting(self.finished, group) for group in self.plan.design.groups}
+
     def in_flight(self, group: Group) -> list[Proposal]:
         return [run for run in self.running if run.group == group]
 
     def asked(self, group: Group) -> int:
-        return sum(run.group == group for run in self.finished) + len(self.in_flight(group))
+        return sum(run.group == group for run in self.asked_runs)
 
     def expected(self, group: Group) -> Expectation | None:
         """Where the edge of a group is expected, from the edges of the other groups."""
@@ -69,7 +80,7 @@ def edge_runs(state: SearchState, turns: Sequence[Group]) -> Iterator[Proposal]:
         if state.judged[group].belief.none >= SURE and not state.in_flight(group):  # its best has no neighbours yet
             points = points_of(state.finished, group)
             for rate in around_best(state.plan, points, OPTIMUM_OCTAVES):
-                yield Proposal(group, rate, 1, chosen_setting(state.finished, group))
+                yield Proposal(group, rate, 1, state.settings[group])
     base, values = state.plan.design.baseline, dict[Proposal, float]()
     of_groups = {group: _information(state, group, [group]) for group in open_groups if group != base}
     least = min((state.asked(group) for group, found in of_groups.items() if found), default=0)
@@ -77,7 +88,7 @@ def edge_runs(state: SearchState, turns: Sequence[Group]) -> Iterator[Proposal]:
         if state.asked(group) <= least + AHEAD:
             values |= found
     of_baseline = _information(state, base, open_groups) if _baseline_may_run(state, state.plan.max_runs) else {}
-    if _baseline_may_run(state, len(state.finished) + len(state.running) + 1):
+    if _baseline_may_run(state, len(state.asked_runs) + 1):
         values, of_baseline = values | of_baseline, {}
     yield from _by_value(values)
     yield from _by_value(of_baseline)  # where nothing else can run
@@ -149,9 +160,8 @@ def _rates(state: SearchState, judged: Judged, weights: np.ndarray) -> list[floa
     if total[-1] > 0:
         rates = [float(edges[order][np.searchsorted(total, share * total[-1])]) for share in SHARES]
         rates += [rates[-1] + 0.5, rates[0] - 0.5]
-    if judged.fit.runs:
-        best = best_rate(judged.fit, bar_floor(state.plan.design, state.baseline))
-        rates += [best - 1.0, best, best + 1.0]
+    best = best_rate(judged.fit, bar_floor(state.plan.design, state.baseline))
+    rates += [best - 1.0, best, best + 1.0]
     if judged.belief.beyond > 0.05:
         rates.append(high)
     return [min(max(rate, low), high) for rate in rates]
@@ -173,11 +183,10 @@ def _run_at(state: SearchState, group: Group, rate: float) -> Proposal | None:
     end = low if rate - low < step / 2 else high if high - rate < step / 2 else None
     rounded = first + round((rate - first) / step) * step if end is None else end
     learning_rate = plan.design.inside(2.0**rounded)
-    asked = asked_so_far(state.finished, state.running)
-    seed = free_seed(asked, group, learning_rate)
+    seed = free_seed(state.asked_runs, group, learning_rate)
     if seed > plan.seeds_near_margin and group != plan.design.baseline:
         return None
-    return Proposal(group, learning_rate, seed, chosen_setting(state.finished, group))
+    return Proposal(group, learning_rate, seed, state.settings[group])
 
 
 def free_seed(asked: Iterable[Proposal], group: Group, learning_rate: float) -> int:

@@ -44,7 +44,9 @@ def propose(plan: Plan, finished: Sequence[Outcome], running: Sequence[Proposal]
 
 def objection(plan: Plan, finished: Sequence[Outcome]) -> str | None:
     """Why the search cannot go on: the baseline diverges, or the range excludes every prescription; None if it can."""
-    return baseline_diverges(plan, finished) or _prescribes_nothing(plan, finished)
+    return baseline_diverges(plan, finished) or _prescribes_nothing(
+        plan, finished, find_baseline(plan.design, finished)
+    )
 
 
 def baseline_diverges(plan: Plan, finished: Sequence[Outcome]) -> str | None:
@@ -56,9 +58,9 @@ def baseline_diverges(plan: Plan, finished: Sequence[Outcome]) -> str | None:
     return f"baseline {name}: its runs diverge, so nothing can be judged against it; it must train to the end"
 
 
-def _prescribes_nothing(plan: Plan, finished: Sequence[Outcome]) -> str | None:
+def _prescribes_nothing(plan: Plan, finished: Sequence[Outcome], baseline: Baseline | None) -> str | None:
     """An objection if every prescription lies outside the range; otherwise None."""
-    design, baseline = plan.design, find_baseline(plan.design, finished)
+    design = plan.design
     others = [group for group in design.groups if group.batch_size != design.baseline.batch_size]
     if baseline is None or not others or not design.rules or any(run.group != design.baseline for run in finished):
         return None
@@ -88,8 +90,10 @@ def _candidates(
     if baseline is None or baseline.diverged:
         yield from ladder(plan, (2 * TUNING_OCTAVES, -2 * TUNING_OCTAVES, 1.0, -1.0, 3.0, -3.0))
         return
-    if any(run.group == design.baseline and run.seed == 0 for run in running) or objection(plan, finished):
+    if any(run.group == design.baseline and run.seed == 0 for run in running):
         return  # what the rules prescribe depends on the best that tuning finds
+    if _prescribes_nothing(plan, finished, baseline):
+        return
     if spent < plan.seeds:
         seed = free_seed(asked, design.baseline, baseline.learning_rate)
         yield Proposal(design.baseline, baseline.learning_rate, seed, baseline.setting)
