@@ -7,9 +7,10 @@ from typing import NamedTuple
 import pandas as pd
 
 from analysis.belief import Belief, Interval
-from analysis.edge import Edge, Judged, bar_floor, bars, competitive, scalable, scalable_chances, typical_best
+from analysis.edge import Edge, Judged, bar_floor, bars, competitive, scalable, scalable_chances
 from analysis.expectation import joint, neighbours
 from analysis.fit import Fit
+from analysis.group_fits import typical_best
 from analysis.limits import what_limits
 from analysis.outcomes import Group, Outcome, Point, Setting, chosen_setting, points_of
 from analysis.scaling_law import PowerLaw, fit_power_law

@@ -10,10 +10,11 @@ import numpy as np
 
 from analysis.belief import SAFE, TYPICAL, Belief, Interval, Limits, last_fall
 from analysis.fit import Fit
+from analysis.group_fits import best_rate, log_range
 from analysis.outcomes import Group, Outcome, Point, leading, points_of, same_rate
 from analysis.response_curve import Curves
 from analysis.study_design import StudyDesign
-from analysis.verdict import LIKELY, SURE, Baseline, Verdict, fitted, limits, verdicts
+from analysis.verdict import LIKELY, SURE, Baseline, Verdict, verdicts
 from trainables.history import DONE
 
 
@@ -92,18 +93,10 @@ def bar_floor(design: StudyDesign, baseline: Baseline) -> float:
 
 def scalable(design: StudyDesign, outcomes: Sequence[Outcome], group: Group, baseline: Baseline) -> Judged:
     """The maximum scalable learning rate: the group's runs are judged against A0."""
-    fit = group_fit(design, outcomes, group, baseline)
+    fit = baseline.fits[group]
     floor = bar_floor(design, baseline)
-    beliefs = _beliefs(fit, baseline, design.tolerance, floor, limits(design))
+    beliefs = _beliefs(fit, baseline, design.tolerance, floor, log_range(design))
     return _judged(design, outcomes, group, fit, bars(fit, baseline, design.tolerance), floor, beliefs)
-
-
-def group_fit(design: StudyDesign, outcomes: Sequence[Outcome], group: Group, baseline: Baseline) -> Fit:
-    """The curves fitted to a group's runs. What a run that was given up could not reach is A0 - tolerance, rounded."""
-    if group == design.baseline:
-        return baseline.fit
-    half = design.tolerance / 2
-    return fitted(design, outcomes, group, round(baseline.score / half) * half - design.tolerance)
 
 
 @lru_cache(maxsize=512)
@@ -119,9 +112,9 @@ def competitive(design: StudyDesign, outcomes: Sequence[Outcome], group: Group, 
     trained = [run.score for run in outcomes if run.group == group and run.status == DONE]
     if max(trained, default=-math.inf) <= design.guess:
         return None
-    fit = group_fit(design, outcomes, group, baseline)
+    fit = baseline.fits[group]
     floor = bar_floor(design, baseline)
-    tops, beliefs = _own(fit, floor, limits(design))
+    tops, beliefs = _own(fit, floor, log_range(design))
     return _judged(design, outcomes, group, fit, tops - 1, floor, beliefs)
 
 
@@ -131,27 +124,6 @@ def _own(fit: Fit, floor: float, limits: Limits) -> tuple[np.ndarray, list[Belie
     curves = fit.curves
     tops = curves.typical(np.array([best_rate(fit, floor)]), floor)
     return tops, last_fall(curves, tops - 1, floor, limits, (TYPICAL, SAFE))
-
-
-def best_rate(fit: Fit, floor: float) -> float:
-    """log2 of the rate, of those that ran, at which a typical run of the group is best."""
-    found = typical_best(fit, floor)
-    return found[0] if found else min(run.x for run in fit.runs)
-
-
-@lru_cache(maxsize=512)
-def typical_best(fit: Fit, floor: float) -> tuple[float, float] | None:
-    """log2 of the rate, of those that trained a run, at which a typical run is best, and its score in tolerances.
-
-    Args:
-        floor: the standard deviation that the validation samples cause, in tolerances.
-    """
-    trained = np.array(sorted({run.x for run in fit.runs if not run.diverged and not run.futile}))
-    if not len(trained):
-        return None
-    scores = np.median(fit.curves.typical(trained, floor), axis=0)
-    at = int(scores.argmax())
-    return float(trained[at]), float(scores[at])
 
 
 def _judged(

@@ -4,9 +4,10 @@ import numpy as np
 
 from analysis.belief import MAY_BE_NONE, TYPICAL, last_fall
 from analysis.edge import Judged, bar_floor
+from analysis.group_fits import log_range
 from analysis.outcomes import same_rate
 from analysis.study_design import StudyDesign
-from analysis.verdict import SURE, Baseline, limits
+from analysis.verdict import SURE, Baseline
 
 
 def what_limits(design: StudyDesign, judged: Judged, baseline: Baseline) -> str:
@@ -36,5 +37,5 @@ def what_limits(design: StudyDesign, judged: Judged, baseline: Baseline) -> str:
 def _narrow_if_a0_were_known(design: StudyDesign, judged: Judged, baseline: Baseline) -> bool:
     floor = bar_floor(design, baseline)
     bar = np.full((len(baseline.a0), 1), baseline.score / design.tolerance - 1)
-    (belief,) = last_fall(judged.fit.curves, bar, floor, limits(design), (TYPICAL,))
+    (belief,) = last_fall(judged.fit.curves, bar, floor, log_range(design), (TYPICAL,))
     return belief.none >= SURE or belief.narrow(design.resolution)

@@ -29,8 +29,8 @@ UNEVEN = 0.25
 """The noise grows by this share of what the curve has lost."""
 DEEPEST = 60.0
 """No run that trains to its end is expected further below the top than this, in tolerances."""
-DIPS = -0.84
-"""A curve has a dip where its parameter `dips` lies below this: one curve in five."""
+DIPS = -0.25
+"""A curve has a dip where its parameter `dips` lies below this: two curves in five."""
 
 
 class Prior(NamedTuple):
@@ -46,9 +46,9 @@ PRIORS = {
     "low": Prior(np.log(1.5), 0.6),  # octaves
     "low_power": Prior(np.log(2.5), 0.4),  # j
     "offset": Prior(0.2, 1.0),  # from m + high up to b, octaves
-    "onset": Prior(np.log(0.12), 1.3),  # v, octaves
+    "onset": Prior(np.log(0.2), 1.0),  # v, octaves
     "diverging": Prior(0.0, 1.5),  # the logit of d
-    "noise": Prior(np.log(0.2), 0.6),  # s, tolerances
+    "noise": Prior(np.log(0.3), 0.8),  # s, tolerances
     "dips": Prior(0.0, 1.0),
     "dip_below": Prior(np.log(0.6), 0.4),  # octaves from the dip's centre up to e
     "dip_depth": Prior(np.log(3.0), 0.6),  # tolerances

@@ -12,14 +12,12 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import lru_cache
 
 import numpy as np
 
-from analysis.belief import Limits
-from analysis.fit import Fit, fit
+from analysis.fit import Fit
+from analysis.group_fits import best_rate, evidence, group_fits, tops
 from analysis.outcomes import Group, Outcome, Setting, chosen_setting
-from analysis.response_curve import Frame, Run
 from analysis.study_design import StudyDesign
 from trainables.history import DIVERGED, DONE
 
@@ -29,8 +27,8 @@ SURE = 0.95
 LIKELY = 0.5
 """A learning rate is taken to hold when its probability of being scalable is above this."""
 
-CELLS_PER_OCTAVE = 8
-"""How finely the baseline's best learning rate is looked for."""
+STUDENT_VARIANCE = 2.0
+"""The variance of Student's t with 4 degrees of freedom."""
 
 
 class Verdict(StrEnum):
@@ -54,6 +52,7 @@ class Baseline:
 
     Attributes:
         fit: the curves fitted to its runs.
+        fits: the curves of every group, from the same runs; those of a technique have learnt their shape together.
         learning_rate: of the rates that ran, the one where a typical run is best.
         setting: the values of the study's further dimensions.
         runs: the number of runs that A0 rests on.
@@ -71,6 +70,7 @@ class Baseline:
     train_score: float
     a0: np.ndarray = field(compare=False, repr=False)
     deviation: float = field(compare=False)
+    fits: Mapping[Group, Fit] = field(compare=False, repr=False)
 
     @property
     def score(self) -> float:
@@ -84,83 +84,31 @@ class Baseline:
         return float(high - low) / 2
 
 
-def limits(design: StudyDesign) -> Limits:
-    """The searched range in log2."""
-    low, high = design.learning_rates
-    return Limits(math.log2(low), math.log2(high))
-
-
-def fitted(design: StudyDesign, outcomes: Sequence[Outcome], group: Group, bar: float | None = None) -> Fit:
-    """The curves fitted to a group's runs with its chosen setting, in the order in which they ended.
-
-    Args:
-        bar: the score that runs must reach, which a run that was given up could no longer reach.
-    """
-    mine = _evidence(outcomes, group)
-    unit = design.tolerance
-    trained = [run.score for run in mine if run.status == DONE]
-    low, high = limits(design)
-    usual = max(trained, default=0.0) if bar is None else bar
-    frame = Frame(float(round(usual / unit)), (low + high) / 2, (high - low) / 2)
-    runs = tuple(
-        Run(
-            math.log2(run.learning_rate),
-            (run.score if bar is None or not run.futile else bar) / unit,
-            design.floor(run.score) / unit,
-            run.status == DIVERGED,
-            run.futile,
-        )
-        for run in mine
-    )
-    return fit(runs, frame)
-
-
-def _evidence(outcomes: Sequence[Outcome], group: Group) -> list[Outcome]:
-    """The runs of a group with its chosen setting that say something about their learning rate."""
-    setting = chosen_setting(outcomes, group)
-    mine = [run for run in outcomes if run.group == group and run.is_evidence]
-    return [run for run in mine if run.setting == setting or not setting]
-
-
 def find_baseline(design: StudyDesign, outcomes: Sequence[Outcome]) -> Baseline | None:
     """The baseline as the runs so far give it; None before the first run of its group has ended."""
     group = design.baseline
-    mine = _evidence(outcomes, group)
+    mine = evidence(outcomes, group)
     if not mine:
         return None
-    found = fitted(design, outcomes, group)
-    best, a0, deviation = _typical(found, design.floor(max(run.score for run in mine)) / design.tolerance)
-    rate = next(run.learning_rate for run in mine if math.log2(run.learning_rate) == best)
-    there = [run.train_score for run in mine if run.learning_rate == rate and run.status == DONE] or [
-        mine[0].train_score
-    ]
+    fits = group_fits(design, outcomes)
+    found, floor = fits[group], design.floor(max(run.score for run in mine)) / design.tolerance
+    top, a0 = tops(found, floor)
+    best = best_rate(found, floor)
+    there = [run for run in mine if math.log2(run.learning_rate) == best]
+    trained = [run.train_score for run in there if run.status == DONE] or [mine[0].train_score]
+    losses = found.curves.loss(np.array([top]))
+    variance = float((found.curves.spread(losses, floor) ** 2).mean()) * STUDENT_VARIANCE
     return Baseline(
         fit=found,
-        learning_rate=rate,
+        fits=fits,
+        learning_rate=there[0].learning_rate,
         setting=chosen_setting(outcomes, group),
         runs=len(mine),
         diverged=all(run.status == DIVERGED for run in mine),
-        train_score=sum(there) / len(there),
+        train_score=sum(trained) / len(trained),
         a0=a0 * design.tolerance,
-        deviation=deviation * design.tolerance,
+        deviation=math.sqrt(variance) * design.tolerance,
     )
-
-
-@lru_cache(maxsize=256)
-def _typical(found: Fit, floor: float) -> tuple[float, np.ndarray, float]:
-    """The best of the rates that ran, A0 at the best rate of all, and the deviation of one run; all in tolerances."""
-    curves = found.curves
-    tried = np.array(sorted({run.x for run in found.runs}))
-    trained = [run.x for run in found.runs if not run.diverged and not run.futile] or list(tried)
-    between = np.linspace(min(trained), max(trained), 1 + math.ceil((max(trained) - min(trained)) * CELLS_PER_OCTAVE))
-    scores = curves.typical(between, floor)
-    best = int(np.median(scores, axis=0).argmax())
-    a0 = scores.max(axis=1)
-    at_tried = np.median(curves.typical(np.array(sorted(set(trained))), floor), axis=0)
-    deviation = math.sqrt(2.0) * float(
-        np.sqrt((curves.spread(curves.loss(between[best : best + 1]), floor) ** 2).mean())
-    )
-    return sorted(set(trained))[int(at_tried.argmax())], a0, deviation
 
 
 def verdicts(chances: Mapping[float, float]) -> dict[float, Verdict]:

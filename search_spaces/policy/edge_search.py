@@ -11,11 +11,12 @@ from functools import cached_property
 
 import numpy as np
 
-from analysis.edge import Judged, bar_floor, best_rate, other_order
+from analysis.edge import Judged, bar_floor, other_order
 from analysis.expectation import Expectation, neighbours, weighted
+from analysis.group_fits import best_rate, log_range
 from analysis.outcomes import Group, Outcome, Setting, chosen_setting, points_of
 from analysis.response_curve import Curves
-from analysis.verdict import SURE, Baseline, limits
+from analysis.verdict import SURE, Baseline
 from search_spaces.policy.best_search import around_best
 from search_spaces.policy.information import cells, classes, information
 from search_spaces.policy.plan import Plan, Proposal, asked_so_far
@@ -152,7 +153,7 @@ def _weights(state: SearchState, group: Group, curves: Curves, bar: float, floor
 
 def _rates(state: SearchState, judged: Judged, weights: np.ndarray) -> list[float]:
     """The log2 learning rates to consider: where the edge may lie, around the best, and the ends of what is open."""
-    low, high = limits(state.plan.design)
+    low, high = log_range(state.plan.design)
     edges = judged.belief.edges
     order = np.argsort(edges)
     total = np.cumsum(weights[order] * np.isfinite(edges[order]))
@@ -169,7 +170,7 @@ def _rates(state: SearchState, judged: Judged, weights: np.ndarray) -> list[floa
 
 def _all_rates(state: SearchState) -> Iterable[float]:
     """Every log2 learning rate that a run may have."""
-    low, high = limits(state.plan.design)
+    low, high = log_range(state.plan.design)
     step = math.log2(state.plan.design.resolution) / STEPS_IN_RESOLUTION
     return np.linspace(low, high, 1 + math.ceil((high - low) / step)).tolist()
 
@@ -179,7 +180,7 @@ def _run_at(state: SearchState, group: Group, rate: float) -> Proposal | None:
     plan = state.plan
     step = math.log2(plan.design.resolution) / STEPS_IN_RESOLUTION
     first = math.log2(plan.first)
-    low, high = limits(plan.design)
+    low, high = log_range(plan.design)
     end = low if rate - low < step / 2 else high if high - rate < step / 2 else None
     rounded = first + round((rate - first) / step) * step if end is None else end
     learning_rate = plan.design.inside(2.0**rounded)

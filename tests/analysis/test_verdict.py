@@ -6,9 +6,10 @@ from dataclasses import replace
 
 import pytest
 
+from analysis.group_fits import group_fits
 from analysis.outcomes import Outcome
 from analysis.study_design import StudyDesign
-from analysis.verdict import Verdict, find_baseline, fitted, verdict
+from analysis.verdict import Verdict, find_baseline, verdict
 from tests.analysis.constructed import LARGE, SMALL, diverged, done
 
 DESIGN = StudyDesign((SMALL, LARGE), SMALL, (0.01, 12.8), 0.02, 1.5, 10_000, (), {})
@@ -96,10 +97,10 @@ def test_a_baseline_is_fitted_with_its_best_setting_alone() -> None:
 
 def test_scores_are_fitted_in_tolerances_with_the_floor_of_the_validation_samples() -> None:
     few = replace(DESIGN, validation_samples=100)
-    (run,) = fitted(few, [TUNED[2]], SMALL).runs
+    (run,) = group_fits(few, [TUNED[2]])[SMALL].runs
     assert run.score == pytest.approx(0.90 / 0.02)
     assert run.floor == pytest.approx(math.sqrt(0.9 * 0.1 / 100) / 0.02)
     assert run.x == math.log2(0.1)
     given_up = Outcome(LARGE, 0.4, 1, "stopped_early", 0.3, 0.3)
-    (run,) = fitted(few, [given_up], LARGE, bar=0.88).runs
-    assert (run.futile, run.score) == (True, pytest.approx(44.0))
+    (run,) = group_fits(DESIGN, [*TUNED, given_up])[LARGE].runs
+    assert (run.futile, run.score) == (True, pytest.approx(0.88 / 0.02)), "it could not reach A0 - tolerance"
