@@ -124,7 +124,7 @@ def _answer(
         rules[rule] = (rate, verdict(chances[rate]) if rate in chances else None)
     beliefs = {other: each.belief for other, each in all_judged.items() if each.fit.runs}
     expected = neighbours(design, group, baseline.learning_rate, beliefs)
-    found = typical_best(judged.fit, floor)
+    found = typical_best(judged.fit)
     why = why_it_stopped(design, outcomes, group, baseline, judged.edge)
     return GroupAnswer(
         group=group,

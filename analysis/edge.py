@@ -122,7 +122,7 @@ def competitive(design: StudyDesign, outcomes: Sequence[Outcome], group: Group, 
 def _own(fit: Fit, floor: float, limits: Limits) -> tuple[np.ndarray, list[Belief]]:
     """The score of a typical run at the group's best learning rate, for each curve, (curves, 1); and the beliefs."""
     curves = fit.curves
-    tops = curves.typical(np.array([best_rate(fit, floor)]), floor)
+    tops = curves.typical(np.array([best_rate(fit)]), floor)
     return tops, last_fall(curves, tops - 1, floor, limits, (TYPICAL, SAFE))
 
 
@@ -183,7 +183,7 @@ def find_edge(
     lower, upper = interval
     at_top = upper is None and held is not None and same_rate(held, design.learning_rates[1])
     decided = at_top or (upper is not None and belief.narrow(design.resolution))
-    best = best_rate(fit, 0.0)
+    best = best_rate(fit)
     below = [run for run in fit.runs if best <= run.x < math.log2(lower)]
     fails = sum(run.diverged or run.futile or run.score < bar for run in below)
     flags = [*(["censored"] if upper is None else []), *([] if decided else ["undecided"])]

@@ -60,7 +60,7 @@ def group_fits(design: StudyDesign, outcomes: Sequence[Outcome]) -> dict[Group, 
     """The curves of every group. What a run that was given up could not reach is A0 - tolerance, rounded."""
     base = _fitted(design, outcomes, design.baseline)
     half = design.tolerance / 2
-    bar = round(float(np.median(tops(base, 0.0)[1])) * design.tolerance / half) * half - design.tolerance
+    bar = round(float(np.median(tops(base)[1])) * design.tolerance / half) * half - design.tolerance
     alone = {group: _fitted(design, outcomes, group, bar) for group in design.groups if group != design.baseline}
     alone = {design.baseline: base} | alone
     return {
@@ -72,37 +72,29 @@ def group_fits(design: StudyDesign, outcomes: Sequence[Outcome]) -> dict[Group, 
 
 
 @lru_cache(maxsize=256)
-def tops(of: Fit, floor: float) -> tuple[float, np.ndarray]:
+def tops(of: Fit) -> tuple[float, np.ndarray]:
     """Where a typical run is best, as log2 of the learning rate, and the score of such a run for each curve, (curves,).
 
     It is looked for between the lowest and the highest rate that trained a run.
-
-    Args:
-        floor: the standard deviation that the validation samples cause, in tolerances.
     """
-    trained = [run.x for run in of.runs if not run.diverged and not run.futile] or [run.x for run in of.runs] or [0.0]
-    low, high = min(trained), max(trained)
-    between = np.linspace(low, high, 1 + math.ceil((high - low) * CELLS_PER_OCTAVE))
-    scores = of.curves.typical(between, floor)
+    rates = [run.x for run in of.trained or of.runs] or [0.0]
+    between = np.linspace(min(rates), max(rates), 1 + math.ceil((max(rates) - min(rates)) * CELLS_PER_OCTAVE))
+    scores = of.curves.typical(between, of.floor)
     return float(between[np.median(scores, axis=0).argmax()]), scores.max(axis=1)
 
 
-def best_rate(fit: Fit, floor: float) -> float:
+def best_rate(of: Fit) -> float:
     """log2 of the rate, of those that ran, at which a typical run of the group is best."""
-    found = typical_best(fit, floor)
-    return found[0] if found else min(run.x for run in fit.runs)
+    found = typical_best(of)
+    return found[0] if found else min(run.x for run in of.runs)
 
 
 @lru_cache(maxsize=512)
-def typical_best(fit: Fit, floor: float) -> tuple[float, float] | None:
-    """log2 of the rate, of those that trained a run, at which a typical run is best, and its score in tolerances.
-
-    Args:
-        floor: the standard deviation that the validation samples cause, in tolerances.
-    """
-    trained = np.array(sorted({run.x for run in fit.runs if not run.diverged and not run.futile}))
-    if not len(trained):
+def typical_best(of: Fit) -> tuple[float, float] | None:
+    """log2 of the rate, of those that trained a run, at which a typical run is best, and its score in tolerances."""
+    rates = np.array(sorted({run.x for run in of.trained}))
+    if not len(rates):
         return None
-    scores = np.median(fit.curves.typical(trained, floor), axis=0)
+    scores = np.median(of.curves.typical(rates, of.floor), axis=0)
     at = int(scores.argmax())
-    return float(trained[at]), float(scores[at])
+    return float(rates[at]), float(scores[at])

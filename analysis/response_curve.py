@@ -25,7 +25,7 @@ ODD = 0.01
 """The probability that a run fails wherever its learning rate lies."""
 COLLAPSE = 8.0
 """The typical depth, in tolerances, by which a run that fails without diverging ends below the curve."""
-UNEVEN = 0.25
+UNEVEN = 0.15
 """The noise grows by this share of what the curve has lost."""
 DEEPEST = 60.0
 """No run that trains to its end is expected further below the top than this, in tolerances."""
@@ -106,16 +106,17 @@ class Curves(NamedTuple):
 
     def loss(self, x: np.ndarray) -> np.ndarray:
         """T - f(x), (curves, rates)."""
-        away = x - (self.edge - self.high)
+        away = np.asarray(x, self.edge.dtype) - (self.edge - self.high)
         below = away < 0  # of the two flanks, only one is lost on at any rate
         share = np.maximum(np.where(below, -away / self.low, away / self.high), 1e-9)
         flank = np.exp(np.minimum(np.where(below, self.low_power, self.power) * np.log(share), 5.0))
-        dip = self.dip_depth * np.exp(-(((x - self.dip_at) / self.dip_width) ** 2))
+        dip = self.dip_depth * np.exp(-(((away + (self.edge - self.high - self.dip_at)) / self.dip_width) ** 2))
         return np.minimum(flank + dip, DEEPEST)
 
     def failing(self, x: np.ndarray) -> np.ndarray:
         """r(x), (curves, rates)."""
-        return ODD + (1 - ODD) / (1 + np.exp(np.clip((self.breaks - x) / self.onset, -30, 30)))
+        away = self.breaks - np.asarray(x, self.breaks.dtype)
+        return ODD + (1 - ODD) / (1 + np.exp(np.clip(away / self.onset, -30, 30)))
 
     def spread(self, loss: np.ndarray, floor: np.ndarray | float) -> np.ndarray:
         return np.sqrt(self.noise**2 + floor**2 + (UNEVEN * loss) ** 2)
@@ -123,7 +124,7 @@ class Curves(NamedTuple):
     def typical(self, x: np.ndarray, floor: float) -> np.ndarray:
         """The median score of runs, (curves, rates); as deep as runs collapse where more than half of them fail."""
         loss, failing = self.loss(x), self.failing(x)
-        share = (0.5 - failing) / (1 - failing)
+        share = (0.5 - failing) / np.maximum(1 - failing, 1e-6)
         usual = self.top - loss + self.spread(loss, floor) * student4_quantile(np.clip(share, 1e-3, 0.5))
         return np.where(share > 0, usual, self.top - loss - COLLAPSE)
 
@@ -135,7 +136,7 @@ class Curves(NamedTuple):
             bar: in tolerances, (curves, 1).
         """
         loss, failing = self.loss(x), self.failing(x)
-        above = self.top - loss - bar
+        above = self.top - loss - np.asarray(bar, loss.dtype)
         low = np.maximum(above, 0.0)
         collapsed = failing * (1 - self.diverging) * low / (COLLAPSE + low)
         return (1 - failing) * student4(above / self.spread(loss, floor)) + collapsed

@@ -91,13 +91,13 @@ def find_baseline(design: StudyDesign, outcomes: Sequence[Outcome]) -> Baseline 
     if not mine:
         return None
     fits = group_fits(design, outcomes)
-    found, floor = fits[group], design.floor(max(run.score for run in mine)) / design.tolerance
-    top, a0 = tops(found, floor)
-    best = best_rate(found, floor)
+    found = fits[group]
+    top, a0 = tops(found)
+    best = best_rate(found)
     there = [run for run in mine if math.log2(run.learning_rate) == best]
     trained = [run.train_score for run in there if run.status == DONE] or [mine[0].train_score]
     losses = found.curves.loss(np.array([top]))
-    variance = float((found.curves.spread(losses, floor) ** 2).mean()) * STUDENT_VARIANCE
+    variance = float((found.curves.spread(losses, found.floor) ** 2).mean()) * STUDENT_VARIANCE
     return Baseline(
         fit=found,
         fits=fits,

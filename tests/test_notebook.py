@@ -23,6 +23,7 @@ def executed(tmp_path_factory: pytest.TempPathFactory) -> nbformat.NotebookNode:
     return notebook
 
 
+@pytest.mark.slow
 def test_every_cell_draws_or_answers(executed: nbformat.NotebookNode) -> None:
     code = [cell for cell in executed.cells if cell.cell_type == "code"]
     pictures = [out for cell in code for out in cell.outputs if "image/png" in out.get("data", {})]

@@ -161,7 +161,7 @@ def _rates(state: SearchState, judged: Judged, weights: np.ndarray) -> list[floa
     if total[-1] > 0:
         rates = [float(edges[order][np.searchsorted(total, share * total[-1])]) for share in SHARES]
         rates += [rates[-1] + 0.5, rates[0] - 0.5]
-    best = best_rate(judged.fit, bar_floor(state.plan.design, state.baseline))
+    best = best_rate(judged.fit)
     rates += [best - 1.0, best, best + 1.0]
     if judged.belief.beyond > 0.05:
         rates.append(high)

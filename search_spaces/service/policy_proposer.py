@@ -32,8 +32,8 @@ MOST_RESAMPLINGS = 50
 class PolicyProposer:
     """A policy with an Optuna study that stores the runs it proposes, with their learning curves.
 
-    The policy is asked once for each run, and its proposal is enqueued. Whether a run is futile is computed from what
-    the storage holds, so a new proposer on the same storage goes on where an earlier one ended.
+    The policy is asked once for each run, and its proposal is stored as a running trial. Whether a run is futile is
+    computed from what the storage holds, so a new proposer on the same storage goes on where an earlier one ended.
 
     Args:
         plan: the plan of the study.
@@ -46,9 +46,11 @@ class PolicyProposer:
 
     def __init__(self, plan: Plan, policy: Policy, storage: BaseStorage, name: str, adaptive: bool) -> None:
         self._plan, self._policy, self._adaptive = plan, policy, adaptive
+        self._storage = storage
         self._study = optuna.create_study(
             storage=storage, study_name=name, sampler=RandomSampler(), direction="maximize", load_if_exists=True
         )
+        self._study_id = storage.get_study_id_from_name(name)
 
     def ask(self) -> tuple[optuna.Trial, Proposal] | NoProposal:
         trials = self._study.get_trials(deepcopy=False)
@@ -57,9 +59,11 @@ class PolicyProposer:
             return proposal
         if proposal.setting is None:
             proposal = sample_setting(self._plan, trials, proposal)
-        self._study.enqueue_trial(params_of(proposal))
-        trial = self._study.ask(search_space(self._plan))
-        return trial, proposal_of(trial.params)
+        asked = create_trial(
+            state=TrialState.RUNNING, params=params_of(proposal), distributions=search_space(self._plan)
+        )
+        trial = optuna.Trial(self._study, self._storage.create_new_trial(self._study_id, template_trial=asked))
+        return trial, proposal
 
     def report(self, trial: optuna.Trial, epoch: int, score: float) -> bool:
         trial.report(score, epoch)

@@ -341,6 +341,7 @@ def test_a_report_of_an_unknown_study_is_one_line(place: Place) -> None:
     assert "does not exist; run the study first" in one_line(place.run("nothing", module="analysis.report"))
 
 
+@pytest.mark.slow
 def test_a_study_joins_a_running_cluster_and_leaves_it_clean(place: Place) -> None:
     """Two workers a trial, on a cluster that was there before."""
     head = subprocess.Popen(
