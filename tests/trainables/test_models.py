@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from trainables.errors import UserError
 from trainables.layers.ghost_batch_norm import batch_norms
@@ -23,6 +24,7 @@ from trainables.models import (
     SixLayerCNN,
     TwoConvCNN,
 )
+from trainables.models.resnet import BasicBlock
 
 IMAGE = (3, 32, 32)
 
@@ -199,3 +201,13 @@ def test_a_language_model_carries_its_state() -> None:
     assert torch.equal(model(text[:, :4]), first)
     carried.settle(1)
     assert torch.allclose(torch.cat([first, model(text[:, 4:])], dim=1), whole, rtol=0, atol=1e-12)
+
+
+def test_a_shortcut_is_a_convolution_of_every_second_pixel() -> None:
+    block = BasicBlock(4, 8, stride=2)
+    assert isinstance(block.shortcut, nn.Sequential)
+    pick, convolve, _ = block.shortcut
+    assert isinstance(convolve, nn.Conv2d)
+    for size in (7, 8):
+        x = torch.randn(3, 4, size, size)
+        torch.testing.assert_close(convolve(pick(x)), F.conv2d(x, convolve.weight, stride=2))

@@ -266,7 +266,7 @@ def test_dry_run_prints_the_plan_and_starts_nothing(place: Place) -> None:
         "embedded",
         "Techniques:",
         "warmup",
-        "16, 64, 128, 256",
+        "16, 64, 128, 512",
         "at most 60",
         "Time:",
         "sqlite",
