@@ -74,7 +74,7 @@ def bars(fit: Fit, baseline: Baseline, tolerance: float) -> np.ndarray:
     """The score that a run must reach for each of a group's curves, in tolerances, (curves, 1).
 
     The baseline's own curves are each judged against their own A0. The curves of another group are independent of
-    them, and are therefore paired with the A0s in another order.
+    them but for their shape, and are therefore paired with the A0s in another order.
     """
     a0 = baseline.a0 if fit == baseline.fit else baseline.a0[other_order(len(baseline.a0))]
     return (a0 / tolerance - 1)[:, None]

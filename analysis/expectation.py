@@ -4,7 +4,7 @@
 
 Before the first edge is known, alpha is taken to be 0.5 with a standard deviation of 0.5. The scatter is about a third
 of an octave. The line says where to look first, and it gives the joint interval that is reported beside the one from
-the group's own runs alone. The scaling law is fitted to the latter.
+the group's own curves. The scaling law is fitted to the latter.
 """
 
 import math

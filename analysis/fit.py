@@ -41,7 +41,7 @@ BLOCKS = tuple(
 
 @dataclass(frozen=True)
 class Fit:
-    """A sample of curves from the posterior, with equal weights. Equal runs give equal fits.
+    """A sample of curves from the posterior, with equal weights. Equal runs, frames and others give equal fits.
 
     Attributes:
         runs: the runs that the curves were fitted to.
@@ -108,7 +108,7 @@ def _extended(before: Fit, runs: tuple[Run, ...]) -> Fit:
     known, fresh = likelihood(latents)
     power = 0.0
     while power < 1.0:
-        step = _step(fresh, 1.0 - power)
+        step = largest_step(fresh, 1.0 - power)
         power = 1.0 if power + step > 1 - 1e-9 else power + step
         weights = np.exp(step * (fresh - fresh.max()))
         chosen = resampled(weights, draw.random())
@@ -143,19 +143,19 @@ def _proposal(latents: np.ndarray, move: int, draw: np.random.Generator) -> tupl
     return proposed, 0.5 * ((latents**2).sum(axis=1) - (proposed**2).sum(axis=1))
 
 
-def _step(fresh: np.ndarray, most: float) -> float:
-    """The largest step of the power, at most `most`, that keeps the share KEPT of the sample effective."""
+def largest_step(fresh: np.ndarray, most: float, kept: float = KEPT) -> float:
+    """The largest step of the power, at most `most`, that keeps this share of the sample effective."""
 
     def effective(step: float) -> float:
         weights = np.exp(step * (fresh - fresh.max()))
         return float(weights.sum() ** 2 / (weights**2).sum() / len(fresh))
 
-    if effective(most) >= KEPT:
+    if effective(most) >= kept:
         return most
     low, high = 0.0, most
     for _ in range(20):
         middle = (low + high) / 2
-        low, high = (middle, high) if effective(middle) >= KEPT else (low, middle)
+        low, high = (middle, high) if effective(middle) >= kept else (low, middle)
     return max(low, 1e-4)
 
 

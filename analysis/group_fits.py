@@ -57,10 +57,15 @@ def evidence(outcomes: Sequence[Outcome], group: Group) -> list[Outcome]:
 
 
 def group_fits(design: StudyDesign, outcomes: Sequence[Outcome]) -> dict[Group, Fit]:
-    """The curves of every group. What a run that was given up could not reach is A0 - tolerance, rounded."""
+    """The curves of every group, where the baseline has runs.
+
+    What a run that was given up could not reach is the A0 of the baseline's curves alone, less the tolerance, rounded
+    up, so that it changes seldom and says no more than was shown.
+    """
     base = _fitted(design, outcomes, design.baseline)
+    assert base.runs, "there is no A0 without a run of the baseline"
     half = design.tolerance / 2
-    bar = round(float(np.median(tops(base)[1])) * design.tolerance / half) * half - design.tolerance
+    bar = math.ceil(float(np.median(tops(base)[1])) * design.tolerance / half) * half - design.tolerance
     alone = {group: _fitted(design, outcomes, group, bar) for group in design.groups if group != design.baseline}
     alone = {design.baseline: base} | alone
     return {

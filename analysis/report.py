@@ -117,8 +117,9 @@ def _print(runs: StudyRuns, found: Answer, console: Console) -> None:
         f"Scalable: a typical run reaches {metric.show(baseline.score - design.tolerance)}. "
         "Safe: nine runs in ten reach it. "
         "Competitive: a typical run reaches the batch size's own best less the tolerance.\n"
-        "Intervals are where the maximum lies with 90 % probability, from the batch size's own runs; the joint one "
-        "uses the other batch sizes too. What a rule prescribes is judged by the curve through the runs.",
+        "Intervals are where the maximum lies with 90 % probability, read off the batch size's own runs; the "
+        "technique's others say how noisy runs are and how they fail. The joint one uses their edges too. What a rule "
+        "prescribes is judged by the curve through the runs.",
     )
     for technique in found.laws:
         mine = [each for each in found.groups if each.group.technique == technique]

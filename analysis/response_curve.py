@@ -210,4 +210,4 @@ def log_likelihood(of: Curves, data: Data) -> np.ndarray:
         short = COLLAPSE / (COLLAPSE + np.maximum(-away, 0.0))
         falls = (1 - failing) * student4(t) + failing * (1 - of.diverging) * short
         density = np.where(data.futile, falls, density)
-    return np.log(np.maximum(density, 1e-300))
+    return np.log(np.maximum(density, np.finfo(density.dtype).tiny))

@@ -56,7 +56,7 @@ def fit_power_law(beliefs: Mapping[int, Belief]) -> PowerLaw | str:
     normal, and its standard deviation is averaged over. The exponent is the posterior's median.
 
     Args:
-        beliefs: the belief at each batch size, from its own runs alone. Where nothing may hold, it is left out.
+        beliefs: the belief at each batch size, from its own curves. Where nothing may hold, it is left out.
 
     Returns:
         the law, or the reason in words where fewer than three beliefs have an interval with both ends.

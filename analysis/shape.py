@@ -16,7 +16,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from analysis.fit import Fit, resampled
+from analysis.fit import Fit, largest_step, resampled
 from analysis.response_curve import PLACES
 
 BETWEEN = {"noise": 0.25, "onset": 0.4, "diverging": 0.4, "dips": 0.4}
@@ -25,6 +25,8 @@ _PLACES = [PLACES[name] for name in BETWEEN]
 _VARIANCES = np.array(list(BETWEEN.values())) ** 2
 LEAST = 0.05
 """No batch size is taken to know a parameter to a smaller variance than this share of the prior's."""
+KEPT = 0.2
+"""At least this share of a group's curves remains effective: less is shared where groups disagree a lot."""
 
 
 @lru_cache(maxsize=512)
@@ -36,6 +38,7 @@ def with_shape_of(fit: Fit, others: tuple[Fit, ...]) -> Fit:
     mean, variance = _expected([_known(each.latents[:, _PLACES]) for each in others])
     z = fit.latents[:, _PLACES]
     log = (0.5 * z**2 - 0.5 * (z - mean) ** 2 / variance).sum(axis=1)
+    log *= largest_step(log, 1.0, KEPT)
     chosen = resampled(np.exp(log - log.max()), 0.5)
     return replace(fit, latents=fit.latents[chosen], others=tuple(each.runs for each in others))
 

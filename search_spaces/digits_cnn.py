@@ -14,7 +14,7 @@ Budgets:
     adaptive   six techniques, three batch sizes: about 3 minutes.
     layerwise  two techniques, three batch sizes: about a minute.
 
-Expect from quick: A0 is near 97.7 % at batch size 16. The edge grows with the batch size up to 128, where a learning
+Expect from quick: A0 is near 97.8 % at batch size 16. The edge grows with the batch size up to 128, where a learning
 rate of 1.6 holds and one of 3.2 falls short. At 512 the best accuracy is 7 points short of A0, because an epoch has too
 few steps. At 256 it ends half a point below the bar, so 256 is left out.
 """
@@ -103,7 +103,7 @@ QUICK = Study(
     table_techniques={"whole_batch_norm": MOMENTUM["whole_batch_norm"]},
 )
 THREE_SIZES = replace(
-    QUICK, batch_sizes=(16, 64, 256), seeds_near_margin=2, left_out="", tables=(), table_techniques={}
+    QUICK, batch_sizes=(16, 64, 256), seeds_near_margin=2, tolerance=0.02, left_out="", tables=(), table_techniques={}
 )
 BUDGETS = {
     "quick": QUICK,

@@ -117,6 +117,12 @@ def _check_dimensions(study: "Study", workers: int) -> None:
                 each.low <= own <= each.high,
                 f"dimension {dimension} {each.low:g} to {each.high:g}: must hold technique {name}'s own {own:g}",
             )
+            steps = (own - each.low) / each.step if each.step else 0
+            require(
+                math.isclose(steps, round(steps), abs_tol=1e-6),
+                f"dimension {dimension} from {each.low:g} in steps of {each.step}: must hold technique {name}'s own "
+                f"{own:g}",
+            )
         _check_corners(study, recipe, workers)
 
 

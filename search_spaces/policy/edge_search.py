@@ -30,7 +30,7 @@ EVERY = 2
 AHEAD = 1
 """A batch size may have this many runs more than another undecided one."""
 ON_ITS_OWN = 3
-"""From so many runs on, a group is searched as its own runs suggest, because its interval is read off them alone."""
+"""From so many runs on, a group is searched as its own runs suggest, as its interval is read off its own curves."""
 OPTIMUM_OCTAVES = 1.0
 """The distance, in octaves, between the runs that search for a group's own best."""
 BASELINE_SHARE = 1 / 3

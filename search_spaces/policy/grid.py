@@ -32,10 +32,13 @@ def propose(plan: Plan, finished: Sequence[Outcome], running: Sequence[Proposal]
                     return point
     if any(run.group == plan.design.baseline and run.seed == 0 for run in running):
         return NoProposal.WAIT
-    baseline = find_baseline(plan.design, [run for run in finished if run.seed < plan.seeds_near_margin])
+    base = plan.design.baseline
+    baseline = find_baseline(
+        plan.design, [run for run in finished if run.group == base and run.seed < plan.seeds_near_margin]
+    )
     for seed in range(1, 1 + plan.seeds):
         if baseline:
-            again = Proposal(plan.design.baseline, baseline.learning_rate, seed)
+            again = Proposal(base, baseline.learning_rate, seed)
             if again not in asked:
                 return again
     return NoProposal.WAIT if running else NoProposal.OVER

@@ -9,7 +9,7 @@ searches for the learning rate, on a log2 axis, above which runs no longer hold.
 3. From then on, make the run that is expected to tell most (edge_search): about the edge of its own group or, where it
    is a run of the baseline, about all edges that are undecided, because all are judged against A0. The edges of the
    other batch sizes say where an edge is to be looked for (analysis.expectation); the interval is read off the group's
-   own runs. A run in flight is taken to end in the most likely way.
+   own curves. A run in flight is taken to end in the most likely way.
 4. Where nothing seems to hold, run the neighbours of the best rate until it has some on both sides.
 
 The search ends when every group is decided, or the runs are spent. Where a study searches further dimensions, each

@@ -89,7 +89,7 @@ class SamplerProposer:
             return design.baseline, self._plan.first, 0
         if len(tuning) < self._share:
             return design.baseline, None, 0
-        baseline = find_baseline(design, [run for run in finished if run.seed == 0])
+        baseline = find_baseline(design, [run for run in finished if run.group == design.baseline and run.seed == 0])
         if baseline is None or any(run.group == design.baseline and run.seed == 0 for run in running):
             return None
         for seed in range(1, 1 + self._plan.seeds):

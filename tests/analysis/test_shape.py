@@ -66,3 +66,11 @@ def test_without_other_runs_a_fit_stays_as_it_is() -> None:
     shaped = with_shape_of(here, (group(0.3),))
     assert shaped.latents.shape[0] == CURVES
     assert shaped != here, "fits that were learnt from other runs are not the same"
+
+
+def test_a_group_that_disagrees_keeps_many_of_its_curves() -> None:
+    """Where the others contradict a group's own runs, less is shared than would leave a handful of curves."""
+    here = group(0.8)
+    among = with_shape_of(here, tuple(group(0.02, shift) for shift in (-1.0, 1.0, 2.0)))
+    assert len(np.unique(among.latents[:, 0])) > 0.1 * CURVES
+    assert noise(among) < noise(here)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from analysis.group_fits import group_fits
-from analysis.outcomes import Outcome
+from analysis.outcomes import Group, Outcome
 from analysis.study_design import StudyDesign
 from analysis.verdict import Verdict, find_baseline, verdict
 from tests.analysis.constructed import LARGE, SMALL, diverged, done
@@ -104,3 +104,14 @@ def test_scores_are_fitted_in_tolerances_with_the_floor_of_the_validation_sample
     given_up = Outcome(LARGE, 0.4, 1, "stopped_early", 0.3, 0.3)
     (run,) = group_fits(DESIGN, [*TUNED, given_up])[LARGE].runs
     assert (run.futile, run.score) == (True, pytest.approx(0.88 / 0.02)), "it could not reach A0 - tolerance"
+
+
+def test_the_groups_of_a_technique_learn_their_shape_together_and_no_others_do() -> None:
+    other = Group("other", SMALL.batch_size)
+    design = replace(DESIGN, groups=(SMALL, LARGE, other))
+    few = [done(LARGE, 0.1, 0.9), done(LARGE, 0.2, 0.9)]
+    loud = [done(other, rate, 0.9 + 0.05 * (-1) ** seed, seed) for rate in (0.1, 0.2) for seed in range(4)]
+    alone, beside = group_fits(design, [*TUNED, *few]), group_fits(design, [*TUNED, *few, *loud])
+    assert beside[LARGE] == alone[LARGE]
+    assert [len(each) for each in beside[LARGE].others] == [len(TUNED)]
+    assert beside[other].others == ()

@@ -175,6 +175,10 @@ def test_the_grace_period_waits_for_adascales_slower_clock() -> None:
             "dimension 'optimizer.momentun': is not",
         ),
         ({"dimensions": {"optimizer.momentum": FloatDistribution(0.5, 0.6)}}, "must hold technique warmup's own 0.9"),
+        (
+            {"dimensions": {"optimizer.momentum": FloatDistribution(0.5, 1.0, step=0.25)}},
+            "from 0.5 in steps of 0.25: must hold technique warmup's own 0.9",
+        ),
         ({"dimensions": {"optimizer.momentum": FloatDistribution(0.5, 1.5)}}, "SGD momentum 1.5: must be at least 0"),
         ({"dimensions": {"optimizer.momentum": FloatDistribution(0.9, 0.9)}}, "0.9 to 0.9: an empty range"),
         (
