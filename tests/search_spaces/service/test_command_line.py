@@ -20,7 +20,19 @@ _NUMBERS = [
     *(name for name in REPORTED if name != "noise_scale"),
     *("train_accuracy", "validation_accuracy", "test_accuracy"),
 ]
-SMALL = ("--batch-sizes", "16,64", "--max-runs", "10", "--seeds", "2", "--learning-rates", "0.05,25")
+SMALL = (
+    "--batch-sizes",
+    "16,64",
+    "--max-runs",
+    "10",
+    "--seeds",
+    "2",
+    "--learning-rates",
+    "0.05,25",
+    "--resolution",
+    "1.05",
+)
+"""So fine a resolution takes all the runs."""
 
 
 def test_digits_end_to_end(place: Place) -> None:
@@ -363,6 +375,8 @@ def test_a_study_joins_a_running_cluster_and_leaves_it_clean(place: Place) -> No
             "7",
             "--seeds",
             "2",
+            "--resolution",
+            "1.05",
             "--concurrent-trials",
             "1",
             RAY_ADDRESS=address,
