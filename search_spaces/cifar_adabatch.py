@@ -12,8 +12,8 @@ Budgets:
     paper_vgg19  the same as paper, with VGG19-BN.
 
 Expect from quick, on CIFAR-10: A0 is near 55 % at batch size 32 with a learning rate of 0.1. The edge moves from
-between 0.34 and 0.64 at 32 to between 1 and 2.1 at 128, with doubling and without. At 1,024 both fall 8 points short of
-A0; at 512, which is left out, both end within a point of the bar.
+between 0.3 and 0.65 at 32 to between 1 and 2.3 at 128, with doubling and without. At 1,024 both fall 8 to 9
+points short of A0; at 512, which is left out, both end within a point of the bar.
 The paper's answer: a batch that grows from 1,024 to 16,384 in 100 epochs has less than 2 % more test error than a fixed
 batch of 128, and trains 3.54 (VGG19) and 6.25 (ResNet-20) times as fast on four P100s.
 
