@@ -7,7 +7,7 @@ Monte Carlo version of the genetic algorithm differential evolution").
 """
 
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -55,7 +55,7 @@ class Fit:
     latents: np.ndarray = field(compare=False, repr=False)
     others: tuple[tuple[Run, ...], ...] = ()
 
-    @property
+    @cached_property
     def curves(self) -> Curves:
         """The curves in single precision, which is enough to read off them and takes half of the time."""
         return Curves(*(part.astype(np.float32) for part in curves(self.latents, self.frame)))

@@ -35,9 +35,11 @@ def futile(plan: Plan, ended: Sequence[tuple[Outcome, Curve]], run: Proposal, cu
         ended: every run that has ended, with its score after each epoch.
         run, curve: the run, and its score after each epoch so far.
     """
-    if run.group == plan.design.baseline:
-        return False
-    if run.seed == 0 or not plan.grace_epochs[run.group] < len(curve) < plan.epochs:
+    if (
+        run.seed == 0
+        or run.group == plan.design.baseline
+        or not plan.grace_epochs[run.group] < len(curve) < plan.epochs
+    ):
         return False
     finished = [outcome for outcome, _ in ended]
     baseline = find_baseline(plan.design, finished)

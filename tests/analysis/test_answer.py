@@ -77,7 +77,8 @@ def test_edges_lie_where_runs_stop_holding() -> None:
     for each in answer(DESIGN, OUTCOMES).groups:
         if each.group.technique == "t":
             edge = edge_at(each.group.batch_size)
-            assert 0.75 * edge <= each.scalable.held <= edge
+            assert each.scalable.held in {point.learning_rate for point in each.points}
+            assert 0.75 * edge <= each.scalable.held <= 0.97 * edge
             assert edge < each.scalable.failed <= 1.5 * edge
             assert each.scalable.lower <= edge <= each.scalable.upper
             assert each.scalable.flags == ()

@@ -38,18 +38,21 @@ if __name__ == "__main__":
     options = {"results": "here", "tracking": "sqlite:///own.db"}
     first = run_study(study, keep_ray=True, console=Console(quiet=True), **options)
     kept = ray.is_initialized()
+    session = ray.get_runtime_context().get_node_id()
     told = io.StringIO()
     broken = study.with_choices(name="broken", techniques={"broken": Recipe(optimizer=Broken())}, max_runs=7)
-    second = run_study(broken, console=Console(file=told, width=100), **options)
+    second = run_study(broken, keep_ray=True, console=Console(file=told, width=100), **options)
+    again = ray.get_runtime_context().get_node_id() == session
+    third = run_study(study.with_choices(name="third", max_runs=7), console=Console(quiet=True), **options)
     print(json.dumps({
         "answered": [[each.group.batch_size, each.scalable.flags] for each in first.answer.groups],
         "frontier": first.frontier.batch_size.tolist(),
-        "runs": [len(first.runs), len(second.runs)],
+        "runs": [len(first.runs), len(second.runs), len(third.runs)],
         "files": [str(path) for path in first.files],
-        "names": [first.name, second.name],
+        "names": [first.name, second.name, third.name],
         "told": told.getvalue(),
         "unanswered": [second.answer.baseline, second.files.picture],
-        "kept": kept, "left": ray.is_initialized(), "run_id": first.run_id,
+        "kept": kept, "again": again, "left": ray.is_initialized(), "run_id": first.run_id,
     }))
 """
 
@@ -61,9 +64,10 @@ def test_a_study_runs_from_python(place: Place) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
     assert [size for size, _ in found["answered"]] == found["frontier"] == [16, 64]
-    assert found["runs"] == [10, 6], "a broken technique is tried at six rates"
-    assert found["names"] == ["digits_cnn", "broken"]
+    assert found["runs"] == [10, 6, 7], "a broken technique is tried at six rates"
+    assert found["names"] == ["digits_cnn", "broken", "third"]
     assert found["kept"], "as asked"
+    assert found["again"], "the second study used the same cluster"
     assert not found["left"], "as by default"
     table, picture = (place.folder / path for path in found["files"])
     assert picture.read_bytes().startswith(b"\x89PNG")
