@@ -134,8 +134,8 @@ def _answer(
         best=_best(points, found[0], found[1] * design.tolerance) if found else None,
         competitive=own.edge if own else Edge(None, None, None, None, ("undecided",)),
         scalable=judged.edge,
-        belief=judged.known,
-        joint=joint(judged.known, expected).interval if expected and points else None,
+        belief=judged.belief,
+        joint=joint(judged.belief, expected).interval if expected and points else None,
         limit="" if why else what_limits(design, judged, baseline),
         why=why,
         rules=rules,
@@ -190,6 +190,7 @@ def _row(group_answer: GroupAnswer, metric: Score) -> dict[str, object]:
         }
     safe, joint_interval = group_answer.scalable.safe, group_answer.joint
     row |= {f"safe_{end}": safe[at] if safe else None for at, end in enumerate(("lower", "upper"))}
+    row["failed_below"], row["runs_below"] = group_answer.scalable.failed_below
     row |= {f"joint_{end}": joint_interval[at] if joint_interval else None for at, end in enumerate(("lower", "upper"))}
     row["limit"] = group_answer.limit
     row["why_it_stopped"] = group_answer.why

@@ -55,8 +55,7 @@ class Judged(NamedTuple):
         fit: the curves fitted to the group's runs.
         verdicts: the verdict on each learning rate.
         chances: for each learning rate, the probability that it is scalable.
-        belief: where the maximum learning rate may lie.
-        known: the same, of which nothing is said above the highest rate that ran if that one is likely to hold.
+        belief: where the maximum learning rate may lie; where no run limits it from above, the prior does.
         safe: where the safe learning rate may lie.
         edge: the edge that is reported.
     """
@@ -65,7 +64,6 @@ class Judged(NamedTuple):
     verdicts: dict[float, Verdict]
     chances: dict[float, float]
     belief: Belief
-    known: Belief
     safe: Belief
     edge: Edge
 
@@ -144,7 +142,7 @@ def _judged(
         known, safe = (each.known_up_to(math.log2(tried[-1])) for each in (belief, safe))
     of_rates = verdicts(chances)
     edge = find_edge(design, points, fit, of_rates, known, safe, float(bar.mean()))
-    return Judged(fit, of_rates, chances, belief, known, safe, edge)
+    return Judged(fit, of_rates, chances, belief, safe, edge)
 
 
 def scalable_chances(curves: Curves, rates: Sequence[float], bar: np.ndarray, floor: float) -> dict[float, float]:

@@ -1,4 +1,4 @@
-"""An argument parser whose complaints are one line. This module imports nothing slow."""
+"""An argument parser whose complaints are one line, and the report's arguments. This module imports nothing slow."""
 
 import argparse
 import sys
@@ -11,3 +11,26 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         print(f"error: {message} (see --help)", file=sys.stderr)
         sys.exit(2)
+
+
+def report_parser(called_as: str) -> Parser:
+    """The parser of the report's command.
+
+    Args:
+        called_as: the command as the user typed it.
+    """
+    parser = Parser(prog=called_as, description="Print and draw what a study found.")
+    parser.add_argument("study", help="name of the study")
+    parser.add_argument("--tracking-uri", help="MLflow store (default: MLFLOW_TRACKING_URI, else sqlite:///mlflow.db)")
+    parser.add_argument(
+        "--results-dir", default="results", help="where the table and the picture go (default: results)"
+    )
+    return parser
+
+
+def module_of(command: list[str]) -> tuple[str, list[str]]:
+    """The module that `python -m` runs, and its arguments; command has the interpreter's words too."""
+    for at, word in enumerate(command):
+        if word == "-m" and at + 1 < len(command):
+            return command[at + 1], command[at + 2 :]
+    return "", []

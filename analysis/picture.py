@@ -25,7 +25,9 @@ BLACK, BLUE, GREEN, VERMILLION, GREY = "#000000", "#0072B2", "#009E73", "#D55E00
 least 3 to 1 against white."""
 MARKS = {Verdict.HOLDS: ("o", GREEN), Verdict.FAILS: ("s", VERMILLION), Verdict.UNDECIDED: ("D", GREY)}
 """The mark of a run, by the verdict on its learning rate."""
-DIVERGED_MARK, BELOW_MARK = "X", "v"
+DIVERGED_MARK, BELOW_MARK, GIVEN_UP_MARK, NONE_MARK = "X", "v", "P", "x"
+SHADE = 0.14
+"""The opacity of intervals, whose ends are also drawn as lines. Marks have a black outline, which stands out there."""
 RULE_STYLES = ((0, (5, 2)), (0, (1, 1.5)), (0, (5, 2, 1, 2)), (0, (3, 1, 1, 1, 1, 1)))
 TOLERANCES_BELOW = 6.0
 """How far below A0 the score axis reaches, in tolerances. Runs below that are drawn at its end."""
@@ -78,34 +80,40 @@ def _scores(axes: Axes, design: StudyDesign, answer: Answer, each: GroupAnswer, 
     assert answer.baseline is not None
     metric, reference = design.metric, answer.baseline.score
     bar, floor = reference - design.tolerance, reference - TOLERANCES_BELOW * design.tolerance
+    runs = [run for run in runs if run.setting == each.setting or not each.setting]
     for run in runs:
-        if run.learning_rate not in each.verdicts:
-            continue  # with another setting than the group chose
         mark, colour = MARKS[each.verdicts[run.learning_rate]]
         label = f"a run; its rate {each.verdicts[run.learning_rate].value}"
         if run.status == DIVERGED:
-            mark, label = DIVERGED_MARK, "a run that diverged"
+            mark, colour, label = DIVERGED_MARK, BLACK, "a run that diverged"
+        elif run.futile:
+            mark, colour, label = GIVEN_UP_MARK, BLACK, "a run that was given up"
         elif run.score < floor:
-            mark, label = BELOW_MARK, "a run below the axis"
+            mark, colour, label = BELOW_MARK, BLACK, "a run below the axis"
         value = metric.value(max(run.score, floor))
-        axes.plot(run.learning_rate, value, mark, color=colour, ms=5.5, mec="white", mew=0.5, zorder=4, label=label)
-    for point in each.points:
-        if point.score > floor and len(point.scores) > 1 and not point.diverged:
-            ends = [metric.value(point.score + sign * float(np.std(point.scores, ddof=1))) for sign in (-1, 1)]
-            axes.plot([point.learning_rate] * 2, ends, "-", color=BLACK, lw=1.0, zorder=3, label="mean and spread")
-            axes.plot(point.learning_rate, metric.value(point.score), "_", color=BLACK, ms=9, zorder=3)
+        axes.plot(run.learning_rate, value, mark, color=colour, ms=5.5, mec=BLACK, mew=0.6, zorder=4, label=label)
+    for rate in each.verdicts:
+        there = [run for run in runs if run.learning_rate == rate]
+        scores = [run.score for run in there if run.status != DIVERGED and not run.futile]
+        if len(scores) > 1 and len(scores) == len(there) and np.mean(scores) > floor:
+            middle, spread = float(np.mean(scores)), float(np.std(scores, ddof=1))
+            ends = [metric.value(middle + sign * spread) for sign in (-1, 1)]
+            axes.plot([rate] * 2, ends, "-", color=BLACK, lw=1.0, zorder=3, label="mean and spread")
+            axes.plot(rate, metric.value(middle), "_", color=BLACK, ms=9, zorder=3)
     trained = [run.learning_rate for run in runs if run.status != DIVERGED]
     if trained and each.best:
         rates = np.geomspace(min(trained), max(run.learning_rate for run in runs), CURVE_POINTS)
-        middle = np.median(each.fit.curves.typical(np.log2(rates), 0.0), axis=0) * design.tolerance
-        values = [metric.value(max(score, floor)) for score in middle]
+        fitted = np.median(each.fit.curves.typical(np.log2(rates), 0.0), axis=0) * design.tolerance
+        values = [metric.value(max(score, floor)) for score in fitted]
         axes.plot(rates, values, color=BLACK, lw=1.0, alpha=0.6, zorder=2, label="typical run, fitted")
     axes.axhline(metric.value(reference), color=BLUE, lw=1.0, ls=(0, (1, 1.5)), zorder=2, label="A0")
     axes.axhline(metric.value(bar), color=BLUE, lw=1.3, zorder=2, label="A0 - tolerance")
     low, high = design.learning_rates
     if each.scalable.lower is not None:
         end = each.scalable.upper or high * 1.3
-        axes.axvspan(each.scalable.lower, end, color=BLUE, alpha=0.16, lw=0, zorder=1, label="edge, 90 % interval")
+        axes.axvspan(each.scalable.lower, end, color=BLUE, alpha=SHADE, lw=0, zorder=1, label="edge, 90 % interval")
+        for limit in filter(None, (each.scalable.lower, each.scalable.upper)):
+            axes.axvline(limit, color=BLUE, lw=0.8, zorder=1)
     axes.set_xscale("log", base=2)
     axes.set_xlim(low / 1.3, high * 1.3)
     if metric.lower_is_better:
@@ -139,12 +147,17 @@ def _edges(axes: Axes, design: StudyDesign, answer: Answer, groups: Sequence[Gro
         at = np.geomspace(min(scaling), max(scaling), BAND_POINTS)
         axes.plot(at, law.factor * at**law.exponent, color=VERMILLION, lw=1.5, label="fitted law", zorder=2)
         lower, upper = law.band(at)
-        axes.fill_between(at, lower, upper, color=VERMILLION, alpha=0.15, lw=0, label="law, 90 % band", zorder=1)
+        axes.fill_between(at, lower, upper, color=VERMILLION, alpha=SHADE, lw=0, label="law, 90 % band", zorder=1)
+        for limits in (lower, upper):
+            axes.plot(at, limits, color=VERMILLION, lw=0.8, zorder=1)
     for each in groups:
         for edge, shift, colour, width, label in (
-            (each.scalable, 1 / 1.07, BLUE, 5, "edge, 90 % interval"),
+            (each.scalable, 1 / 1.07, BLUE, 5, "scalable edge"),
             (each.competitive, 1.07, BLACK, 1.5, "competitive edge"),
         ):
+            if "none" in edge.flags:
+                lowest = design.learning_rates[0]
+                axes.plot(each.group.batch_size, lowest, NONE_MARK, color=colour, ms=8, mew=2, label="nothing holds")
             if edge.lower is None:
                 continue
             x, end = each.group.batch_size * shift, edge.upper or design.learning_rates[1] * 1.3

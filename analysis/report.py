@@ -5,6 +5,7 @@ This command prints the answer of a finished study again:
     python -m analysis.report cifar_resnet
 """
 
+import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,7 +21,7 @@ from rich.text import Text
 from analysis.answer import Answer, GroupAnswer, answer
 from analysis.belief import Interval
 from analysis.edge import Edge
-from analysis.parser import Parser
+from analysis.parser import report_parser
 from analysis.picture import draw
 from analysis.runs import StudyRuns, load_runs, tracking_uri
 from analysis.scaling_law import PowerLaw
@@ -35,10 +36,11 @@ NUMBERS = ("batch\nsize", "runs")
 
 
 class Files(NamedTuple):
-    """The files that the report wrote. `picture` is None where there was nothing to draw."""
+    """The files that the report wrote: the table, and the picture as PNG and as SVG, where there was one to draw."""
 
     table: Path
-    picture: Path | None
+    picture: Path | None = None
+    drawing: Path | None = None
 
 
 class Report(NamedTuple):
@@ -47,7 +49,7 @@ class Report(NamedTuple):
     Attributes:
         answer: what the study found; None where papers' tables were run.
         frame: the table that was written: one row per technique and batch size, or per row of a paper's table.
-        files: the paths of the table and the picture.
+        files: the paths of the table and the pictures.
     """
 
     answer: Answer | None
@@ -56,7 +58,7 @@ class Report(NamedTuple):
 
 
 def report(runs: StudyRuns, folder: Path, console: Console) -> Report:
-    """Print the answer, and write frontier.csv and frontier.png into the folder.
+    """Print the answer, and write frontier.csv, frontier.png and frontier.svg into the folder.
 
     Where papers' tables were run, report_tables prints and writes them instead.
     """
@@ -71,9 +73,9 @@ def report(runs: StudyRuns, folder: Path, console: Console) -> Report:
     frame.to_csv(table, index=False)
     _print(runs, found, console)
     if found.baseline is None:
-        return Report(found, frame, Files(table, None))
+        return Report(found, frame, Files(table))
     draw(runs.design, found, outcomes, title(runs), picture)
-    return Report(found, frame, Files(table, picture))
+    return Report(found, frame, Files(table, picture, picture.with_suffix(".svg")))
 
 
 def check_writable(folder: Path) -> None:
@@ -254,20 +256,8 @@ def _how_far(groups: Sequence[GroupAnswer]) -> str:
     return found
 
 
-def called_as() -> str:
-    """The command that this process was started with."""
-    return "batchscale report" if sys.argv[0] == "batchscale report" else "python -m analysis.report"
-
-
-def main() -> int:
+def main(options: argparse.Namespace) -> int:
     """Print and draw what a study found; the exit code."""
-    parser = Parser(prog=called_as(), description="Print and draw what a study found.")
-    parser.add_argument("study", help="name of the study")
-    parser.add_argument("--tracking-uri", help="MLflow store (default: MLFLOW_TRACKING_URI, else sqlite:///mlflow.db)")
-    parser.add_argument(
-        "--results-dir", default="results", help="where the table and the picture go (default: results)"
-    )
-    options = parser.parse_args()
     console = new_console()
     try:
         runs = load_runs(options.study, tracking_uri(options.tracking_uri))
@@ -281,10 +271,10 @@ def main() -> int:
 
 def print_files(files: Files, console: Console) -> None:
     """Print where the report's files are."""
-    for label, path in (("Table", files.table), ("Picture", files.picture)):
-        if path:
-            say(console, f"{label}: {path}")
+    say(console, f"Table: {files.table}")
+    if files.picture:
+        say(console, f"Picture: {files.picture}" + (f" and {files.drawing.name}" if files.drawing else ""))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(report_parser("python -m analysis.report").parse_args()))

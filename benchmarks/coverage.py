@@ -125,6 +125,7 @@ def study(job: tuple[str, str, int]) -> Found:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", default=",".join(SIZES), help="(default: %(default)s)")
+    parser.add_argument("--families", default=",".join(FAMILIES), help="(default: all of them)")
     parser.add_argument("--studies", type=int, default=12, help="of each family and size (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1000, help="of the first study (default: %(default)s)")
     parser.add_argument("--json", action="store_true", help="print one JSON object last")
@@ -132,17 +133,20 @@ def main() -> None:
     options = parser.parse_args()
     sizes = ["quick24"] if options.quick else options.sizes.split(",")
     count = 1 if options.quick else options.studies
-    jobs = [(size, family, options.seed + n) for size in sizes for family in FAMILIES for n in range(count)]
+    families = options.families.split(",")
+    jobs = [(size, family, options.seed + n) for size in sizes for family in families for n in range(count)]
     found = on_all_cores(study, jobs)
     console, ratios = Console(width=180), {}
     for size in sizes:
         mine = [each for each in found if each.size == size]
-        _show(console, size, mine, count)
+        _show(console, size, families, mine, count)
         whole = sum((each.right for each in mine), ())
         decided = sum((each.decided for each in mine), ())
         ratios |= {
             f"{size}_coverage": _share(whole),
             f"{size}_coverage_decided": _share(decided),
+            f"{size}_coverage_safe": _share(sum((each.safe for each in mine), ())),
+            f"{size}_coverage_exponent": _share(bool(each.exponent) for each in mine if each.exponent is not None),
             f"{size}_decided": len(decided) / (5 * len(mine)),
             f"{size}_falsely_none": sum(each.falsely_none for each in mine) / (5 * len(mine)),
         }
@@ -152,13 +156,13 @@ def main() -> None:
         show_json(ratios, {size: [float(each.runs) for each in found if each.size == size] for size in sizes})
 
 
-def _show(console: Console, size: str, found: Sequence[Found], count: int) -> None:
+def _show(console: Console, size: str, families: Sequence[str], found: Sequence[Found], count: int) -> None:
     rows = table(
         f"{size}: {count} studies of each family",
         *("family", "coverage", "of decided", "decided", "of safe", "of exponent", "its width", "width"),
         *("falsely none", "runs", "baseline's", "A0 bias", "A0 error", "stated"),
     )
-    for family in (*FAMILIES, "all"):
+    for family in (*families, "all"):
         mine = [each for each in found if family in (each.family, "all")]
         decided, exponents = (
             sum((each.decided for each in mine), ()),

@@ -40,9 +40,15 @@ def _stop(_number: int, _frame: FrameType | None) -> None:
     os._exit(130)
 
 
-if sys.argv[:1] == ["-m"]:
-    # `python -m search_spaces.X` is importing modules. Native code aborts when Ctrl-C raises an exception while it is
-    # being imported. So until the command line takes over, Ctrl-C ends the process without an exception.
+def end_at_signals() -> None:
+    """Let Ctrl-C end the process without an exception, until the command line takes over.
+
+    Native code aborts when Ctrl-C raises an exception while it is being imported.
+    """
     signal.signal(signal.SIGINT, _stop)
     signal.signal(signal.SIGTERM, _stop)
+
+
+if sys.argv[:1] == ["-m"]:  # `python -m search_spaces.X` is importing modules
+    end_at_signals()
     check_before_import(sys.orig_argv, Path(__file__).parent)

@@ -11,8 +11,8 @@ from trainables.engine.checks import check_fit, check_learning_rate, check_model
 from trainables.errors import require
 from trainables.recipe import value_in, with_values
 
-FEWEST_TUNING_RUNS = 5
-"""A baseline is tuned with three rates, and two neighbours of the best."""
+FEWEST_OTHER_RUNS = 5
+"""The fewest runs that are made besides the baseline's seeds."""
 
 if TYPE_CHECKING:
     from search_spaces.study import Study
@@ -46,11 +46,11 @@ def check_search(study: "Study", workers: int) -> None:
     require(2 <= study.seeds <= 100, f"seeds {study.seeds}: must be 2 to 100; A0 and its error need 2")
     _check_first_seed(study)
     require(study.seeds_near_margin >= 1, f"seeds near margin {study.seeds_near_margin}: must be at least 1")
-    fewest = FEWEST_TUNING_RUNS + study.seeds
+    fewest = FEWEST_OTHER_RUNS + study.seeds
     require(
         study.max_runs >= fewest,
-        f"max runs {study.max_runs}: must be at least {fewest}, {FEWEST_TUNING_RUNS} to tune the baseline and "
-        f"{study.seeds} seeds of it; with fewer nothing could be judged",
+        f"max runs {study.max_runs}: must be at least {fewest}, {study.seeds} of the baseline and "
+        f"{FEWEST_OTHER_RUNS} of the other batch sizes; with fewer nothing could be judged",
     )
     check_model(study.task)
     for recipe in study.techniques.values():

@@ -4,16 +4,20 @@ import argparse
 import ast
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
 
-from analysis.parser import Parser
+from analysis.parser import Parser, module_of
 
 DATA_DIR = "~/.cache/batchscale"
 RESULTS_DIR = "results"
 SEARCHES = ("frontier", "optuna", "grid")
+FEWEST_RUNS = 7
+"""No study can judge anything with fewer: two of the baseline, and five of the other batch sizes."""
+FINEST = 1.05
+"""The smallest resolution."""
 
 NEGATIVE = re.compile(r"-[\d.]")
 """The beginning of a value that argparse would take for an option."""
@@ -64,13 +68,17 @@ def study_parser(called_as: str, question: str, name: str, budgets: Iterable[str
     add("--search", choices=SEARCHES, default="frontier", help="how to search (default: frontier)")
     add("--batch-sizes", type=batch_sizes, metavar="B,B,...", help="global batch sizes, two or more")
     add("--learning-rates", type=learning_rates, metavar="LOW,HIGH", help="range of peak learning rates")
-    add("--seeds", type=int, help="baseline runs that A0 is read off, at least")
-    add("--first-seed", type=int, help="added to the seed of every run, to repeat a study with other random draws")
+    add("--seeds", type=whole(2, 100), help="baseline runs that A0 is read off, at least")
+    add(
+        "--first-seed",
+        type=whole(0, 2**31 - 1),
+        help="added to the seed of every run, to repeat a study with other random draws",
+    )
     add("--tolerance", type=positive, help="how far below A0 still holds; 0.01 is one percentage point")
-    add("--resolution", type=positive, help="widest interval to be content with, as a factor")
-    add("--max-runs", type=int, help="most runs together (not with --search grid)")
-    add("--workers", type=int, default=1, help="data-parallel workers of each trial (default: 1)")
-    add("--concurrent-trials", type=int, help="trials at a time (default: what fits)")
+    add("--resolution", type=resolution, help="widest interval to be content with, as a factor")
+    add("--max-runs", type=whole(FEWEST_RUNS), help="most runs together (not with --search grid)")
+    add("--workers", type=whole(1), default=1, help="data-parallel workers of each trial (default: 1)")
+    add("--concurrent-trials", type=whole(1), help="trials at a time (default: what fits)")
     add("--gpus-per-worker", type=float, help="GPUs of each worker, fractions allowed (default: 1 with a GPU)")
     add("--data", type=Path, metavar="DIR", help="train on what lies there: a text corpus, or folders of images")
     add("--data-dir", default=DATA_DIR, help="where data sets are kept (default: %(default)s)")
@@ -123,7 +131,7 @@ def check_before_import(command: list[str], folder: Path) -> None:
         command: the words of the command, the interpreter first.
         folder: where the studies are.
     """
-    module, arguments = _module_of(command)
+    module, arguments = module_of(command)
     package, _, name = module.rpartition(".")
     path = folder / f"{name}.py"
     if package != "search_spaces" or not path.is_file():
@@ -133,20 +141,16 @@ def check_before_import(command: list[str], folder: Path) -> None:
         parse(study_parser(f"python -m {module}", found.question, name, found.budgets), arguments)
 
 
-def _module_of(command: list[str]) -> tuple[str, list[str]]:
-    """The module that `python -m` runs, and its arguments."""
-    for at, word in enumerate(command):
-        if word == "-m" and at + 1 < len(command):
-            return command[at + 1], command[at + 2 :]
-    return "", []
-
-
 def batch_sizes(text: str) -> tuple[int, ...]:
     """Whole numbers above 0, two or more, each once."""
     try:
         sizes = tuple(int(part) for part in text.split(","))
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{text!r} is not a list of whole numbers such as 32,64,128") from error
+    if len(sizes) < 2:
+        raise argparse.ArgumentTypeError(f"{text!r}: must be two or more; the smallest is the baseline's")
+    if min(sizes) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: batch size {min(sizes)}: must be above 0")
     twice = sorted({size for size in sizes if sizes.count(size) > 1})
     if twice:
         raise argparse.ArgumentTypeError(f"{text!r} has {', '.join(map(str, twice))} twice; give each batch size once")
@@ -154,7 +158,7 @@ def batch_sizes(text: str) -> tuple[int, ...]:
 
 
 def learning_rates(text: str) -> tuple[float, float]:
-    """Two positive, finite numbers."""
+    """Two positive, finite numbers, the lower one first."""
     try:
         low, high = (float(part) for part in text.split(","))
     except ValueError as error:
@@ -162,7 +166,33 @@ def learning_rates(text: str) -> tuple[float, float]:
     for rate in (low, high):
         if not (rate > 0 and math.isfinite(rate)):
             raise argparse.ArgumentTypeError(f"{text!r}: learning rate {rate}: must be a positive number")
+    if low >= high:
+        raise argparse.ArgumentTypeError(f"{text!r}: an empty range; the lowest must be below the highest")
     return low, high
+
+
+def whole(least: int, most: int | None = None) -> Callable[[str], int]:
+    """A parser of whole numbers from `least` to `most`."""
+    accepted = f"at least {least}" if most is None else f"{least} to {most}"
+
+    def parsed(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from error
+        if value < least or (most is not None and value > most):
+            raise argparse.ArgumentTypeError(f"{text!r}: must be {accepted}")
+        return value
+
+    return parsed
+
+
+def resolution(text: str) -> float:
+    """A finite factor that is not too small."""
+    value = positive(text)
+    if value < FINEST:
+        raise argparse.ArgumentTypeError(f"{text!r}: must be a factor of at least {FINEST:g}")
+    return value
 
 
 def positive(text: str) -> float:

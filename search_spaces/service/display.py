@@ -93,8 +93,9 @@ class Display:
             self._elapsed.append(time.monotonic() - running.started)
         count = f"[{self._ended}/{self._most_runs}]"
         score = self._score(running.report) if running.report.get("epoch") else ""
-        text = Text(f"{count:>8} {running.name:<38} {score:>7} {status} ")
-        text.append(f" {self._eta()}", style="dim")
+        text, left = Text(f"{count:>8} {running.name:<38} {score:>7} {status}"), f"  {self._eta()}"
+        if not self._console.is_terminal or len(text) + len(left) <= self._console.width:  # the live lines have it too
+            text.append(left, style="dim")
         self._console.print(text, highlight=False, soft_wrap=True)
         if error:
             say(self._console, f"         {error}", indent=9)

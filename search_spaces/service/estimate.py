@@ -21,6 +21,8 @@ LARGEST_PROBE = 256
 """The largest batch that is tried, in samples; larger ones take as long per sample."""
 EVALUATION_PROBE = 250
 """The samples of an evaluation batch that is tried."""
+MEASURING_SECONDS = 0.1
+"""The measures are tried on as many samples as are judged in this time, because they judge them many times."""
 CONTENTION = 1.3
 """On a CPU, runs at the same time take about this many times as long as one by itself, since they share memory."""
 OVERHEAD_SECONDS = 1.0
@@ -49,28 +51,27 @@ def seconds_per_run(study: Study, allotment: Allotment) -> float | None:
 
 def _probe(study: Study, device: torch.device) -> float:
     begun = time.perf_counter()
+    measuring = _measuring(study.task, device) if study.task.measures else 0.0
     sizes = sorted({min(study.batch_sizes), min(max(study.batch_sizes), LARGEST_PROBE)})
     seconds: list[float] = []
     for recipe in study.techniques.values():
         for size in sizes:
             if not seconds or time.perf_counter() - begun < PROBE_SECONDS:
                 seconds.append(_run(study.task, recipe, size, device))
-    return mean(seconds)
+    return mean(seconds) + measuring
 
 
 def _run(task: Task, recipe: Recipe, batch_size: int, device: torch.device) -> float:
-    """Seconds of one run at a batch size, by itself."""
+    """Seconds that one run trains and is judged at a batch size, by itself."""
     model = prepared(task.model(), device, torch.float32)
     a_few = _seconds_per_sample(task, recipe, 2, model, device)
     if a_few * batch_size > PROBE_SECONDS / 10:
         training, evaluation = a_few, a_few / 3  # a forward pass takes about a third of a step
     else:
         training = _seconds_per_sample(task, recipe, batch_size, model, device)
-        evaluation = _evaluation_per_sample(task, model, device)
-    measuring = _measuring_per_sample(task, model, device) if task.measures else 0.0
-    samples = task.data.train_samples
-    per_epoch = samples * training + task.data.validation_samples * evaluation
-    return task.epochs * per_epoch + samples * measuring
+        evaluation = _seconds_per_judged(task, model, device, EVALUATION_PROBE)
+    per_epoch = task.data.train_samples * training + task.data.validation_samples * evaluation
+    return task.epochs * per_epoch
 
 
 def _seconds_per_sample(
@@ -94,22 +95,24 @@ def _seconds_per_sample(
     return _fastest(step, device) / samples
 
 
-def _evaluation_per_sample(task: Task, model: torch.nn.Module, device: torch.device) -> float:
+def _seconds_per_judged(task: Task, model: torch.nn.Module, device: torch.device, samples: int) -> float:
     """Seconds of a batch that is judged, for each of its samples."""
-    inputs, _ = _example(task, EVALUATION_PROBE, device)
+    inputs, _ = _example(task, samples, device)
     model.eval()
 
     def evaluate() -> None:
         with torch.no_grad():
             call(model, inputs)
 
-    return _fastest(evaluate, device) / EVALUATION_PROBE
+    return _fastest(evaluate, device) / samples
 
 
-def _measuring_per_sample(task: Task, model: torch.nn.Module, device: torch.device) -> float:
-    """Seconds of the task's measures on a final model, for each training sample."""
-    batch = _example(task, LARGEST_PROBE, device)
-    model.eval()
+def _measuring(task: Task, device: torch.device) -> float:
+    """Seconds of the task's measures at the end of a run, tried on as many samples as are judged in a moment."""
+    model = prepared(task.model(), device, torch.float32).eval()
+    a_few = _seconds_per_judged(task, model, device, 2)
+    samples = max(2, min(LARGEST_PROBE, int(MEASURING_SECONDS / a_few)))
+    batch = _example(task, samples, device)
 
     def measure() -> None:
         for each in task.measures:
@@ -117,7 +120,7 @@ def _measuring_per_sample(task: Task, model: torch.nn.Module, device: torch.devi
 
     start = time.perf_counter()
     measure()
-    return (time.perf_counter() - start) / LARGEST_PROBE
+    return (time.perf_counter() - start) / samples * task.data.train_samples
 
 
 def _example(task: Task, samples: int, device: torch.device) -> tuple[object, object]:
@@ -132,7 +135,10 @@ def _placed(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
 
 
 def _fastest(step: Callable[[], object], device: torch.device) -> float:
-    """Seconds of the fastest of three calls after one to warm up; of the first alone where it takes long."""
+    """Seconds of the fastest of three calls after one to warm up; of the next alone where the first takes long.
+
+    The first call of a process also loads libraries, which may take seconds.
+    """
     times: list[float] = []
     for _ in range(4):
         start = time.perf_counter()
@@ -140,6 +146,6 @@ def _fastest(step: Callable[[], object], device: torch.device) -> float:
         if device.type == "cuda":
             torch.cuda.synchronize()
         times.append(time.perf_counter() - start)
-        if times[0] > PROBE_SECONDS / 10:
-            return times[0]
+        if len(times) > 1 and times[0] > PROBE_SECONDS / 10:
+            break
     return min(times[1:])

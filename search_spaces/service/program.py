@@ -4,6 +4,8 @@ import sys
 from importlib import import_module
 from pathlib import Path
 
+from analysis.parser import report_parser
+from search_spaces import end_at_signals
 from search_spaces.service.arguments import Outline, outline, parse, study_parser
 
 FOLDER = Path(__file__).parent.parent
@@ -15,6 +17,7 @@ USAGE = """usage: batchscale list
 
 def main() -> int:
     """Carry out the command; its exit code."""
+    end_at_signals()
     command, *arguments = sys.argv[1:] or ["--help"]
     match command:
         case "list":
@@ -23,8 +26,8 @@ def main() -> int:
         case "run":
             return run(arguments)
         case "report":
-            sys.argv = ["batchscale report", *arguments]
-            return int(import_module("analysis.report").main())
+            options = report_parser("batchscale report").parse_args(arguments)
+            return int(import_module("analysis.report").main(options))
         case "--version":
             parse(study_parser("batchscale", "", "", []), ["--version"])
         case "--help" | "-h":

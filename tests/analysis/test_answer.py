@@ -73,6 +73,23 @@ def test_every_group_is_answered_in_the_studys_order_against_the_baseline() -> N
     assert found.baseline.error < 0.003
 
 
+def test_an_edge_above_all_rates_that_ran_says_only_that_to_the_law() -> None:
+    """It lies above the highest rate that ran, not above the searched range, which here ends a factor 600 higher."""
+    design = replace(DESIGN, learning_rates=(0.01, 256.0))
+    largest = Group("t", 256)
+    others = [run for run in OUTCOMES if run.group != largest]
+    half_open = answer(design, [*others, *(done(largest, rate, 0.90) for rate in (0.1, 0.2, 0.4))])
+    found, without = half_open.laws["t"], answer(design, others).laws["t"]
+    assert isinstance(found, PowerLaw)
+    assert isinstance(without, PowerLaw)
+    assert half_open.groups[-1].scalable.upper is None
+    assert found.exponent == pytest.approx(without.exponent, abs=0.1)
+    joint = half_open.groups[-1].joint
+    assert joint is not None
+    assert joint[1] is not None
+    assert joint[1] < 4 * edge_at(256)
+
+
 def test_edges_lie_where_runs_stop_holding() -> None:
     for each in answer(DESIGN, OUTCOMES).groups:
         if each.group.technique == "t":

@@ -59,6 +59,7 @@ def test_everything_measured_is_in_the_picture(metric: Score, tmp_path: Path) ->
         "A0",
         "A0 - tolerance",
         "edge, 90 % interval",
+        "scalable edge",
         "linear rule",
         "mean and spread",
         "a run that diverged",
