@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import mlflow
 import pandas as pd
+import requests
 from mlflow.entities import Run
 from mlflow.exceptions import MlflowException
 
@@ -28,6 +29,9 @@ TABLE_TAG = "table."
 """The beginning of the tags of a parent run that hold the papers' tables that were run, numbered in order."""
 SUBSTITUTE_TAG = "substitute"
 """The tag that says which data replaced the study's own data. Every run of a study on substitute data has it."""
+
+ANSWER_SECONDS = 5.0
+"""How long a tracking server may take for its first answer."""
 
 _PARAMS = ("technique", "batch_size", "learning_rate", "seed")
 
@@ -87,6 +91,24 @@ def tracking_uri(given: str | None) -> str:
     return given or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_TRACKING_URI
 
 
+def client_of(uri: str) -> mlflow.MlflowClient:
+    """A client of an MLflow store. It gives up soon where a server does not answer, which MLflow tries for minutes.
+
+    Raises:
+        UserError: the store is a server that does not answer.
+    """
+    if uri.startswith("http"):
+        try:
+            requests.get(uri, timeout=ANSWER_SECONDS)
+        except requests.RequestException as error:
+            late = isinstance(error, requests.Timeout)
+            reason = f"no answer within {ANSWER_SECONDS:g} s" if late else "no connection"
+            raise UserError(f"tracking store {uri}: does not answer ({reason})") from error
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+    return mlflow.MlflowClient(uri)
+
+
 def load_runs(name: str, uri: str) -> StudyRuns:
     """The latest study of that name, with its runs.
 
@@ -95,7 +117,7 @@ def load_runs(name: str, uri: str) -> StudyRuns:
     """
     if uri.startswith("sqlite:///") and not os.path.exists(uri.removeprefix("sqlite:///")):
         raise UserError(f"tracking store {uri}: does not exist; run the study first, or give its --tracking-uri")
-    client = mlflow.MlflowClient(uri)
+    client = client_of(uri)
     try:
         experiment = client.get_experiment_by_name(name)
         found = (

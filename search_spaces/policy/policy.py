@@ -83,9 +83,10 @@ def _candidates(
     baseline = find_baseline(design, finished)
     trains = baseline is not None and not baseline.diverged
     spent = sum(run.group == design.baseline for run in asked)
-    if plan.sampled_settings or not trains or spent < BASELINE_SHARE * plan.max_runs:
+    used_up = spent + 1 > BASELINE_SHARE * plan.max_runs
+    if plan.sampled_settings or not trains or not used_up:
         yield from tuning_runs(plan, finished, asked)
-    if baseline is None and running and spent >= BASELINE_SHARE * plan.max_runs:
+    if baseline is None and running and used_up:
         return  # of few runs, not all are asked for before the first has ended
     if baseline is None or baseline.diverged:
         yield from ladder(plan, (2 * TUNING_OCTAVES, -2 * TUNING_OCTAVES, 1.0, -1.0, 3.0, -3.0))

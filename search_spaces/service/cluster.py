@@ -119,8 +119,8 @@ def _join(address: str, name: str) -> None:
 
 def _knock(address: str, name: str) -> None:
     """Refuse at once an address of host and port where nothing listens; Ray itself waits for minutes."""
-    host, colon, port = address.rpartition(":")
-    if not colon or not port.isdigit() or "/" in address:
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon or not port.isdigit() or "/" in host:
         return
     try:
         socket.create_connection((host.strip("[]"), int(port)), KNOCK_SECONDS).close()

@@ -4,7 +4,6 @@ An MLflow store that fails for a moment does not end a study: a write that faile
 the next write.
 """
 
-import os
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -13,16 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
-import requests
 from mlflow.entities import Metric, Param
 from mlflow.exceptions import MlflowException
 
-from analysis.runs import DESIGN_TAG, PARENT_TAG, STATUS_TAG, STUDY_TAG, TABLE_TAG
+from analysis.runs import DESIGN_TAG, PARENT_TAG, STATUS_TAG, STUDY_TAG, TABLE_TAG, client_of
 from trainables.errors import UserError
 from trainables.history import DONE, FAILED, RUNNING, STATUSES
-
-ANSWER_SECONDS = 5.0
-"""How long a tracking server may take for its first answer."""
 
 TRACEBACK_FILE = "traceback.txt"
 """The artifact of a run that holds the traceback of a worker's error."""
@@ -48,19 +43,11 @@ def open_store(uri: str) -> mlflow.MlflowClient:
                 pass
         except OSError as error:
             raise UserError(f"tracking store {uri}: cannot be written ({error.strerror})") from error
-    if uri.startswith("http"):
-        try:
-            requests.get(uri, timeout=ANSWER_SECONDS)
-        except requests.RequestException as error:
-            reason = (
-                f"no answer within {ANSWER_SECONDS:g} s" if isinstance(error, requests.Timeout) else "no connection"
-            )
-            raise UserError(f"tracking store {uri}: does not answer ({reason})") from error
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
     try:
-        client = mlflow.MlflowClient(uri)
+        client = client_of(uri)
         client.search_experiments(max_results=1)
+    except UserError:
+        raise
     except Exception as error:
         reason = str(error).splitlines()[0]
         raise UserError(f"tracking store {uri}: cannot be opened ({reason})") from error

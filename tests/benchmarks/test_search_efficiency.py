@@ -33,6 +33,7 @@ def test_the_grid_runs_every_rate_with_every_seed() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_search_efficiency() -> None:
     _, found = run_quick("search_efficiency")
     assert set(found) == {"ratios", "raw", "machine"}
@@ -42,6 +43,7 @@ def test_search_efficiency() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_coverage() -> None:
     _, found = run_quick("coverage")
     assert found["ratios"]["quick24_coverage"] >= 0.8
@@ -56,6 +58,7 @@ def test_the_asks_of_a_search_are_timed_one_by_one() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_real_edges() -> None:
     _, found = run_quick("real_edges")
     assert "search_vs_grid_real" in found["ratios"]

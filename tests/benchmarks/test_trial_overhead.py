@@ -6,6 +6,7 @@ from tests.benchmarks.command import run_quick
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_trial_overhead() -> None:
     printed, found = run_quick("trial_overhead")
     assert set(found) == {"ratios", "raw", "machine"}

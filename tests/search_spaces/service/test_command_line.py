@@ -247,9 +247,9 @@ def test_the_program_runs_a_study_by_name(place: Place) -> None:
 
 
 def test_a_cluster_that_does_not_answer_is_one_line(place: Place) -> None:
-    """A closed port is refused at once; so is one where something else than Ray would have to answer for minutes."""
-    done = place.run("--dry-run", RAY_ADDRESS="127.0.0.1:9")
-    assert "RAY_ADDRESS 127.0.0.1:9: no Ray cluster answers there (Connection refused)" in one_line(done)
+    for address in ("127.0.0.1:9", "ray://127.0.0.1:9"):
+        done = place.run("--dry-run", RAY_ADDRESS=address)
+        assert f"RAY_ADDRESS {address}: no Ray cluster answers there (Connection refused)" in one_line(done)
 
 
 def test_a_termination_signal_stops_a_study_as_ctrl_c_does(place: Place) -> None:
@@ -358,6 +358,8 @@ def test_without_data_and_network_one_line_names_the_remedies(place: Place) -> N
 
 def test_a_report_of_an_unknown_study_is_one_line(place: Place) -> None:
     assert "does not exist; run the study first" in one_line(place.run("nothing", module="analysis.report"))
+    dead = ("--tracking-uri", "http://127.0.0.1:9")
+    assert "does not answer (no connection)" in one_line(place.run("nothing", *dead, module="analysis.report"))
 
 
 @pytest.mark.slow
