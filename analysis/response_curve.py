@@ -80,7 +80,12 @@ class Run(NamedTuple):
 
 
 class Frame(NamedTuple):
-    """Where the first two parameters are expected: the first score of the group, and the middle of the range."""
+    """Where the first two parameters are expected.
+
+    Attributes:
+        top: the score that runs must reach, or for the baseline the best score so far, in whole tolerances.
+        middle, reach: the middle of the searched range and half of its width, in octaves.
+    """
 
     top: float
     middle: float

@@ -33,7 +33,7 @@ class Study:
         batch_sizes: the global batch sizes to search. The smallest is the baseline's.
         learning_rates: the lowest and the highest peak learning rate to try.
         first_learning_rate: the learning rate at which tuning the baseline starts.
-        rules: the scaling rules whose prescriptions are tried at every batch size.
+        rules: the scaling rules whose prescriptions are judged at every batch size, by the curve through its runs.
         seeds: the least number of baseline runs that A0 is read off.
         first_seed: this is added to the seed of every run, so that a study can be repeated with other random draws.
         seeds_near_margin: the most runs at any other learning rate.

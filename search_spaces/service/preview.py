@@ -32,7 +32,7 @@ def print_plan(
     """
     study, design, size = work.study, work.plan.design, allotment.size
     low, high = design.learning_rates
-    rules = f"; rules tried: {', '.join(rule.name for rule in study.rules)}" if design.rules else ""
+    rules = f"; rules judged: {', '.join(rule.name for rule in study.rules)}" if design.rules else ""
     gpus = (
         f", {size.gpus_per_worker:g} GPUs each" if size.gpus_per_worker else f", {size.threads_per_worker} threads each"
     )
