@@ -18,6 +18,10 @@ from analysis.verdict import LIKELY, SURE, Baseline, Verdict, verdicts
 from trainables.history import DONE
 
 
+SAFE_RUNS = 10
+"""The fewest runs of a group that its safe rate is read off: of fewer, all may hold where only four in five do."""
+
+
 @dataclass(frozen=True)
 class Edge:
     """The maximum learning rate of a group.
@@ -30,7 +34,8 @@ class Edge:
         flags: "censored" (the edge may lie above the searched range), "none" (nothing holds), "undecided" (more runs
             may change the answer).
         safe: the 90 % interval of the safe learning rate, at which nine runs in ten hold; its upper end is None where
-            it may lie above the range. None where it was not measured.
+            it may lie above the range. None where it was not measured: where there are fewer than SAFE_RUNS runs, or
+            none may be safe.
         failed_below: how many runs failed at rates from the best one up to the lower end, of how many.
     """
 
@@ -185,9 +190,8 @@ def find_edge(
     below = [run for run in fit.runs if best <= run.x < math.log2(lower)]
     fails = sum(run.diverged or run.futile or run.score < bar for run in below)
     flags = [*(["censored"] if upper is None else []), *([] if decided else ["undecided"])]
-    return Edge(
-        lower, upper, held, min(above, default=None), tuple(flags), _capped(safe.interval, upper), (fails, len(below))
-    )
+    of_safe = _capped(safe.interval, upper) if len(fit.runs) >= SAFE_RUNS else None
+    return Edge(lower, upper, held, min(above, default=None), tuple(flags), of_safe, (fails, len(below)))
 
 
 def _capped(safe: Interval | None, upper: float | None) -> Interval | None:

@@ -20,7 +20,7 @@ from rich.text import Text
 
 from analysis.answer import Answer, GroupAnswer, answer
 from analysis.belief import Interval
-from analysis.edge import Edge
+from analysis.edge import SAFE_RUNS, Edge
 from analysis.parser import report_parser
 from analysis.picture import draw
 from analysis.runs import StudyRuns, load_runs, tracking_uri
@@ -117,7 +117,7 @@ def _print(runs: StudyRuns, found: Answer, console: Console) -> None:
         f"a standard error of {_spread(design, baseline.error)}; one run varies by "
         f"{_spread(design, baseline.deviation)}.\n"
         f"Scalable: a typical run reaches {metric.show(baseline.score - design.tolerance)}. "
-        "Safe: nine runs in ten reach it. "
+        f"Safe: nine runs in ten reach it, which takes {SAFE_RUNS} runs of a batch size to tell. "
         "Competitive: a typical run reaches the batch size's own best less the tolerance.\n"
         "Intervals are where the maximum lies with 90 % probability, read off the batch size's own runs; the "
         "technique's others say how noisy runs are and how they fail. The joint one uses their edges too. What a rule "
@@ -219,6 +219,9 @@ def conclusions(design: StudyDesign, found: Answer) -> list[str]:
     for technique in found.laws:
         mine = [each for each in found.groups if each.group.technique == technique]
         lines.append(f"{technique}: {_how_far(mine)}.")
+        settled = [str(each.group.batch_size) for each in mine if each.points and not each.limit]
+        if settled:
+            lines.append(f"{technique}: decided at batch size {', '.join(settled)}.")
         for each in mine:
             if each.limit:
                 lines.append(f"{technique}: batch size {each.group.batch_size} is undecided: {each.limit}.")

@@ -209,10 +209,12 @@ def test_why_a_batch_size_stopped_scaling(runs: list[Outcome], edge: Edge, why: 
 def test_the_sentences_say_how_far_it_scales_and_what_is_open() -> None:
     told = conclusions(DESIGN, answer(DESIGN, OUTCOMES))
     assert "t: scales up to batch size 256, the largest tried." in told
+    assert "t: decided at batch size 32, 64, 128, 256." in told
     assert "short: no batch size is known to scale; it does not at 64 (optimisation gap)." in told
     assert "starved: no batch size is known to scale; it does not at 64 (out of memory)." in told
     assert not any(line.startswith(("t: batch size", "starved: batch size")) for line in told), "nothing is undecided"
     only = [run for run in OUTCOMES if run.group != SHORT or run.learning_rate == 0.2]
     told = conclusions(DESIGN, answer(DESIGN, only))
     assert "short: no batch size is known to scale; open at 64." in told
+    assert not any(line.startswith("short: decided") for line in told)
     assert any(line.startswith("short: batch size 64 is undecided: nothing ") for line in told)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from analysis.edge import Judged, competitive, scalable, surrounded
+from analysis.edge import SAFE_RUNS, Judged, competitive, scalable, surrounded
 from analysis.limits import what_limits
 from analysis.outcomes import Group, Outcome, leading, points_of
 from analysis.study_design import StudyDesign
@@ -170,9 +170,16 @@ def test_where_nothing_failed_the_upper_end_is_open() -> None:
 
 
 def test_the_safe_rate_is_no_higher_than_the_edge() -> None:
-    found = look(*HOLDS, run(-1.5, 0.893), run(-1, 0.5)).edge
+    more = [run(-4, 0.900, seed) for seed in range(1, 1 + SAFE_RUNS)]
+    found = look(*HOLDS, *more, run(-1.5, 0.893), run(-1, 0.5)).edge
     assert found.safe is not None
     assert found.safe[0] <= found.safe[1] <= found.upper
+
+
+def test_the_safe_rate_is_not_told_from_a_few_runs() -> None:
+    runs = [run(octaves, 0.900, seed) for octaves in (-4, -3, -2) for seed in (1, 2, 3, 4)] + [run(-1, 0.5)]
+    assert look(*runs[-SAFE_RUNS:]).edge.safe is not None
+    assert look(*runs[1 - SAFE_RUNS :]).edge.safe is None
 
 
 def test_equal_runs_give_equal_answers() -> None:

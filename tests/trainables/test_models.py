@@ -70,6 +70,13 @@ def vgg(divide: int, classes: int) -> int:
     [
         (SixLayerCNN(), IMAGE, 10, 5_852_170, six_layer(32, 1024, 512)),
         (SixLayerCNN(width=8, widths=(64, 32)), IMAGE, 10, 138_922, six_layer(8, 64, 32)),
+        (
+            SixLayerCNN(8, (64, 32), stem_stride=2),
+            IMAGE,
+            10,
+            89_770,
+            six_layer(8, 64, 32) - dense(64 * 16, 64) + dense(64 * 4, 64),
+        ),
         (TwoConvCNN(), IMAGE, 10, 60_362, conv(3, 32) + conv(32, 64) + dense(64 * 8 * 8, 10)),
         (TwoConvCNN(8, channels=1, size=28), (1, 28, 28), 10, 9_098, conv(1, 8) + conv(8, 16) + dense(16 * 7 * 7, 10)),
         (ResNet8(), IMAGE, 10, 78_042, cifar_resnet(16, 1, 10)),
@@ -179,6 +186,8 @@ def test_a_strided_stem_leaves_fewer_pixels_and_every_weight_as_it_was() -> None
 def test_a_stem_without_a_stride_is_refused() -> None:
     with pytest.raises(UserError, match="ResNet20 stem_stride 0: must be at least 1"):
         ResNet20(stem_stride=0)
+    with pytest.raises(UserError, match="SixLayerCNN stem_stride 3: must be 1, 2 or 4"):
+        SixLayerCNN(stem_stride=3)
 
 
 def test_images_are_read_row_by_row_and_the_last_row_counts() -> None:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from trainables.errors import require
+
 
 @dataclass(frozen=True)
 class SmallCNN:
@@ -52,6 +54,11 @@ class SixLayerCNN:
         width: channels of the first convolution; the others have 2, 4, 4, 8 and 8 times as many.
         widths: numbers of units of the first two dense layers.
         classes: number of logits.
+        stem_stride: stride of the first convolution; the paper's is 1. With 2, all that follows has a quarter of the
+            pixels.
+
+    Raises:
+        UserError: stem_stride is not 1, 2 or 4.
 
     Source: Kaabachi, Ødum and Knöpfel, "Effects of batch size scaled learning rates and gradual warm up for
     training deep nets using large mini-batches", section II.
@@ -60,17 +67,21 @@ class SixLayerCNN:
     width: int = 32
     widths: tuple[int, int] = (1024, 512)
     classes: int = 10
+    stem_stride: int = 1
+
+    def __post_init__(self) -> None:
+        require(self.stem_stride in (1, 2, 4), f"SixLayerCNN stem_stride {self.stem_stride}: must be 1, 2 or 4")
 
     def __call__(self) -> nn.Module:
         width, (first, second) = self.width, self.widths
         return nn.Sequential(
-            *_block(3, width, 2 * width),
+            *_block(3, width, 2 * width, self.stem_stride),
             *_block(2 * width, 4 * width, 4 * width),
             nn.Dropout2d(0.05),
             *_block(4 * width, 8 * width, 8 * width),
             nn.Flatten(),
             nn.Dropout(0.1),
-            nn.Linear(8 * width * 4 * 4, first),
+            nn.Linear(8 * width * (4 // self.stem_stride) ** 2, first),
             nn.ReLU(),
             nn.Linear(first, second),
             nn.ReLU(),
@@ -114,10 +125,10 @@ class TwoConvCNN:
         )
 
 
-def _block(channels_in: int, channels: int, channels_out: int) -> list[nn.Module]:
+def _block(channels_in: int, channels: int, channels_out: int, stride: int = 1) -> list[nn.Module]:
     """One block of SixLayerCNN: two convolutions, and a max-pool that halves height and width."""
     return [
-        nn.Conv2d(channels_in, channels, 3, padding=1),
+        nn.Conv2d(channels_in, channels, 3, stride, padding=1),
         nn.BatchNorm2d(channels),
         nn.ReLU(),
         nn.Conv2d(channels, channels_out, 3, padding=1),
