@@ -17,7 +17,6 @@ from analysis.study_design import StudyDesign
 from analysis.verdict import LIKELY, SURE, Baseline, Verdict, verdicts
 from trainables.history import DONE
 
-
 SAFE_RUNS = 10
 """The fewest runs of a group that its safe rate is read off: of fewer, all may hold where only four in five do."""
 

@@ -115,7 +115,7 @@ BUDGETS = {
         max_runs=36,
         tables=(),
         table_techniques={},
-        left_out="half of the units, 40,000 images, 20 epochs, batch sizes 256 to 1,024 and above 2,048, poly decay, Adam",
+        left_out="half of the units, 40,000 images, 20 epochs, batch sizes 256 to 1,024 and 4,096 up, poly decay, Adam",
     ),
     "standard": replace(
         PAPER,
