@@ -62,8 +62,11 @@ class Belief(NamedTuple):
         return float(edges[min(int(probability * len(edges)), len(edges) - 1)]) if len(edges) else -math.inf
 
     def known_up_to(self, rate: float) -> "Belief":
-        """The belief of which is only said that the edge lies above a log2 learning rate, where it does."""
-        return Belief(np.where(self.edges > rate, math.inf, self.edges), self.limits)
+        """The belief of which is only said that the edge lies above a log2 learning rate, where it does.
+
+        The range then ends at that rate.
+        """
+        return Belief(np.where(self.edges > rate, math.inf, self.edges), Limits(self.limits.low, rate))
 
     @property
     def ends(self) -> tuple[float, float]:

@@ -98,3 +98,5 @@ def test_of_what_lies_above_a_rate_only_that_is_said() -> None:
     assert belief.beyond == pytest.approx(0.25, abs=0.01)
     assert belief.interval is not None
     assert belief.interval[1] is None
+    beyond_all = Belief(np.linspace(1.0, 2.0, 101), LIMITS).known_up_to(0.5)
+    assert beyond_all.interval == (2.0**0.5, None), "the edge may lie anywhere above the highest rate that ran"
