@@ -13,9 +13,9 @@ import numpy as np
 
 from analysis.response_curve import PLACES, SIZE, Curves, Frame, Run, arrays, curves, log_likelihood
 
-CURVES = 800
+CURVES = 400
 """How many curves are drawn."""
-MOVES = 9
+MOVES = 36
 """How many Metropolis steps follow each power."""
 JITTER = 0.01
 """The standard deviation of what is added to a difference of curves, compared with that of the sample."""
@@ -88,9 +88,16 @@ def _before(count: int) -> int:
     return milestone
 
 
+def milestone_of(latest: Fit) -> Fit:
+    """The fit that later ones go on from: to all runs of a few, and to most of many."""
+    return fit(latest.runs[: _before(len(latest.runs) + 1)], latest.frame)
+
+
 def _expected(before: Fit, runs: tuple[Run, ...]) -> bool:
     """Whether the curves of a fit allow for the runs that come after its own, so that they can be gone on from."""
-    new = log_likelihood(curves(before.latents, before.frame), arrays(runs[len(before.runs) :])).sum(axis=1)
+    frame = before.frame._replace(top=0.0)
+    data = arrays(runs[len(before.runs) :], before.frame.top)
+    new = log_likelihood(curves(before.latents, frame), data).sum(axis=1)
     highest = new.max()
     return bool(highest + np.log(np.exp(new - highest).mean()) > SURPRISE * (len(runs) - len(before.runs)))
 
@@ -98,10 +105,10 @@ def _expected(before: Fit, runs: tuple[Run, ...]) -> bool:
 def _extended(before: Fit, runs: tuple[Run, ...]) -> Fit:
     """The fit after more runs."""
     draw = np.random.default_rng(len(runs))
-    data, old = arrays(runs), len(before.runs)
+    frame, data, old = before.frame._replace(top=0.0), arrays(runs, before.frame.top), len(before.runs)
 
     def likelihood(latents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        each = log_likelihood(curves(latents, before.frame), data)
+        each = log_likelihood(curves(latents.astype(np.float32), frame), data)
         return each[:, :old].sum(axis=1), each[:, old:].sum(axis=1)
 
     latents = before.latents.copy()

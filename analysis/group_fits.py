@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 
 from analysis.belief import Limits
-from analysis.fit import Fit, fit
+from analysis.fit import Fit, fit, milestone_of
 from analysis.outcomes import Group, Outcome, chosen_setting
 from analysis.response_curve import Frame, Run
 from analysis.shape import with_shape_of
@@ -60,7 +60,8 @@ def group_fits(design: StudyDesign, outcomes: Sequence[Outcome]) -> dict[Group, 
     """The curves of every group, where the baseline has runs.
 
     What a run that was given up could not reach is the A0 of the baseline's curves alone, less the tolerance, rounded
-    up, so that it changes seldom and says no more than was shown.
+    up, so that it changes seldom and says no more than was shown. What groups tell each other changes seldom too: it is
+    taken from their milestones.
     """
     base = _fitted(design, outcomes, design.baseline)
     assert base.runs, "there is no A0 without a run of the baseline"
@@ -68,9 +69,10 @@ def group_fits(design: StudyDesign, outcomes: Sequence[Outcome]) -> dict[Group, 
     bar = math.ceil(float(np.median(tops(base)[1])) * design.tolerance / half) * half - design.tolerance
     alone = {group: _fitted(design, outcomes, group, bar) for group in design.groups if group != design.baseline}
     alone = {design.baseline: base} | alone
+    told = {group: milestone_of(each) for group, each in alone.items()}
     return {
         group: with_shape_of(
-            own, tuple(each for other, each in alone.items() if other.technique == group.technique and other != group)
+            own, tuple(each for other, each in told.items() if other.technique == group.technique and other != group)
         )
         for group, own in alone.items()
     }

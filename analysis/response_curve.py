@@ -16,6 +16,7 @@ The share of runs that reach a bar is the hold probability. Kontsevich and Tyler
 psychometric slope and threshold") estimate a threshold from such a curve trial by trial.
 """
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -41,17 +42,17 @@ class Prior(NamedTuple):
 
 
 PRIORS = {
-    "power": Prior(np.log(5.0), 1.0),  # k
-    "high": Prior(np.log(1.5), 0.6),  # octaves
-    "low": Prior(np.log(1.5), 0.6),  # octaves
-    "low_power": Prior(np.log(2.5), 0.4),  # j
+    "power": Prior(math.log(5.0), 1.0),  # k
+    "high": Prior(math.log(1.5), 0.6),  # octaves
+    "low": Prior(math.log(1.5), 0.6),  # octaves
+    "low_power": Prior(math.log(2.5), 0.4),  # j
     "offset": Prior(0.2, 1.0),  # from m + high up to b, octaves
-    "onset": Prior(np.log(0.2), 1.0),  # v, octaves
+    "onset": Prior(math.log(0.2), 1.0),  # v, octaves
     "diverging": Prior(0.0, 1.5),  # the logit of d
-    "noise": Prior(np.log(0.3), 0.8),  # s, tolerances
+    "noise": Prior(math.log(0.3), 0.8),  # s, tolerances
     "dips": Prior(0.0, 1.0),
-    "dip_below": Prior(np.log(0.6), 0.4),  # octaves from the dip's centre up to e
-    "dip_depth": Prior(np.log(3.0), 0.6),  # tolerances
+    "dip_below": Prior(math.log(0.6), 0.4),  # octaves from the dip's centre up to e
+    "dip_depth": Prior(math.log(3.0), 0.6),  # tolerances
 }
 TOP, EDGE = 0, 1
 TOP_SPREAD, TOP_TAIL = 3.0, 1.5
@@ -191,8 +192,11 @@ class Data(NamedTuple):
     futile: np.ndarray
 
 
-def arrays(runs: Sequence[Run]) -> Data:
-    return Data(*(np.array(column) for column in zip(*runs, strict=True)))
+def arrays(runs: Sequence[Run], top: float = 0.0) -> Data:
+    """The runs as arrays, with scores from `top` on; in single precision, which is enough from there."""
+    x, score, floor, diverged, futile = (np.array(column) for column in zip(*runs, strict=True))
+    single = np.float32
+    return Data(x.astype(single), (score - top).astype(single), floor.astype(single), diverged, futile)
 
 
 T4 = 0.375

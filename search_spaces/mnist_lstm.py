@@ -97,15 +97,15 @@ PAPER = Study(
 BUDGETS = {
     "quick": replace(
         PAPER,
-        task=Task(model=LSTMClassifier(width=64), data=MNIST(train_samples=20_000, validation_samples=5_000), epochs=5),
+        task=Task(model=LSTMClassifier(width=64), data=MNIST(train_samples=12_000, validation_samples=5_000), epochs=5),
         substitute=Task(
-            model=LSTMClassifier(width=64), data=FashionMNIST(train_samples=20_000, validation_samples=5_000), epochs=5
+            model=LSTMClassifier(width=64), data=FashionMNIST(train_samples=12_000, validation_samples=5_000), epochs=5
         ),
         techniques={
             "constant": replace(CONSTANT, base_batch_size=32),
             "legw": replace(TECHNIQUES["legw"], base_batch_size=32),
         },
-        batch_sizes=(32, 128, 2048),
+        batch_sizes=(32, 128, 1024),
         learning_rates=(0.0025, 2.56),
         first_learning_rate=0.02,
         rules=(LinearScaling(), SquareRootScaling()),
@@ -115,7 +115,7 @@ BUDGETS = {
         max_runs=36,
         tables=(),
         table_techniques={},
-        left_out="half of the units, 40,000 images, 20 epochs, batch sizes 256 to 1,024 and 4,096 up, poly decay, Adam",
+        left_out="half of the units, 48,000 images, 20 epochs, batch sizes 256, 512 and above 1,024, poly decay, Adam",
     ),
     "standard": replace(
         PAPER,

@@ -7,12 +7,13 @@ about every edge; it is asked for where it tells more about all undecided edges 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 
 from analysis.edge import Judged, bar_floor, other_order
 from analysis.expectation import Expectation, neighbours, weighted
+from analysis.fit import Fit
 from analysis.group_fits import best_rate, log_range
 from analysis.outcomes import Group, Outcome, Setting, chosen_setting, points_of
 from analysis.response_curve import Curves
@@ -25,7 +26,7 @@ SHARES = (0.02, 0.08, 0.2, 0.35, 0.5, 0.65, 0.8, 0.92, 0.98)
 """The rates that are considered are those below which these shares of the edges lie."""
 STEPS_IN_RESOLUTION = 4
 """Rates are rounded to this many steps in a factor of the resolution, counted from the rate at which tuning starts."""
-EVERY = 2
+EVERY = 1
 """The information of a batch size's own runs is computed from every second curve."""
 AHEAD = 1
 """A batch size may have this many runs more than another undecided one."""
@@ -119,16 +120,33 @@ def _information(state: SearchState, group: Group, about: Sequence[Group]) -> di
             proposals = sorted({each for rate in rates if (each := _run_at(state, group, rate))})
     if not proposals:
         return {}
-    some = slice(None, None, EVERY)
-    thinned = Curves(*(part[some] for part in judged.fit.curves))
-    of_classes = classes(thinned, np.log2([proposal.learning_rate for proposal in proposals]), bar, floor)
-    bits = np.zeros(len(proposals))
-    for other in about:
-        of_edges = _paired(cells(state.judged[other].belief, design.resolution), group == other)[some]
-        told = information(of_classes, of_edges, weights[some])
-        mixed = of_edges[np.random.default_rng(2).permutation(len(of_edges))]
-        bits += np.maximum(told - information(of_classes, mixed, weights[some]), 0.0)
+    rates = tuple(math.log2(proposal.learning_rate) for proposal in proposals)
+    of_edges = [_paired(cells(state.judged[other].belief, design.resolution), group == other) for other in about]
+    bits = _told(judged.fit, bar, floor, rates, weights.tobytes(), tuple(each.tobytes() for each in of_edges))
     return dict(zip(proposals, map(float, bits), strict=True))
+
+
+@lru_cache(maxsize=64)
+def _told(
+    fit: Fit, bar: float, floor: float, rates: tuple[float, ...], weights: bytes, edges: tuple[bytes, ...]
+) -> np.ndarray:
+    """What runs at these log2 rates tell about each of the edges together, in bits, (rates,).
+
+    It is remembered for groups that no run has ended of since.
+
+    Args:
+        weights: the probability of each curve, as the bytes of floats.
+        edges: the cell of each curve's edge, one after the other, as the bytes of integers.
+    """
+    some = slice(None, None, EVERY)
+    of_classes = classes(Curves(*(part[some] for part in fit.curves)), np.array(rates), bar, floor)
+    probable, bits = np.frombuffer(weights)[some], np.zeros(len(rates))
+    for each in edges:
+        of_edges = np.frombuffer(each, dtype=np.int64)[some]
+        mixed = of_edges[np.random.default_rng(2).permutation(len(of_edges))]
+        told, by_chance = (information(of_classes, cell, probable) for cell in (of_edges, mixed))
+        bits += np.maximum(told - by_chance, 0.0)
+    return bits
 
 
 def _paired(of_edges: np.ndarray, own: bool) -> np.ndarray:

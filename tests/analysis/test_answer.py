@@ -152,7 +152,8 @@ def test_the_table_has_a_row_to_each_group_with_the_numbers_of_the_answer() -> N
         *("technique", "batch_size", "runs", "best_learning_rate", "best_accuracy"),
         *(f"competitive_{column}" for column in ("lower", "upper", "held", "failed", "flags")),
         *(f"scalable_{column}" for column in ("lower", "upper", "held", "failed", "flags")),
-        *("safe_lower", "safe_upper", "joint_lower", "joint_upper", "limit", "why_it_stopped"),
+        *("safe_lower", "safe_upper", "failed_below", "runs_below"),
+        *("joint_lower", "joint_upper", "limit", "why_it_stopped"),
         *(f"{rule}_{column}" for rule in RULES for column in ("learning_rate", "verdict")),
     ]
     assert list(zip(table.technique, table.batch_size, strict=True)) == list(GROUPS)

@@ -196,7 +196,7 @@ def test_what_limits_an_answer_is_said() -> None:
     assert limit() == "no run of it ended; it needs runs"
     assert limit(*HOLDS, run(0, 0.5)).endswith("wide; more runs would narrow it to 1.5")
     assert limit(*HOLDS).startswith("no rate has failed above 0.25, the highest that ran")
-    assert limit(*HOLDS, run(4, 0.9)).startswith("the edge may lie above the range, which ends at 16")
+    assert limit(*HOLDS, run(4, 0.892)).startswith("the edge may lie above the range, which ends at 16")
     falls = [run(octaves, 0.87 - 0.01 * octaves) for octaves in (0, 1, 2)]
     assert limit(*falls).startswith("nothing seems to hold, but rates on both sides of its best have not run")
     assert limit(run(0, 0.5)).startswith("nothing holds with a probability of ")
@@ -223,3 +223,13 @@ def test_the_best_must_have_neighbours_on_both_sides() -> None:
     assert around(run(1, 0.4), run(4, 0.5)), "the best lies at the upper end"
     assert leading(points_of([run(0, 0.5)], GROUP), 0.0) is not None
     assert design().learning_rates == ends_of_range
+
+
+def test_the_order_in_which_runs_ended_does_not_matter() -> None:
+    """The curves are drawn along another path then, and must end at the same posterior."""
+    runs = [*HOLDS, run(-1.5, 0.899), run(-1.5, 0.900, 2), run(-1, 0.5), run(-1.25, 0.5), run(-1.25, 0.4, 2)]
+    shuffle = np.random.default_rng(0)
+    for _ in range(5):
+        belief = look(*(runs[at] for at in shuffle.permutation(len(runs)))).belief
+        assert -1.5 <= belief.quantile(0.5) <= -1.25
+        assert belief.width < 0.25, "both seeds held at -1.5 and fell far short at -1.25"
