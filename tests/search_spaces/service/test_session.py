@@ -57,6 +57,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_a_study_runs_from_python(place: Place) -> None:
     """It answers in data frames, prints only where it is told to, and leaves Ray running only where it is asked to."""
     (place.folder / "script.py").write_text(SCRIPT)
@@ -69,8 +70,9 @@ def test_a_study_runs_from_python(place: Place) -> None:
     assert found["kept"], "as asked"
     assert found["again"], "the second study used the same cluster"
     assert not found["left"], "as by default"
-    table, picture = (place.folder / path for path in found["files"])
+    table, picture, drawing = (place.folder / path for path in found["files"])
     assert picture.read_bytes().startswith(b"\x89PNG")
+    assert "<svg" in drawing.read_text()
     uri = f"sqlite:///{place.folder / 'own.db'}"
     runs = load_runs("digits_cnn", uri)
     assert runs.parent_id == found["run_id"]
