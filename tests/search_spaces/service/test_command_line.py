@@ -252,6 +252,7 @@ def test_a_cluster_that_does_not_answer_is_one_line(place: Place) -> None:
         assert f"RAY_ADDRESS {address}: no Ray cluster answers there (Connection refused)" in one_line(done)
 
 
+@pytest.mark.slow
 def test_a_termination_signal_stops_a_study_as_ctrl_c_does(place: Place) -> None:
     process = place.start("--batch-sizes", "16,64", "--max-runs", "500", "--resolution", "1.05")
     assert process.stdout is not None

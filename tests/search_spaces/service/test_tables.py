@@ -40,6 +40,7 @@ def test_what_a_table_could_not_show_is_refused_before_it_runs(table: PaperTable
         BUDGETS["quick"].with_choices(tables=(table,)).check_tables(workers=1)
 
 
+@pytest.mark.slow
 def test_tables_end_to_end(place: Place) -> None:
     """Twelve runs, printed beside the paper's numbers; the report is reproduced from MLflow alone."""
     done = place.run("--tables")
