@@ -47,13 +47,13 @@ class Fit:
         runs: the runs that the curves were fitted to.
         frame: where the curves' top and edge are expected.
         latents: the curves' parameters, standard normal in the prior, (CURVES, SIZE).
-        others: the runs of the other groups that the shape of the curves was also learnt from (analysis.shape).
+        others: the frame and the runs of the other groups' fits that the shape was also learnt from (analysis.shape).
     """
 
     runs: tuple[Run, ...]
     frame: Frame
     latents: np.ndarray = field(compare=False, repr=False)
-    others: tuple[tuple[Run, ...], ...] = ()
+    others: tuple[tuple[Frame, tuple[Run, ...]], ...] = ()
 
     @cached_property
     def curves(self) -> Curves:

@@ -7,7 +7,7 @@ from analysis.edge import Judged, bar_floor
 from analysis.group_fits import log_range
 from analysis.outcomes import same_rate
 from analysis.study_design import StudyDesign
-from analysis.verdict import SURE, Baseline
+from analysis.verdict import LIKELY, SURE, Baseline
 
 
 def what_limits(design: StudyDesign, judged: Judged, baseline: Baseline) -> str:
@@ -21,9 +21,10 @@ def what_limits(design: StudyDesign, judged: Judged, baseline: Baseline) -> str:
         return "nothing seems to hold, but rates on both sides of its best have not run; more runs would settle it"
     if judged.edge.lower is not None and judged.edge.upper is None:
         highest = max(judged.chances)
-        if same_rate(highest, design.learning_rates[1]):
+        if judged.chances[highest] <= LIKELY or same_rate(highest, design.learning_rates[1]):
             return (
-                f"the edge may lie above the range, which ends at {highest:g}; a wider one or more runs would settle it"
+                "the edge may lie above the range, which ends at "
+                f"{design.learning_rates[1]:g}; a wider one or more runs would settle it"
             )
         return f"no rate has failed above {highest:g}, the highest that ran; more runs would settle it"
     if _narrow_if_a0_were_known(design, judged, baseline):

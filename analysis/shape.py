@@ -40,7 +40,7 @@ def with_shape_of(fit: Fit, others: tuple[Fit, ...]) -> Fit:
     log = (0.5 * z**2 - 0.5 * (z - mean) ** 2 / variance).sum(axis=1)
     log *= largest_step(log, 1.0, KEPT)
     chosen = resampled(np.exp(log - log.max()), 0.5)
-    return replace(fit, latents=fit.latents[chosen], others=tuple(each.runs for each in others))
+    return replace(fit, latents=fit.latents[chosen], others=tuple((each.frame, each.runs) for each in others))
 
 
 def _known(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -26,8 +26,6 @@ SHARES = (0.02, 0.08, 0.2, 0.35, 0.5, 0.65, 0.8, 0.92, 0.98)
 """The rates that are considered are those below which these shares of the edges lie."""
 STEPS_IN_RESOLUTION = 4
 """Rates are rounded to this many steps in a factor of the resolution, counted from the rate at which tuning starts."""
-EVERY = 1
-"""The information of a batch size's own runs is computed from every second curve."""
 AHEAD = 1
 """A batch size may have this many runs more than another undecided one."""
 ON_ITS_OWN = 3
@@ -138,11 +136,10 @@ def _told(
         weights: the probability of each curve, as the bytes of floats.
         edges: the cell of each curve's edge, one after the other, as the bytes of integers.
     """
-    some = slice(None, None, EVERY)
-    of_classes = classes(Curves(*(part[some] for part in fit.curves)), np.array(rates), bar, floor)
-    probable, bits = np.frombuffer(weights)[some], np.zeros(len(rates))
+    of_classes = classes(fit.curves, np.array(rates), bar, floor)
+    probable, bits = np.frombuffer(weights), np.zeros(len(rates))
     for each in edges:
-        of_edges = np.frombuffer(each, dtype=np.int64)[some]
+        of_edges = np.frombuffer(each, dtype=np.int64)
         mixed = of_edges[np.random.default_rng(2).permutation(len(of_edges))]
         told, by_chance = (information(of_classes, cell, probable) for cell in (of_edges, mixed))
         bits += np.maximum(told - by_chance, 0.0)

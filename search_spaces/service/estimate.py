@@ -51,14 +51,13 @@ def seconds_per_run(study: Study, allotment: Allotment) -> float | None:
 
 def _probe(study: Study, device: torch.device) -> float:
     begun = time.perf_counter()
-    measuring = _measuring(study.task, device) if study.task.measures else 0.0
     sizes = sorted({min(study.batch_sizes), min(max(study.batch_sizes), LARGEST_PROBE)})
     seconds: list[float] = []
     for recipe in study.techniques.values():
         for size in sizes:
             if not seconds or time.perf_counter() - begun < PROBE_SECONDS:
                 seconds.append(_run(study.task, recipe, size, device))
-    return mean(seconds) + measuring
+    return mean(seconds) + (_measuring(study.task, device) if study.task.measures else 0.0)
 
 
 def _run(task: Task, recipe: Recipe, batch_size: int, device: torch.device) -> float:

@@ -1,5 +1,6 @@
 """The command `batchscale`: lists the studies, runs one, or reports on one. It imports a study only to run it."""
 
+import signal
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -27,7 +28,10 @@ def main() -> int:
             return run(arguments)
         case "report":
             options = report_parser("batchscale report").parse_args(arguments)
-            return int(import_module("analysis.report").main(options))
+            report = import_module("analysis.report")
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            return int(report.main(options))
         case "--version":
             parse(study_parser("batchscale", "", "", []), ["--version"])
         case "--help" | "-h":

@@ -74,3 +74,11 @@ def test_a_group_that_disagrees_keeps_many_of_its_curves() -> None:
     among = with_shape_of(here, tuple(group(0.02, shift) for shift in (-1.0, 1.0, 2.0)))
     assert len(np.unique(among.latents[:, 0])) > 0.1 * CURVES
     assert noise(among) < noise(here)
+
+
+def test_fits_that_learnt_from_other_curves_are_not_equal() -> None:
+    """Equal fits have equal curves, on which what is remembered about a fit rests."""
+    runs = group(0.1).runs
+    one, other = (with_shape_of(fit(runs, FRAME), (fit(runs, frame),)) for frame in (FRAME, FRAME._replace(top=91.0)))
+    assert one != other
+    assert not np.array_equal(one.latents, other.latents)

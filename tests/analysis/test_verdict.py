@@ -113,5 +113,5 @@ def test_the_groups_of_a_technique_learn_their_shape_together_and_no_others_do()
     loud = [done(other, rate, 0.9 + 0.05 * (-1) ** seed, seed) for rate in (0.1, 0.2) for seed in range(4)]
     alone, beside = group_fits(design, [*TUNED, *few]), group_fits(design, [*TUNED, *few, *loud])
     assert beside[LARGE] == alone[LARGE]
-    assert [len(each) for each in beside[LARGE].others] == [len(TUNED)]
+    assert [len(runs) for _, runs in beside[LARGE].others] == [len(TUNED)]
     assert beside[other].others == ()
