@@ -36,7 +36,7 @@ class Place:
 
     def run(self, *arguments: str, **options: str) -> subprocess.CompletedProcess[str]:
         process = self.start(*arguments, **options)
-        out, err = process.communicate(timeout=280)
+        out, err = process.communicate(timeout=580)
         return subprocess.CompletedProcess(arguments, process.returncode, out, err)
 
     def processes(self) -> list[str]:
