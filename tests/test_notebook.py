@@ -17,7 +17,7 @@ def executed(tmp_path_factory: pytest.TempPathFactory) -> nbformat.NotebookNode:
     patch.setenv("OMP_NUM_THREADS", "1")  # one thread, as every test has
     patch.setenv("PYTHONPATH", str(PATH.parent.parent))
     try:
-        NotebookClient(notebook, timeout=200, kernel_name="python3").execute(cwd=str(PATH.parent))
+        NotebookClient(notebook, timeout=500, kernel_name="python3").execute(cwd=str(PATH.parent))
     finally:
         patch.undo()
     return notebook
