@@ -4,7 +4,7 @@
     python -m search_spaces.cifar_sam --tables                   # Surlemont et al.'s Figures 1 to 4 at the quick size
 
 Budgets:
-    quick       half of the filters, 4,000 images, 10 epochs, cosine decay: about 7 minutes on 2 cores; its tables take
+    quick       half of the filters, 4,000 images, 10 epochs, cosine decay: about 10 minutes on 2 cores; its tables take
                 3 more.
     standard    the paper's network, 40,000 training images, 30 epochs: needs a GPU.
     paper       the paper's network, all 50,000 training images, 100 epochs, batch sizes 32 to 4,096, judged on the test
@@ -14,9 +14,9 @@ Budgets:
 Every run that reaches its end measures the sharpness of its minimum. The paper does not give its data set, rho, batch
 sizes, learning rates or epochs. CIFAR-10, a rho of 0.05 (Foret et al.'s) and the rest are our choice.
 
-Expect from quick: A0 is near 54 % at batch size 32 with a learning rate of 0.02. SGD's edge moves from between 0.02 and
-0.04 at 32 to between 0.08 and 0.16 at 128. SAM's is lower at 128, where it loses 6 points at 0.08. At 512 SGD's best
-accuracy is 49 %, 6 points short of A0.
+Expect from quick: A0 is near 54 % at batch size 32 with a learning rate of 0.02. Single runs of SGD hold up to 0.04 at
+32 and up to 0.095 at 128, and fall short at 0.057 and 0.113. SAM's end 1 to 2 points lower, and fall short from 0.04
+and 0.113 on. At 512, which is left out, SGD's best is 49 %, 6 points short of A0.
 The paper's answer: the test accuracy with SAM is lower than without, SAM's minima at large batches are sharper, and a
 step with SAM takes twice as long.
 

@@ -4,7 +4,7 @@
     python -m search_spaces.mnist_lstm --tables                  # You et al.'s Figures 4 to 7
 
 Budgets:
-    quick       an LSTM of 64 units, 20,000 images, 5 epochs, on Fashion-MNIST where MNIST cannot be had: about 5
+    quick       an LSTM of 64 units, 12,000 images, 5 epochs, on Fashion-MNIST where MNIST cannot be had: about 5
                 minutes on 2 cores.
     standard    the paper's network, 50,000 training images, 10 epochs: needs a GPU.
     paper       the paper's network, all 60,000 training images, 25 epochs, batch sizes 128 to 8,192, judged on the test
