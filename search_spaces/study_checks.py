@@ -6,13 +6,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from analysis.tables import COLUMNS
+from search_spaces.service.arguments import FEWEST_OTHER_RUNS, FINEST, HIGHEST_FIRST_SEED, SEEDS
 from trainables import Recipe
 from trainables.engine.checks import check_fit, check_learning_rate, check_model, check_run
 from trainables.errors import require
 from trainables.recipe import value_in, with_values
-
-FEWEST_OTHER_RUNS = 5
-"""The fewest runs that are made besides the baseline's seeds."""
 
 if TYPE_CHECKING:
     from search_spaces.study import Study
@@ -41,9 +39,12 @@ def check_search(study: "Study", workers: int) -> None:
         f"(0.01 is {study.task.metric.show_difference(0.01)})",
     )
     require(len(study.techniques) > 0, "techniques: none given; at least one is needed")
-    finite = 1.05 <= study.resolution < math.inf
-    require(finite, f"resolution {study.resolution:g}: must be a factor of at least 1.05, and finite")
-    require(2 <= study.seeds <= 100, f"seeds {study.seeds}: must be 2 to 100; A0 and its error need 2")
+    finite = FINEST <= study.resolution < math.inf
+    require(finite, f"resolution {study.resolution:g}: must be a factor of at least {FINEST:g}, and finite")
+    least, most = SEEDS
+    require(
+        least <= study.seeds <= most, f"seeds {study.seeds}: must be {least} to {most}; A0 and its error need {least}"
+    )
     _check_first_seed(study)
     require(study.seeds_near_margin >= 1, f"seeds near margin {study.seeds_near_margin}: must be at least 1")
     fewest = FEWEST_OTHER_RUNS + study.seeds
@@ -67,7 +68,8 @@ def check_search(study: "Study", workers: int) -> None:
 
 
 def _check_first_seed(study: "Study") -> None:
-    require(0 <= study.first_seed < 2**31, f"first seed {study.first_seed}: must be 0 to 2147483647")
+    accepted = 0 <= study.first_seed <= HIGHEST_FIRST_SEED
+    require(accepted, f"first seed {study.first_seed}: must be 0 to {HIGHEST_FIRST_SEED}")
 
 
 def check_tables(study: "Study", workers: int) -> None:

@@ -14,8 +14,11 @@ from analysis.parser import Parser, module_of
 DATA_DIR = "~/.cache/batchscale"
 RESULTS_DIR = "results"
 SEARCHES = ("frontier", "optuna", "grid")
-FEWEST_RUNS = 7
-"""No study can judge anything with fewer: two of the baseline, and five of the other batch sizes."""
+SEEDS = (2, 100)
+"""The fewest and the most baseline runs that A0 may be asked to be read off, at least."""
+FEWEST_OTHER_RUNS = 5
+"""The fewest runs that are made besides the baseline's seeds."""
+HIGHEST_FIRST_SEED = 2**31 - 1
 FINEST = 1.05
 """The smallest resolution."""
 
@@ -68,15 +71,15 @@ def study_parser(called_as: str, question: str, name: str, budgets: Iterable[str
     add("--search", choices=SEARCHES, default="frontier", help="how to search (default: frontier)")
     add("--batch-sizes", type=batch_sizes, metavar="B,B,...", help="global batch sizes, two or more")
     add("--learning-rates", type=learning_rates, metavar="LOW,HIGH", help="range of peak learning rates")
-    add("--seeds", type=whole(2, 100), help="baseline runs that A0 is read off, at least")
+    add("--seeds", type=whole(*SEEDS), help="baseline runs that A0 is read off, at least")
     add(
         "--first-seed",
-        type=whole(0, 2**31 - 1),
+        type=whole(0, HIGHEST_FIRST_SEED),
         help="added to the seed of every run, to repeat a study with other random draws",
     )
     add("--tolerance", type=positive, help="how far below A0 still holds; 0.01 is one percentage point")
     add("--resolution", type=resolution, help="widest interval to be content with, as a factor")
-    add("--max-runs", type=whole(FEWEST_RUNS), help="most runs together (not with --search grid)")
+    add("--max-runs", type=whole(SEEDS[0] + FEWEST_OTHER_RUNS), help="most runs together (not with --search grid)")
     add("--workers", type=whole(1), default=1, help="data-parallel workers of each trial (default: 1)")
     add("--concurrent-trials", type=whole(1), help="trials at a time (default: what fits)")
     add("--gpus-per-worker", type=float, help="GPUs of each worker, fractions allowed (default: 1 with a GPU)")
