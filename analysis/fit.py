@@ -11,12 +11,12 @@ from functools import cached_property, lru_cache
 
 import numpy as np
 
-from analysis.response_curve import PLACES, SIZE, Curves, Frame, Run, arrays, curves, log_likelihood
+from analysis.response_curve import PLACES, SIZE, Curves, Data, Frame, Run, arrays, curves, log_likelihood
 
 CURVES = 400
 """How many curves are drawn."""
-MOVES = 36
-"""How many Metropolis steps follow each power."""
+MOVES, FEWEST_MOVES = 36, 18
+"""How many Metropolis steps follow a power that leaves KEPT of the sample effective, and one that leaves all of it."""
 JITTER = 0.01
 """The standard deviation of what is added to a difference of curves, compared with that of the sample."""
 KEPT = 0.5
@@ -75,7 +75,7 @@ class Fit:
 def fit(runs: tuple[Run, ...], frame: Frame) -> Fit:
     """The curves after these runs. A fit goes on from that of a beginning of the runs, which the cache may hold."""
     if not runs:
-        return Fit((), frame, np.random.default_rng(0).standard_normal((CURVES, SIZE)))
+        return Fit((), frame, np.random.default_rng(0).standard_normal((CURVES, SIZE), np.float32))
     before = fit(runs[: _before(len(runs))], frame)
     return _extended(before if _expected(before, runs) else fit((), frame), runs)
 
@@ -95,20 +95,24 @@ def milestone_of(latest: Fit) -> Fit:
 
 def _expected(before: Fit, runs: tuple[Run, ...]) -> bool:
     """Whether the curves of a fit allow for the runs that come after its own, so that they can be gone on from."""
-    frame = before.frame._replace(top=0.0)
-    data = arrays(runs[len(before.runs) :], before.frame.top)
+    frame, data = _from_top(before.frame, runs[len(before.runs) :])
     new = log_likelihood(curves(before.latents, frame), data).sum(axis=1)
     highest = new.max()
     return bool(highest + np.log(np.exp(new - highest).mean()) > SURPRISE * (len(runs) - len(before.runs)))
 
 
+def _from_top(frame: Frame, runs: tuple[Run, ...]) -> tuple[Frame, Data]:
+    """The frame and the runs with scores counted from the frame's top, where single precision is enough."""
+    return frame._replace(top=0.0), arrays(runs, frame.top)
+
+
 def _extended(before: Fit, runs: tuple[Run, ...]) -> Fit:
     """The fit after more runs."""
     draw = np.random.default_rng(len(runs))
-    frame, data, old = before.frame._replace(top=0.0), arrays(runs, before.frame.top), len(before.runs)
+    (frame, data), old = _from_top(before.frame, runs), len(before.runs)
 
     def likelihood(latents: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        each = log_likelihood(curves(latents.astype(np.float32), frame), data)
+        each = log_likelihood(curves(latents, frame), data)
         return each[:, :old].sum(axis=1), each[:, old:].sum(axis=1)
 
     latents = before.latents.copy()
@@ -118,10 +122,12 @@ def _extended(before: Fit, runs: tuple[Run, ...]) -> Fit:
         step = largest_step(fresh, 1.0 - power)
         power = 1.0 if power + step > 1 - 1e-9 else power + step
         weights = np.exp(step * (fresh - fresh.max()))
+        moves = max(FEWEST_MOVES, round(MOVES * min(1.0, (1 - effective(weights)) / (1 - KEPT))))
         chosen = resampled(weights, draw.random())
         latents, known, fresh = latents[chosen], known[chosen], fresh[chosen]
-        for move in range(MOVES):
-            proposed, prior_gain = _proposal(latents, move, draw)
+        jitter = JITTER * latents.std(axis=0)
+        for move in range(moves):
+            proposed, prior_gain = _proposal(latents, jitter, move, draw)
             known_then, fresh_then = likelihood(proposed)
             gain = known_then - known + power * (fresh_then - fresh) + prior_gain
             better = np.log(draw.random(len(latents))) < gain
@@ -130,40 +136,49 @@ def _extended(before: Fit, runs: tuple[Run, ...]) -> Fit:
     return Fit(runs, before.frame, latents)
 
 
-def _proposal(latents: np.ndarray, move: int, draw: np.random.Generator) -> tuple[np.ndarray, np.ndarray | float]:
+def _proposal(
+    latents: np.ndarray, jitter: np.ndarray, move: int, draw: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray | float]:
     """Where each curve is proposed to move, and by how much the logarithm of the prior counts for the acceptance.
 
     Every third move draws a block of parameters from the prior again, which leaves the prior out of the acceptance. The
-    others add a difference of two other curves, to all parameters or to some.
+    others add a difference of two other curves and some jitter, to all parameters or to some.
     """
     count = len(latents)
-    proposed = latents.copy()
     if move % 3 == 2:
+        proposed = latents.copy()
         block = list(BLOCKS[int(draw.integers(len(BLOCKS)))])
-        proposed[:, block] = draw.standard_normal((count, len(block)))
+        proposed[:, block] = draw.standard_normal((count, len(block)), np.float32)
         return proposed, 0.0
     share, scale = ((1.0, 0.5), (0.4, 0.9))[move % 3]
     one, other = draw.integers(count, size=(2, count))
-    mask = draw.random((count, SIZE)) < share
-    jitter = JITTER * latents.std(axis=0) * draw.standard_normal((count, SIZE))
-    proposed += mask * (scale * (latents[one] - latents[other]) + jitter)
-    return proposed, 0.5 * ((latents**2).sum(axis=1) - (proposed**2).sum(axis=1))
+    step = np.float32(scale) * (latents[one] - latents[other])
+    if share < 1:
+        step *= draw.random((count, SIZE), np.float32) < share
+    else:
+        step += jitter * draw.standard_normal((count, SIZE), np.float32)
+    proposed = latents + step
+    return proposed, -(step * (latents + step / 2)).sum(axis=1)
 
 
 def largest_step(fresh: np.ndarray, most: float, kept: float = KEPT) -> float:
     """The largest step of the power, at most `most`, that keeps this share of the sample effective."""
 
-    def effective(step: float) -> float:
-        weights = np.exp(step * (fresh - fresh.max()))
-        return float(weights.sum() ** 2 / (weights**2).sum() / len(fresh))
+    def remaining(step: float) -> float:
+        return effective(np.exp(step * (fresh - fresh.max())))
 
-    if effective(most) >= kept:
+    if remaining(most) >= kept:
         return most
     low, high = 0.0, most
     for _ in range(20):
         middle = (low + high) / 2
-        low, high = (middle, high) if effective(middle) >= kept else (low, middle)
+        low, high = (middle, high) if remaining(middle) >= kept else (low, middle)
     return max(low, 1e-4)
+
+
+def effective(weights: np.ndarray) -> float:
+    """The share of the sample that remains effective: the effective sample size by the number of curves."""
+    return float(weights.sum() ** 2 / (weights**2).sum()) / len(weights)
 
 
 def resampled(weights: np.ndarray, first: float) -> np.ndarray:

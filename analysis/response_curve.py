@@ -30,6 +30,8 @@ UNEVEN = 0.15
 """The noise grows by this share of what the curve has lost."""
 DEEPEST = 60.0
 """No run that trains to its end is expected further below the top than this, in tolerances."""
+SMALL = 20.0
+"""exp(-SMALL) is nothing; processors are slow with the powers that lie far below."""
 DIPS = -0.25
 """A curve has a dip where its parameter `dips` lies below this: two curves in five."""
 
@@ -113,16 +115,17 @@ class Curves(NamedTuple):
     def loss(self, x: np.ndarray) -> np.ndarray:
         """T - f(x), (curves, rates)."""
         away = np.asarray(x, self.edge.dtype) - (self.edge - self.high)
-        below = away < 0  # of the two flanks, only one is lost on at any rate
-        share = np.maximum(np.where(below, -away / self.low, away / self.high), 1e-9)
-        flank = np.exp(np.minimum(np.where(below, self.low_power, self.power) * np.log(share), 5.0))
-        dip = self.dip_depth * np.exp(-(((away + (self.edge - self.high - self.dip_at)) / self.dip_width) ** 2))
+        share = np.maximum(np.maximum(away / self.high, away / -self.low), 1e-9)  # of the two flanks, one is positive
+        power = self.low_power + (self.power - self.low_power) * (away > 0)
+        flank = np.exp(np.clip(power * np.log(share), -SMALL, 5.0))
+        from_dip = (away + (self.edge - self.high - self.dip_at)) / self.dip_width
+        dip = self.dip_depth * np.exp(-np.minimum(from_dip * from_dip, SMALL))
         return np.minimum(flank + dip, DEEPEST)
 
     def failing(self, x: np.ndarray) -> np.ndarray:
         """r(x), (curves, rates)."""
         away = self.breaks - np.asarray(x, self.breaks.dtype)
-        return ODD + (1 - ODD) / (1 + np.exp(np.clip(away / self.onset, -30, 30)))
+        return ODD + (1 - ODD) / (1 + np.exp(np.clip(away / self.onset, -SMALL, SMALL)))
 
     def spread(self, loss: np.ndarray, floor: np.ndarray | float) -> np.ndarray:
         return np.sqrt(self.noise**2 + floor**2 + (UNEVEN * loss) ** 2)
@@ -162,24 +165,28 @@ def student4_quantile(probability: np.ndarray) -> np.ndarray:
 
 def curves(latents: np.ndarray, frame: Frame) -> Curves:
     """The curves with these latents, (curves, SIZE)."""
-    value = {name: prior.centre + prior.spread * latents[:, PLACES[name], None] for name, prior in PRIORS.items()}
+    values = _CENTRES.astype(latents.dtype) + _SPREADS.astype(latents.dtype) * latents[:, FIRST:]
+    raised = np.exp(values)
+    value, power = ({name: each[:, at - FIRST, None] for name, at in PLACES.items()} for each in (values, raised))
     edge = frame.middle + frame.reach * latents[:, EDGE, None]
-    below = np.exp(value["dip_below"])
     return Curves(
         top=frame.top + TOP_SPREAD * np.sinh(TOP_TAIL * latents[:, TOP, None]),
         edge=edge,
-        power=np.exp(value["power"]),
-        high=np.exp(value["high"]),
-        low=np.exp(value["low"]),
-        low_power=np.exp(value["low_power"]),
+        power=power["power"],
+        high=power["high"],
+        low=power["low"],
+        low_power=power["low_power"],
         breaks=edge + value["offset"],
-        onset=np.exp(value["onset"]),
-        diverging=1 / (1 + np.exp(-value["diverging"])),
-        noise=np.exp(value["noise"]),
-        dip_at=edge - below,
-        dip_depth=np.where(value["dips"] < DIPS, np.exp(value["dip_depth"]), 0.0),
-        dip_width=0.45 * below,
+        onset=power["onset"],
+        diverging=1 / (1 + 1 / power["diverging"]),
+        noise=power["noise"],
+        dip_at=edge - power["dip_below"],
+        dip_depth=np.where(value["dips"] < DIPS, power["dip_depth"], np.zeros_like(edge)),
+        dip_width=0.45 * power["dip_below"],
     )
+
+
+_CENTRES, _SPREADS = np.array(list(PRIORS.values())).T
 
 
 class Data(NamedTuple):
@@ -209,14 +216,15 @@ def log_likelihood(of: Curves, data: Data) -> np.ndarray:
     spread = of.spread(loss, data.floor)
     away = data.score - (of.top - loss)
     t = away / spread
-    below = np.maximum(-away, 0.0)
-    ends = T4 / spread * (1 + t * t / 4) ** -2.5
-    collapses = np.where(away < 0, 1 / COLLAPSE / (1 + below / COLLAPSE) ** 2, 0.0)
-    density = (1 - failing) * ends + failing * (1 - of.diverging) * collapses
-    if data.diverged.any():
-        density = np.where(data.diverged, failing * of.diverging, density)
-    if data.futile.any():
-        short = COLLAPSE / (COLLAPSE + np.maximum(-away, 0.0))
-        falls = (1 - failing) * student4(t) + failing * (1 - of.diverging) * short
-        density = np.where(data.futile, falls, density)
+    share = 1 + t * t / 4
+    ends = T4 / (spread * share * share * np.sqrt(share))
+    short = COLLAPSE / (COLLAPSE + np.maximum(-away, 0.0))
+    collapsing = failing * (1 - of.diverging)
+    density = (1 - failing) * ends + collapsing * short * short * (away < 0) / COLLAPSE
+    of_diverged, of_futile = data.diverged, data.futile
+    if of_diverged.any():
+        density[:, of_diverged] = failing[:, of_diverged] * of.diverging
+    if of_futile.any():
+        usual = (1 - failing[:, of_futile]) * student4(t[:, of_futile])
+        density[:, of_futile] = usual + collapsing[:, of_futile] * short[:, of_futile]
     return np.log(np.maximum(density, np.finfo(density.dtype).tiny))

@@ -58,7 +58,7 @@ def information(of_classes: np.ndarray, of_edges: np.ndarray, weights: np.ndarra
     """
     count, rates, kinds = of_classes.shape
     _, places = np.unique(of_edges, return_inverse=True)
-    belongs = np.zeros((places.max() + 1, count))
+    belongs = np.zeros((places.max() + 1, count), of_classes.dtype)
     belongs[places, np.arange(count)] = weights / weights.sum()
     joint = (belongs @ of_classes.reshape(count, -1)).reshape(-1, rates, kinds)  # P(cell and class)
     of_cell, of_class = belongs.sum(axis=1), joint.sum(axis=0)

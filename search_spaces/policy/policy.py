@@ -5,7 +5,8 @@ searches for the learning rate, on a log2 axis, above which runs no longer hold.
 
 1. Tune the baseline batch size with seed 0: three rates two octaves apart, then the neighbours of the best, two octaves
    and one octave away.
-2. In every group, run the most cautious prescription of the rules.
+2. In every group, run the most cautious prescription of the rules. The first ones may start beside the last tuning
+   runs, when the best has neighbours on both sides.
 3. From then on, make the run that is expected to tell most (edge_search): about the edge of its own group or, where it
    is a run of the baseline, about all edges that are undecided, because all are judged against A0. The edges of the
    other batch sizes say where an edge is to be looked for (analysis.expectation); the interval is read off the group's
@@ -19,9 +20,9 @@ group first tries settings of them with seed 0, and is then measured with the be
 import math
 from collections.abc import Collection, Iterator, Sequence
 
-from analysis.edge import scalable
+from analysis.edge import scalable, surrounded
 from analysis.expectation import expected_edge
-from analysis.outcomes import Group, Outcome, chosen_setting
+from analysis.outcomes import Group, Outcome, chosen_setting, points_of
 from analysis.verdict import Baseline, find_baseline
 from search_spaces.policy.best_search import TUNING_OCTAVES, ladder, own_setting, sampled_runs, tuning_runs
 from search_spaces.policy.edge_search import BASELINE_SHARE, SearchState, edge_runs, free_seed
@@ -91,16 +92,19 @@ def _candidates(
     if baseline is None or baseline.diverged:
         yield from ladder(plan, (2 * TUNING_OCTAVES, -2 * TUNING_OCTAVES, 1.0, -1.0, 3.0, -3.0))
         return
-    if any(run.group == design.baseline and run.seed == 0 for run in running):
-        return  # what the rules prescribe depends on the best that tuning finds
+    tuning = any(run.group == design.baseline and run.seed == 0 for run in running)
+    if tuning and not surrounded(points_of(finished, design.baseline), design):
+        return  # what the rules prescribe depends on the best that tuning finds, to an octave
     if _prescribes_nothing(plan, finished, baseline):
         return
-    if spent < plan.seeds:
+    if spent < plan.seeds and not tuning:
         seed = free_seed(asked, design.baseline, baseline.learning_rate)
         yield Proposal(design.baseline, baseline.learning_rate, seed, baseline.setting)
     turns = _in_turn(plan, running)
     for group in turns:
         yield from _start(plan, group, finished, running, baseline, asked)
+    if tuning:
+        return  # where an edge lies depends on the A0 that tuning finds
     judged = {group: scalable(design, finished, group, baseline) for group in design.groups}
     state = SearchState(plan, finished, running, baseline, judged)
     begun = [

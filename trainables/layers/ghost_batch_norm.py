@@ -15,6 +15,8 @@ Source: Hoffer et al. 2017, "Train longer, generalize better", algorithm 1 (ghos
 """
 
 import functools
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -28,6 +30,21 @@ from trainables.layers.batch_statistics import normalise, wide
 from trainables.layers.split_invariant import Pass, SplitInvariant
 
 
+@dataclass
+class _Step:
+    """What a layer knows of the step in progress. It is no attribute of the layer itself, whose every change costs.
+
+    Attributes:
+        groups: the number of normalisation batches in the pass.
+        noting: whether the pass counts for running statistics.
+        noted: the means and the variances of normalisation batches so far, each (groups, channels).
+    """
+
+    groups: int = 1
+    noting: bool = False
+    noted: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+
+
 class GhostBatchNorm(SplitInvariant, _BatchNorm):
     """A BatchNorm layer during a run: training passes normalise each group of samples by itself and note statistics.
 
@@ -36,23 +53,22 @@ class GhostBatchNorm(SplitInvariant, _BatchNorm):
     """
 
     _workers: int
-    _groups: int
-    _noting: bool
-    _noted: list[tuple[Tensor, Tensor]]
+    _step: "_Step"
 
     def begin_pass(self, part: Pass) -> None:
-        self._groups, self._noting = part.groups, part.noted
+        self._step.groups, self._step.noting = part.groups, part.noted
 
     def forget(self) -> None:
-        self._noted = []
+        self._step.noted.clear()
 
     def settle(self, groups: int) -> None:
         """Update the running statistics from a step's normalisation batches, as far as this worker noted them."""
-        if self._noted and self.track_running_stats:
+        noted = self._step.noted
+        if noted and self.track_running_stats:
             assert self.num_batches_tracked is not None
             self.num_batches_tracked += 1
             kept = (1 - self.momentum) ** groups if self.momentum is not None else 1 - 1 / int(self.num_batches_tracked)
-            means, variances = (torch.cat(each).mean(0) for each in zip(*self._noted, strict=True))
+            means, variances = (_mean(each) for each in zip(*noted, strict=True))
             for running, now in ((self.running_mean, means), (self.running_var, variances)):
                 assert running is not None
                 running.mul_(kept).add_(now, alpha=1 - kept)
@@ -63,17 +79,18 @@ class GhostBatchNorm(SplitInvariant, _BatchNorm):
             mean, variance = self.running_mean, self.running_var
             return F.batch_norm(x, mean, variance, self.weight, self.bias, mean is None, 0.0, self.eps)
         self._check_input_dim(x)
-        if x.numel() // (self._groups * x.shape[1]) * self._workers < 2:
+        step = self._step
+        if x.numel() // (step.groups * x.shape[1]) * self._workers < 2:
             raise UserError(
                 f"BatchNorm layer {type(self).__name__}: Expected more than 1 value per channel in a normalisation "
                 f"batch, got input size {tuple(x.shape)}; use a larger norm_batch_size or batch size"
             )
-        if self._workers == 1 and (self._groups == 1 or x.device.type == "cpu"):
-            y, means, variances = _one_by_one(x, self.weight, self.bias, self._groups, self.eps)
+        if self._workers == 1 and (step.groups == 1 or x.device.type == "cpu"):
+            y, means, variances = _one_by_one(x, self.weight, self.bias, step.groups, self.eps)
         else:
-            y, means, variances = normalise(x, self.weight, self.bias, self._groups, self.eps, self._workers)
-        if self._noting:
-            self._noted.append((means, variances))
+            y, means, variances = normalise(x, self.weight, self.bias, step.groups, self.eps, self._workers)
+        if step.noting:
+            step.noted.append((means, variances))
         return y
 
 
@@ -91,6 +108,12 @@ def _one_by_one(
         for part, mean, variance in zip(x.chunk(groups), means, variances, strict=True)
     ]
     return parts[0] if groups == 1 else torch.cat(parts), means, variances
+
+
+def _mean(statistics: Sequence[Tensor]) -> Tensor:
+    """The mean of the statistics of normalisation batches, each (groups, channels): (channels,)."""
+    groups = statistics[0] if len(statistics) == 1 else torch.cat(list(statistics))
+    return groups[0] if len(groups) == 1 else groups.mean(0)
 
 
 def batch_norms(model: nn.Module) -> list[_BatchNorm]:
@@ -117,8 +140,7 @@ def with_ghost_batches(model: nn.Module, workers: int) -> nn.Module:
         )
         layer.__class__ = _ghost(kind)  # type: ignore[arg-type]
         assert isinstance(layer, GhostBatchNorm)
-        layer._workers, layer._groups, layer._noting = workers, 1, False
-        layer.forget()
+        layer._workers, layer._step = workers, _Step()
     return model
 
 
@@ -127,7 +149,7 @@ def without_ghost_batches(model: nn.Module) -> nn.Module:
     for layer in ghosts(model):
         _, kind = type(layer).__bases__
         layer.__class__ = kind
-        for name in ("_workers", "_groups", "_noting", "_noted"):
+        for name in ("_workers", "_step"):
             del layer.__dict__[name]
     return model
 

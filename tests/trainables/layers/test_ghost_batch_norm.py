@@ -75,7 +75,7 @@ def test_both_ways_note_the_same_statistics(groups: int) -> None:
     ghost = ghost_of(nn.BatchNorm2d(3))
     ghost.begin_pass(a_pass(groups, True))
     ghost(x)
-    (means, variances), *_ = ghost._noted
+    (means, variances), *_ = ghost._step.noted
     _, mean, variance = normalise(x, None, None, groups, 1e-5)
     assert torch.allclose(means, mean, atol=1e-6)
     assert torch.allclose(variances, variance, atol=1e-6)
@@ -165,7 +165,7 @@ def test_a_layer_stays_what_it_was_to_everything_that_asks() -> None:
     assert ghosts(model) == [shared]
     shared.begin_pass(a_pass(2, True))
     model(torch.randn(8, 2))
-    assert len(calls) == len(shared._noted) == 2
+    assert len(calls) == len(shared._step.noted) == 2
 
 
 @pytest.mark.parametrize("options", [{"affine": False}, {"track_running_stats": False}], ids=str)
@@ -177,7 +177,7 @@ def test_layers_without_weights_or_statistics(options: dict[str, bool], mixed: b
     with torch.autocast("cpu", torch.bfloat16, enabled=mixed):
         assert torch.allclose(ghost(x), theirs(x), atol=1e-6)
     ghost(x.bfloat16() if mixed else x)
-    assert all(each.dtype == torch.float32 for noted in ghost._noted for each in noted)
+    assert all(each.dtype == torch.float32 for noted in ghost._step.noted for each in noted)
     ghost.settle(1)
     assert torch.isfinite(ghost.eval()(x)).all()
 

@@ -93,6 +93,8 @@ class Images:
 
     def batch(self, samples: Tensor, draws: ImageDraws, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """Inputs (batch, channels, height, width), cropped and flipped, and labels (batch,)."""
+        if not self.crop_padding and not self.flip:
+            return self._normalised(self.train.images[samples], dtype), self.train.labels[samples]
         channel, row, column = self._places
         rows = row + draws.shift[samples, 0, None]  # (batch, height)
         columns = torch.where(draws.mirror[samples, None], column.flip(0), column) + draws.shift[samples, 1, None]
