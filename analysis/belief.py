@@ -76,7 +76,7 @@ class Belief(NamedTuple):
         """
         far = self.limits.high + 1000.0
         edges = np.minimum(np.sort(self.edges[self.edges > -math.inf]), far)
-        inside = min(math.ceil(COVERED * len(self.edges)), len(edges))
+        inside = min(math.ceil(_share_of_sample(len(self.edges)) * len(self.edges)), len(edges))
         if not inside:
             return -math.inf, -math.inf
         first = int((edges[inside - 1 :] - edges[: len(edges) - inside + 1]).argmin())
@@ -104,6 +104,14 @@ class Belief(NamedTuple):
         """Whether there is an edge, and its interval is no wider than the resolution, which is a factor."""
         found = self.interval
         return found is not None and found[1] is not None and self.width <= math.log2(resolution) + 1e-6
+
+
+def _share_of_sample(count: int) -> float:
+    """The share of a sample of curves that an interval takes: one standard error more than COVERED.
+
+    The shortest of all windows that hold a share of a finite sample holds less of what the sample was drawn from.
+    """
+    return COVERED + math.sqrt(COVERED * (1 - COVERED) / count)
 
 
 def last_fall(curves: Curves, bar: np.ndarray, floor: float, limits: Limits, levels: tuple[float, ...]) -> list[Belief]:

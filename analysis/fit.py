@@ -17,6 +17,8 @@ CURVES = 400
 """How many curves are drawn."""
 MOVES, FEWEST_MOVES = 36, 18
 """How many Metropolis steps follow a power that leaves KEPT of the sample effective, and one that leaves all of it."""
+FROM_PRIOR = 72
+"""How many follow the last power of a fit that begins at the prior, because its curves have come from far away."""
 JITTER = 0.01
 """The standard deviation of what is added to a difference of curves, compared with that of the sample."""
 KEPT = 0.5
@@ -123,6 +125,8 @@ def _extended(before: Fit, runs: tuple[Run, ...]) -> Fit:
         power = 1.0 if power + step > 1 - 1e-9 else power + step
         weights = np.exp(step * (fresh - fresh.max()))
         moves = max(FEWEST_MOVES, round(MOVES * min(1.0, (1 - effective(weights)) / (1 - KEPT))))
+        if power == 1.0 and not old:
+            moves = FROM_PRIOR
         chosen = resampled(weights, draw.random())
         latents, known, fresh = latents[chosen], known[chosen], fresh[chosen]
         jitter = JITTER * latents.std(axis=0)

@@ -48,7 +48,7 @@ PRIORS = {
     "high": Prior(math.log(1.5), 0.6),  # octaves
     "low": Prior(math.log(1.5), 0.6),  # octaves
     "low_power": Prior(math.log(2.5), 0.4),  # j
-    "offset": Prior(0.2, 1.0),  # from m + high up to b, octaves
+    "offset": Prior(0.1, 1.3),  # from m + high up to b, octaves
     "onset": Prior(math.log(0.2), 1.0),  # v, octaves
     "diverging": Prior(0.0, 1.5),  # the logit of d
     "noise": Prior(math.log(0.3), 0.8),  # s, tolerances

@@ -14,8 +14,8 @@ Budgets:
                       Its 88.3 % on the test set at 98.5 % on the training set suggest torchvision's own 7x7 stem of
                       stride 2, because the 3x3 stem is known to reach 95 %. So the budget paper has the 7x7 stem.
 
-Expect from quick: A0 is near 56 % at batch size 16 with a learning rate of 0.1. The edge moves from 0.21 at 16 to 0.36
-at 32, 0.67 at 64 and 1.1 at 128. At 1,024 the best accuracy is 8 points short of A0.
+Expect from quick: A0 is near 56.5 % at batch size 16 with a learning rate of 0.05. The edge moves from 0.20 at 16 to
+0.34 at 32, 0.64 at 64 and 0.98 at 128. At 1,024 the best accuracy is 8 points short of A0.
 The paper's answer: linear scaling with warm-up holds up to batch size 256. With normalisation batches of 32 samples, it
 holds up to 1,024 (88.0 % against 88.3 %).
 

@@ -232,4 +232,4 @@ def test_the_order_in_which_runs_ended_does_not_matter() -> None:
     for _ in range(5):
         belief = look(*(runs[at] for at in shuffle.permutation(len(runs)))).belief
         assert -1.5 <= belief.quantile(0.5) <= -1.25
-        assert belief.width < 0.25, "both seeds held at -1.5 and fell far short at -1.25"
+        assert belief.width < 0.35, "both seeds held at -1.5 and fell far short at -1.25"
