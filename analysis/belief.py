@@ -18,8 +18,8 @@ CELLS_PER_OCTAVE = 8
 HALVINGS = 5
 COVERED = 0.90
 """The probability with which the interval of an edge contains it."""
-MAY_BE_NONE = 0.1
-"""An interval is given where the probability that nothing holds is at most this."""
+MAY_BE_NONE = 0.07
+"""An interval is given where the probability that nothing holds is at most this; it can then leave out some curves."""
 TYPICAL, SAFE = 0.5, 0.9
 """The share of runs that reach the bar at the maximum scalable learning rate, and at the safe one."""
 
@@ -70,7 +70,9 @@ class Belief(NamedTuple):
 
     @property
     def ends(self) -> tuple[float, float]:
-        """log2 of the ends of the interval: the shortest one that contains the edge with 90 %, of all the curves.
+        """log2 of the ends of the interval: the shortest one that contains the edge with 90 %.
+
+        It holds _share_of_sample of all the curves.
 
         The upper end is inf where none inside the range contains so many.
         """
@@ -109,9 +111,10 @@ class Belief(NamedTuple):
 def _share_of_sample(count: int) -> float:
     """The share of a sample of curves that an interval takes: one standard error more than COVERED.
 
-    The shortest of all windows that hold a share of a finite sample holds less of what the sample was drawn from.
+    The shortest of all windows that hold a share of a finite sample holds less of what the sample was drawn from. The
+    error is that of independent curves, the smallest that it can be.
     """
-    return COVERED + math.sqrt(COVERED * (1 - COVERED) / count)
+    return COVERED + math.sqrt(COVERED * (1 - COVERED) / max(count, 1))
 
 
 def last_fall(curves: Curves, bar: np.ndarray, floor: float, limits: Limits, levels: tuple[float, ...]) -> list[Belief]:

@@ -48,7 +48,7 @@ class Fit:
     Attributes:
         runs: the runs that the curves were fitted to.
         frame: where the curves' top and edge are expected.
-        latents: the curves' parameters, standard normal in the prior, (CURVES, SIZE).
+        latents: the curves' parameters, standard normal in the prior, (CURVES, SIZE); in single precision.
         others: the frame and the runs of the other groups' fits that the shape was also learnt from (analysis.shape).
     """
 
@@ -59,8 +59,8 @@ class Fit:
 
     @cached_property
     def curves(self) -> Curves:
-        """The curves in single precision, which is enough to read off them and takes half of the time."""
-        return Curves(*(part.astype(np.float32) for part in curves(self.latents, self.frame)))
+        """The curves, in single precision as their latents."""
+        return curves(self.latents, self.frame)
 
     @property
     def trained(self) -> list[Run]:
@@ -146,7 +146,7 @@ def _proposal(
     """Where each curve is proposed to move, and by how much the logarithm of the prior counts for the acceptance.
 
     Every third move draws a block of parameters from the prior again, which leaves the prior out of the acceptance. The
-    others add a difference of two other curves and some jitter, to all parameters or to some.
+    others add a difference of two other curves, either to all parameters, with some jitter, or to some of them.
     """
     count = len(latents)
     if move % 3 == 2:

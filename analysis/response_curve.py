@@ -30,8 +30,9 @@ UNEVEN = 0.15
 """The noise grows by this share of what the curve has lost."""
 DEEPEST = 60.0
 """No run that trains to its end is expected further below the top than this, in tolerances."""
-SMALL = 20.0
-"""exp(-SMALL) is nothing; processors are slow with the powers that lie far below."""
+SMALL, FAR = 20.0, 60.0
+"""Exponents are cut off at -SMALL where a loss that small is nothing, and at FAR in the odds of not failing, because
+exponentials that underflow are slow."""
 DIPS = -0.25
 """A curve has a dip where its parameter `dips` lies below this: two curves in five."""
 
@@ -122,18 +123,20 @@ class Curves(NamedTuple):
         dip = self.dip_depth * np.exp(-np.minimum(from_dip * from_dip, SMALL))
         return np.minimum(flank + dip, DEEPEST)
 
-    def failing(self, x: np.ndarray) -> np.ndarray:
-        """r(x), (curves, rates)."""
+    def failing(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """r(x) and 1 - r(x), each (curves, rates); both keep their precision where they are small."""
         away = self.breaks - np.asarray(x, self.breaks.dtype)
-        return ODD + (1 - ODD) / (1 + np.exp(np.clip(away / self.onset, -SMALL, SMALL)))
+        odds = np.exp(np.clip(away / self.onset, -FAR, FAR))
+        share = (1 - ODD) / (1 + odds)
+        return ODD + share, odds * share
 
     def spread(self, loss: np.ndarray, floor: np.ndarray | float) -> np.ndarray:
         return np.sqrt(self.noise**2 + floor**2 + (UNEVEN * loss) ** 2)
 
     def typical(self, x: np.ndarray, floor: float) -> np.ndarray:
         """The median score of runs, (curves, rates); as deep as runs collapse where more than half of them fail."""
-        loss, failing = self.loss(x), self.failing(x)
-        share = (0.5 - failing) / np.maximum(1 - failing, 1e-6)
+        loss, (failing, surviving) = self.loss(x), self.failing(x)
+        share = (0.5 - failing) / np.maximum(surviving, 1e-6)
         usual = self.top - loss + self.spread(loss, floor) * student4_quantile(np.clip(share, 1e-3, 0.5))
         return np.where(share > 0, usual, self.top - loss - COLLAPSE)
 
@@ -144,11 +147,11 @@ class Curves(NamedTuple):
             x: log2 learning rates, (rates,) or (curves, rates).
             bar: in tolerances, (curves, 1).
         """
-        loss, failing = self.loss(x), self.failing(x)
+        loss, (failing, surviving) = self.loss(x), self.failing(x)
         above = self.top - loss - np.asarray(bar, loss.dtype)
         low = np.maximum(above, 0.0)
         collapsed = failing * (1 - self.diverging) * low / (COLLAPSE + low)
-        return (1 - failing) * student4(above / self.spread(loss, floor)) + collapsed
+        return surviving * student4(above / self.spread(loss, floor)) + collapsed
 
 
 def student4(t: np.ndarray) -> np.ndarray:
@@ -212,7 +215,7 @@ T4 = 0.375
 
 def log_likelihood(of: Curves, data: Data) -> np.ndarray:
     """log P(runs | curve), (curves, runs)."""
-    loss, failing = of.loss(data.x), of.failing(data.x)
+    loss, (failing, surviving) = of.loss(data.x), of.failing(data.x)
     spread = of.spread(loss, data.floor)
     away = data.score - (of.top - loss)
     t = away / spread
@@ -220,11 +223,11 @@ def log_likelihood(of: Curves, data: Data) -> np.ndarray:
     ends = T4 / (spread * share * share * np.sqrt(share))
     short = COLLAPSE / (COLLAPSE + np.maximum(-away, 0.0))
     collapsing = failing * (1 - of.diverging)
-    density = (1 - failing) * ends + collapsing * short * short * (away < 0) / COLLAPSE
+    density = surviving * ends + collapsing * short * short * (away < 0) / COLLAPSE
     of_diverged, of_futile = data.diverged, data.futile
     if of_diverged.any():
         density[:, of_diverged] = failing[:, of_diverged] * of.diverging
     if of_futile.any():
-        usual = (1 - failing[:, of_futile]) * student4(t[:, of_futile])
+        usual = surviving[:, of_futile] * student4(t[:, of_futile])
         density[:, of_futile] = usual + collapsing[:, of_futile] * short[:, of_futile]
     return np.log(np.maximum(density, np.finfo(density.dtype).tiny))

@@ -28,12 +28,12 @@ def classes(curves: Curves, rates: np.ndarray, bar: float, floor: float) -> np.n
         bar: the score that a run must reach, in tolerances.
         floor: the standard deviation that the validation samples cause, in tolerances.
     """
-    loss, failing = curves.loss(rates), curves.failing(rates)
+    loss, (failing, surviving) = curves.loss(rates), curves.failing(rates)
     top, cuts = (curves.top - loss - bar)[:, :, None], CUTS.astype(loss.dtype)
     usual = student4((cuts - top) / curves.spread(loss, floor)[:, :, None])
     collapsed = 1 / (1 + np.maximum(top - cuts, 0.0) / COLLAPSE)
     diverging = failing * curves.diverging
-    below = (1 - failing)[:, :, None] * usual + (failing - diverging)[:, :, None] * collapsed
+    below = surviving[:, :, None] * usual + (failing - diverging)[:, :, None] * collapsed
     ends = np.concatenate([np.zeros_like(below[:, :, :1]), below, (1 - diverging)[:, :, None]], axis=2)
     return np.concatenate([diverging[:, :, None], np.diff(ends, axis=2)], axis=2)
 

@@ -6,7 +6,7 @@ searches for the learning rate, on a log2 axis, above which runs no longer hold.
 1. Tune the baseline batch size with seed 0: three rates two octaves apart, then the neighbours of the best, two octaves
    and one octave away.
 2. In every group, run the most cautious prescription of the rules. The first ones may start beside the last tuning
-   runs, when the best has neighbours on both sides.
+   runs, where these lie within an octave of the best so far.
 3. From then on, make the run that is expected to tell most (edge_search): about the edge of its own group or, where it
    is a run of the baseline, about all edges that are undecided, because all are judged against A0. The edges of the
    other batch sizes say where an edge is to be looked for (analysis.expectation); the interval is read off the group's
@@ -19,10 +19,11 @@ group first tries settings of them with seed 0, and is then measured with the be
 
 import math
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 
-from analysis.edge import scalable, surrounded
+from analysis.edge import scalable
 from analysis.expectation import expected_edge
-from analysis.outcomes import Group, Outcome, chosen_setting, points_of
+from analysis.outcomes import Group, Outcome, chosen_setting
 from analysis.verdict import Baseline, find_baseline
 from search_spaces.policy.best_search import TUNING_OCTAVES, ladder, own_setting, sampled_runs, tuning_runs
 from search_spaces.policy.edge_search import BASELINE_SHARE, SearchState, edge_runs, free_seed
@@ -93,8 +94,8 @@ def _candidates(
         yield from ladder(plan, (2 * TUNING_OCTAVES, -2 * TUNING_OCTAVES, 1.0, -1.0, 3.0, -3.0))
         return
     tuning = any(run.group == design.baseline and run.seed == 0 for run in running)
-    if tuning and not surrounded(points_of(finished, design.baseline), design):
-        return  # what the rules prescribe depends on the best that tuning finds, to an octave
+    if tuning and not _best_is_near(plan, finished, running, baseline):
+        return
     if _prescribes_nothing(plan, finished, baseline):
         return
     if spent < plan.seeds and not tuning:
@@ -111,6 +112,18 @@ def _candidates(
         group for group in turns if judged[group].fit.runs and not any(run.seed == 0 for run in state.in_flight(group))
     ]
     yield from edge_runs(state, begun)
+
+
+def _best_is_near(plan: Plan, finished: Sequence[Outcome], running: Sequence[Proposal], baseline: Baseline) -> bool:
+    """Whether the best that tuning finds can be at most an octave from the best so far, and leaves a prescription.
+
+    The first runs of other batch sizes can then start beside the last tuning runs.
+    """
+    base = plan.design.baseline
+    rates = [run.learning_rate for run in running if run.group == base and run.seed == 0]
+    near = all(abs(math.log2(rate / baseline.learning_rate)) <= 1 + 1e-6 for rate in rates)
+    higher = replace(baseline, learning_rate=2 * baseline.learning_rate)
+    return near and not plan.sampled_settings and _prescribes_nothing(plan, finished, higher) is None
 
 
 def _in_turn(plan: Plan, running: Sequence[Proposal]) -> list[Group]:

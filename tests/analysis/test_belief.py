@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from analysis.belief import SAFE, TYPICAL, Belief, Limits, last_fall
+from analysis.belief import MAY_BE_NONE, SAFE, TYPICAL, Belief, Limits, last_fall
 from analysis.response_curve import SIZE, Curves, Frame, curves
 
 LIMITS = Limits(-6.0, 4.0)
@@ -85,6 +85,15 @@ def test_where_nothing_may_hold_the_rest_must_make_up_for_it_or_there_is_no_inte
     half = Belief(np.concatenate([edges, np.full(95, -math.inf)]), LIMITS)
     assert (half.none, half.interval) == (0.5, None)
     assert Belief(np.full(10, -math.inf), LIMITS).interval is None
+
+
+def test_no_single_curve_decides_an_interval_that_is_given() -> None:
+    most = int(MAY_BE_NONE * 400)
+    edges = [np.random.default_rng(0).normal(-1.0, 0.1, 398 - most), [3.5, -5.5], np.full(most, -math.inf)]
+    belief = Belief(np.concatenate(edges), LIMITS)
+    assert belief.interval is not None
+    assert belief.width < 1.0
+    assert Belief(np.concatenate([*edges, [-math.inf] * 3]), LIMITS).interval is None
 
 
 def test_quantiles_and_shares_agree() -> None:

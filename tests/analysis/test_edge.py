@@ -29,7 +29,7 @@ def broken(octaves: float, seed: int = 1) -> Outcome:
 
 
 MEASURED = [Outcome(BASE, 0.1, seed, "done", score, 0.9) for seed, score in enumerate((0.900, 0.901, 0.899, 0.900) * 4)]
-NOISY = [one._replace(score=one.score + (-1) ** one.seed * 0.008) for one in MEASURED]
+NOISY = [one._replace(score=one.score + (-1) ** one.seed * 0.012) for one in MEASURED]
 HOLDS = [run(-4, 0.899), run(-3, 0.900), run(-2, 0.901)]
 
 
@@ -57,7 +57,7 @@ def test_an_edge_lies_between_a_rate_that_holds_and_one_that_falls_short() -> No
 
 def test_every_run_between_narrows_the_interval() -> None:
     runs, widths = [*HOLDS, run(-1, 0.5)], []
-    for more in ([], [run(-1.25, 0.5), run(-1.25, 0.4, 2)], [run(-1.5, 0.899), run(-1.5, 0.900, 2)]):
+    for more in ([], [run(-1.5, 0.899), run(-1.5, 0.900, 2)], [run(-1.25, 0.5), run(-1.25, 0.4, 2)]):
         runs += more
         widths.append(look(*runs).belief.width)
     assert widths == sorted(widths, reverse=True)
@@ -92,7 +92,7 @@ def test_the_safe_rate_lies_below_where_runs_begin_to_diverge() -> None:
 
 
 def test_failures_below_the_edge_are_counted() -> None:
-    often = [run(octaves, 0.898 - 0.001 * octaves, seed) for octaves in (-4, -3, -2, -1) for seed in (1, 2, 3)]
+    often = [run(octaves, 0.900, seed) for octaves in (-4, -3, -2, -1) for seed in (1, 2, 3)]
     found = look(*often, broken(-2, 4), broken(0), broken(0.5)).edge
     assert found.lower > 2.0**-2
     assert found.failed_below[0] == 1
@@ -232,4 +232,4 @@ def test_the_order_in_which_runs_ended_does_not_matter() -> None:
     for _ in range(5):
         belief = look(*(runs[at] for at in shuffle.permutation(len(runs)))).belief
         assert -1.5 <= belief.quantile(0.5) <= -1.25
-        assert belief.width < 0.35, "both seeds held at -1.5 and fell far short at -1.25"
+        assert belief.width < 0.3, "both seeds held at -1.5 and fell far short at -1.25"

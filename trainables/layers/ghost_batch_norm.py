@@ -32,7 +32,9 @@ from trainables.layers.split_invariant import Pass, SplitInvariant
 
 @dataclass
 class _Step:
-    """What a layer knows of the step in progress. It is no attribute of the layer itself, whose every change costs.
+    """What a layer knows of the step in progress.
+
+    It is an object of its own, because PyTorch inspects every assignment to an attribute of a module.
 
     Attributes:
         groups: the number of normalisation batches in the pass.
@@ -53,13 +55,13 @@ class GhostBatchNorm(SplitInvariant, _BatchNorm):
     """
 
     _workers: int
-    _step: "_Step"
+    _step: _Step
 
     def begin_pass(self, part: Pass) -> None:
         self._step.groups, self._step.noting = part.groups, part.noted
 
     def forget(self) -> None:
-        self._step.noted.clear()
+        self._step.noted = []
 
     def settle(self, groups: int) -> None:
         """Update the running statistics from a step's normalisation batches, as far as this worker noted them."""

@@ -63,10 +63,34 @@ def test_without_a_failure_in_range_the_edge_is_censored(make_plan: MakePlan) ->
 
 
 def test_rules_are_tried_and_the_one_that_overshoots_breaks(make_plan: MakePlan) -> None:
-    """The truth is a square root, tuned near the edge: linear breaks, square root holds."""
-    found = answer(make_plan().design, search(make_plan(), sharp))
+    """The truth is a square root, and the best rate lies an octave below the edge: linear breaks, square root holds."""
+
+    def trainer(group: Group, rate: float) -> float:
+        return sharp(group, rate) - 0.004 * max(0.0, math.log2(edge_at(group) / 2 / rate))
+
+    found = answer(make_plan().design, search(make_plan(), trainer))
     assert found.breaks["t", "linear"] in (32, 64, 128)
     assert found.breaks["t", "square_root"] is None
+
+
+def test_other_batch_sizes_start_beside_the_last_tuning_runs(make_plan: MakePlan) -> None:
+    """Where these lie within an octave of the best; otherwise what the rules prescribe is not known well enough."""
+    base = Group("t", 16)
+    finished = [Outcome(base, rate, 0, "done", score, score) for rate, score in ((0.1, 0.9), (0.4, 0.1), (0.025, 0.8))]
+    an_octave_off = [Proposal(base, 0.2, 0), Proposal(base, 0.05, 0)]
+    started = policy.propose(make_plan(), finished, an_octave_off)
+    assert isinstance(started, Proposal)
+    assert started.group.batch_size == 32
+    two_off = [*an_octave_off, Proposal(base, 0.4, 0)]
+    assert policy.propose(make_plan(), [finished[0], finished[2]], two_off) is NoProposal.WAIT
+    with_settings = replace(make_plan(), dimensions={"optimizer.momentum": FloatDistribution(0.0, 0.95)})
+    with_settings = replace(with_settings, own={"t": (("optimizer.momentum", 0.5),)}, sampled_settings=3)
+    own = [run._replace(setting=with_settings.own["t"]) for run in finished]
+    tuning = [Proposal(base, rate, 0, with_settings.own["t"]) for rate in (0.2, 0.05)]
+    asked = policy.propose(with_settings, own, tuning)
+    assert asked is NoProposal.WAIT or asked.group == base
+    narrow = replace(make_plan(), design=replace(make_plan().design, learning_rates=(0.01, 0.27)))
+    assert policy.propose(narrow, finished, an_octave_off) is NoProposal.WAIT, "twice the best may prescribe nothing"
 
 
 def test_the_baseline_is_tuned_and_takes_no_more_than_a_third_of_the_runs(make_plan: MakePlan) -> None:
