@@ -90,7 +90,8 @@ def test_other_batch_sizes_start_beside_the_last_tuning_runs(make_plan: MakePlan
     asked = policy.propose(with_settings, own, tuning)
     assert asked is NoProposal.WAIT or asked.group == base
     narrow = replace(make_plan(), design=replace(make_plan().design, learning_rates=(0.01, 0.27)))
-    assert policy.propose(narrow, finished, an_octave_off) is NoProposal.WAIT, "twice the best may prescribe nothing"
+    inside = [finished[0], finished[1]._replace(learning_rate=0.27), finished[2]]
+    assert policy.propose(narrow, inside, an_octave_off) is NoProposal.WAIT, "twice the best may prescribe nothing"
 
 
 def test_the_baseline_is_tuned_and_takes_no_more_than_a_third_of_the_runs(make_plan: MakePlan) -> None:
