@@ -51,18 +51,19 @@ class PowerLaw(NamedTuple):
 def fit_power_law(beliefs: Mapping[int, Belief]) -> PowerLaw | str:
     """Fit log2 eta* = log2 c + alpha * log2 B + scatter to beliefs of edges, or return the reason for no fit.
 
-    The likelihood of a line is the probability of every belief around it: a wide belief counts for little, and the part
-    above the searched range as "somewhere above". The priors of the slope and of the height are flat; the scatter is
-    normal, and its standard deviation is averaged over. The exponent is the posterior's median.
+    The likelihood of a line is the probability of every belief around it: a wide belief counts for little, the part
+    above the searched range as "somewhere above", and the part where nothing holds says nothing about the line. The
+    priors of the slope and of the height are flat; the scatter is normal, and its standard deviation is averaged over.
+    The exponent is the posterior's median.
 
     Args:
-        beliefs: the belief at each batch size, from its own curves. Where nothing may hold, it is left out.
+        beliefs: the belief at each batch size, from its own curves. Where more likely nothing holds, it is left out.
 
     Returns:
         the law, or the reason in words where fewer than three beliefs have an interval with both ends.
     """
-    used = {size: belief for size, belief in beliefs.items() if belief.none <= MAY_BE_NONE}
-    finite = sum(math.isfinite(belief.ends[1]) for belief in used.values())
+    used = {size: belief for size, belief in beliefs.items() if belief.none < 0.5}
+    finite = sum(belief.none <= MAY_BE_NONE and math.isfinite(belief.ends[1]) for belief in used.values())
     if finite < FEWEST_EDGES:
         return f"no exponent: it takes {FEWEST_EDGES} finite edges, and there are {finite}"
     sizes = np.log2(list(used))
@@ -94,7 +95,10 @@ def _scatter_weights() -> np.ndarray:
 
 
 def _around(belief: Belief, heights: np.ndarray, scatter: float) -> np.ndarray:
-    """The probability density of a belief's edge around each height of the line, (heights,)."""
+    """The probability density of a belief's edge around each height of the line, (heights,).
+
+    Where nothing holds, the edge might have been anywhere.
+    """
     edges = belief.edges[np.isfinite(belief.edges)]
     low, high = belief.limits
     flat = np.exp(0.5 * ((edges - (low + high) / 2) / ((high - low) / 2)) ** 2)  # takes the prior of an edge off
@@ -103,4 +107,5 @@ def _around(belief: Belief, heights: np.ndarray, scatter: float) -> np.ndarray:
     normal = np.exp(-0.5 * ((centres - heights[:, None]) / scatter) ** 2) / (scatter * math.sqrt(2 * math.pi))
     above = 1 - special.ndtr((high - heights) / scatter)
     beyond = int(np.isposinf(belief.edges).sum()) / (ABOVE * (high - low))
-    return (normal @ cells + beyond * above) / len(belief.edges)
+    anywhere = int(np.isneginf(belief.edges).sum()) / ((1 + ABOVE) * (high - low))
+    return (normal @ cells + beyond * above + anywhere) / len(belief.edges)

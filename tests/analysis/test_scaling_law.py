@@ -77,6 +77,18 @@ def test_an_edge_above_the_range_pulls_the_line_up_and_nothing_else() -> None:
     assert up.lower > alone.lower
 
 
+def test_an_edge_that_may_not_exist_tells_where_it_would_lie() -> None:
+    three = {size: belief(edge, 0.1) for size, edge in zip(SIZES[:3], (-3.0, -2.5, -2.0), strict=True)}
+    laws = [
+        fit_power_law({**three, **more})
+        for more in ({}, {512: belief(-1.0, 0.1, none=0.2)}, {512: belief(-1.0, 0.1, none=0.9)})
+    ]
+    alone, likely, unlikely = (law for law in laws if isinstance(law, PowerLaw))
+    assert likely.upper - likely.lower < 0.8 * (alone.upper - alone.lower)
+    assert likely.lower <= 0.5 <= likely.upper
+    assert (unlikely.lower, unlikely.upper, unlikely.edges) == (alone.lower, alone.upper, 3)
+
+
 def test_where_nothing_may_hold_there_is_no_edge_to_fit() -> None:
     law = fit_power_law({**beliefs(0.5, 0.1), 1024: belief(-5.0, 0.1, none=0.5)})
     assert isinstance(law, PowerLaw)
