@@ -14,9 +14,10 @@ Budgets:
 Every run that reaches its end measures the sharpness of its minimum. The paper does not give its data set, rho, batch
 sizes, learning rates or epochs. CIFAR-10, a rho of 0.05 (Foret et al.'s) and the rest are our choice.
 
-Expect from quick: A0 is near 54 % at batch size 32 with a learning rate of 0.02. Single runs of SGD hold up to 0.04 at
-32 and up to 0.095 at 128, and fall short at 0.057 and 0.113. SAM's end 1 to 2 points lower, and fall short from 0.04
-and 0.113 on. At 512, which is left out, SGD's best is 49 %, 6 points short of A0.
+Expect from quick: A0 is near 54 % at batch size 32 with a learning rate of 0.01. SGD's edge moves from between 0.03 and
+0.06 at 32 to between 0.07 and 0.13 at 128. SAM's lie no higher, and its best accuracies are 1 to 3 points lower. At
+2,048 the best is 30 % without SAM and 25 % with it. One run varies by 1.9 points, which is why the tolerance is 8. At
+512, which is left out, SGD's best is 49 %.
 The paper's answer: the test accuracy with SAM is lower than without, SAM's minima at large batches are sharper, and a
 step with SAM takes twice as long.
 
@@ -105,9 +106,9 @@ BUDGETS = {
         learning_rates=(0.0025, 1.28),
         first_learning_rate=0.02,
         seeds_near_margin=2,
-        tolerance=0.06,
+        tolerance=0.08,
         resolution=2.0,
-        max_runs=36,
+        max_runs=42,
         tables=figures((32, 128, 512), 10),
         left_out="half of the filters, 46,000 images, 90 epochs, other batch sizes; Adam is in tables",
     ),
