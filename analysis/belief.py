@@ -70,11 +70,9 @@ class Belief(NamedTuple):
 
     @property
     def ends(self) -> tuple[float, float]:
-        """log2 of the ends of the interval: the shortest one that contains the edge with 90 %.
+        """log2 of the ends of the interval: the shortest that holds _share_of_sample of all the curves.
 
-        It holds _share_of_sample of all the curves.
-
-        The upper end is inf where none inside the range contains so many.
+        The upper end is inf where none inside the range holds so many.
         """
         far = self.limits.high + 1000.0
         edges = np.minimum(np.sort(self.edges[self.edges > -math.inf]), far)

@@ -123,10 +123,9 @@ def _extended(before: Fit, runs: tuple[Run, ...]) -> Fit:
     while power < 1.0:
         step = largest_step(fresh, 1.0 - power)
         power = 1.0 if power + step > 1 - 1e-9 else power + step
-        weights = np.exp(step * (fresh - fresh.max()))
-        moves = max(FEWEST_MOVES, round(MOVES * min(1.0, (1 - effective(weights)) / (1 - KEPT))))
-        if power == 1.0 and not old:
-            moves = FROM_PRIOR
+        weights = _weights(fresh, step)
+        lost = min(1.0, (1 - _effective(weights)) / (1 - KEPT))
+        moves = FROM_PRIOR if power == 1.0 and not old else max(FEWEST_MOVES, round(MOVES * lost))
         chosen = resampled(weights, draw.random())
         latents, known, fresh = latents[chosen], known[chosen], fresh[chosen]
         jitter = JITTER * latents.std(axis=0)
@@ -167,20 +166,21 @@ def _proposal(
 
 def largest_step(fresh: np.ndarray, most: float, kept: float = KEPT) -> float:
     """The largest step of the power, at most `most`, that keeps this share of the sample effective."""
-
-    def remaining(step: float) -> float:
-        return effective(np.exp(step * (fresh - fresh.max())))
-
-    if remaining(most) >= kept:
+    if _effective(_weights(fresh, most)) >= kept:
         return most
     low, high = 0.0, most
     for _ in range(20):
         middle = (low + high) / 2
-        low, high = (middle, high) if remaining(middle) >= kept else (low, middle)
+        low, high = (middle, high) if _effective(_weights(fresh, middle)) >= kept else (low, middle)
     return max(low, 1e-4)
 
 
-def effective(weights: np.ndarray) -> float:
+def _weights(fresh: np.ndarray, step: float) -> np.ndarray:
+    """How much each curve counts where the power of the new runs' likelihood grows by a step; the largest is 1."""
+    return np.exp(step * (fresh - fresh.max()))
+
+
+def _effective(weights: np.ndarray) -> float:
     """The share of the sample that remains effective: the effective sample size by the number of curves."""
     return float(weights.sum() ** 2 / (weights**2).sum()) / len(weights)
 

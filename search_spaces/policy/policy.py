@@ -93,8 +93,8 @@ def _candidates(
     if baseline is None or baseline.diverged:
         yield from ladder(plan, (2 * TUNING_OCTAVES, -2 * TUNING_OCTAVES, 1.0, -1.0, 3.0, -3.0))
         return
-    tuning = any(run.group == design.baseline and run.seed == 0 for run in running)
-    if tuning and not _best_is_near(plan, finished, running, baseline):
+    tuning = [run.learning_rate for run in running if run.group == design.baseline and run.seed == 0]
+    if tuning and not _best_is_near(plan, finished, tuning, baseline):
         return
     if _prescribes_nothing(plan, finished, baseline):
         return
@@ -114,14 +114,15 @@ def _candidates(
     yield from edge_runs(state, begun)
 
 
-def _best_is_near(plan: Plan, finished: Sequence[Outcome], running: Sequence[Proposal], baseline: Baseline) -> bool:
+def _best_is_near(plan: Plan, finished: Sequence[Outcome], tuning: Sequence[float], baseline: Baseline) -> bool:
     """Whether the best that tuning finds can be at most an octave from the best so far, and leaves a prescription.
 
     The first runs of other batch sizes can then start beside the last tuning runs.
+
+    Args:
+        tuning: the learning rates of the tuning runs in flight.
     """
-    base = plan.design.baseline
-    rates = [run.learning_rate for run in running if run.group == base and run.seed == 0]
-    near = all(abs(math.log2(rate / baseline.learning_rate)) <= 1 + 1e-6 for rate in rates)
+    near = all(abs(math.log2(rate / baseline.learning_rate)) <= 1 + 1e-6 for rate in tuning)
     higher = replace(baseline, learning_rate=2 * baseline.learning_rate)
     return near and not plan.sampled_settings and _prescribes_nothing(plan, finished, higher) is None
 

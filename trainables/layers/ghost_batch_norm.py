@@ -15,7 +15,6 @@ Source: Hoffer et al. 2017, "Train longer, generalize better", algorithm 1 (ghos
 """
 
 import functools
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -112,9 +111,9 @@ def _one_by_one(
     return parts[0] if groups == 1 else torch.cat(parts), means, variances
 
 
-def _mean(statistics: Sequence[Tensor]) -> Tensor:
+def _mean(statistics: tuple[Tensor, ...]) -> Tensor:
     """The mean of the statistics of normalisation batches, each (groups, channels): (channels,)."""
-    groups = statistics[0] if len(statistics) == 1 else torch.cat(list(statistics))
+    groups = statistics[0] if len(statistics) == 1 else torch.cat(statistics)
     return groups[0] if len(groups) == 1 else groups.mean(0)
 
 
