@@ -18,6 +18,9 @@ CELLS_PER_OCTAVE = 8
 HALVINGS = 5
 COVERED = 0.90
 """The probability with which the interval of an edge contains it."""
+SAMPLING = 0.04
+"""By so many octaves each end of an interval varies with the random numbers that the curves are drawn with; an interval
+is wider by that at both ends."""
 MAY_BE_NONE = 0.07
 """An interval is given where the probability that nothing holds is at most this; it can then leave out some curves."""
 TYPICAL, SAFE = 0.5, 0.9
@@ -70,7 +73,7 @@ class Belief(NamedTuple):
 
     @property
     def ends(self) -> tuple[float, float]:
-        """log2 of the ends of the interval: the shortest that holds _share_of_sample of all the curves.
+        """log2 of the ends of the interval: the shortest that holds _share_of_sample of all the curves, and SAMPLING more.
 
         The upper end is inf where none inside the range holds so many.
         """
@@ -81,7 +84,10 @@ class Belief(NamedTuple):
             return -math.inf, -math.inf
         first = int((edges[inside - 1 :] - edges[: len(edges) - inside + 1]).argmin())
         lower, upper = edges[first], edges[first + inside - 1]
-        return (float(lower), float(upper)) if upper < far else (float(edges[-inside]), math.inf)
+        if upper == far:
+            lower = edges[-inside]
+        lowest = max(float(lower) - SAMPLING, self.limits.low)
+        return lowest, min(float(upper) + SAMPLING, self.limits.high) if upper < far else math.inf
 
     @property
     def interval(self) -> Interval | None:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from analysis.belief import MAY_BE_NONE, SAFE, TYPICAL, Belief, Limits, last_fall
+from analysis.belief import MAY_BE_NONE, SAFE, SAMPLING, TYPICAL, Belief, Limits, last_fall
 from analysis.response_curve import SIZE, Curves, Frame, curves
 
 LIMITS = Limits(-6.0, 4.0)
@@ -63,16 +63,20 @@ def test_nothing_and_everything_may_hold() -> None:
 def test_the_interval_is_the_shortest_that_contains_nine_curves_in_ten_and_one_standard_error() -> None:
     edges = np.concatenate([np.linspace(0.0, 0.5, 910), np.linspace(0.5, 4.0, 90)])
     belief = Belief(edges, LIMITS)
-    assert belief.ends == pytest.approx((0.0, 0.5), abs=0.01)
-    assert belief.interval == pytest.approx((1.0, 2**0.5), rel=0.01)
-    assert belief.narrow(1.5)
-    assert not belief.narrow(1.4)
+    assert belief.ends == pytest.approx((-SAMPLING, 0.5 + SAMPLING), abs=0.001)
+    assert belief.interval == pytest.approx(tuple(2.0**end for end in belief.ends))
+    assert belief.narrow(2 ** (0.5 + 2 * SAMPLING + 0.001))
+    assert not belief.narrow(2 ** (0.5 + 2 * SAMPLING - 0.001))
+
+
+def test_an_interval_ends_where_the_range_does() -> None:
+    assert Belief(np.linspace(*LIMITS, 3), LIMITS).ends == LIMITS
 
 
 def test_the_interval_is_open_where_too_many_edges_lie_above_the_range() -> None:
     belief = Belief(np.concatenate([np.linspace(0.0, 1.0, 80), np.full(20, math.inf)]), LIMITS)
     lower, upper = belief.interval
-    assert (math.log2(lower), upper) == (pytest.approx(7 / 80, abs=0.01), None), "93 of all 100"
+    assert (math.log2(lower), upper) == (pytest.approx(7 / 79 - SAMPLING, abs=0.001), None), "93 of all 100"
     assert (belief.beyond, belief.none) == (0.2, 0.0)
     assert not belief.narrow(1000.0)
     assert belief.quantile(0.9) == math.inf
@@ -81,7 +85,7 @@ def test_the_interval_is_open_where_too_many_edges_lie_above_the_range() -> None
 def test_where_nothing_may_hold_the_rest_must_make_up_for_it_or_there_is_no_interval() -> None:
     edges = np.linspace(0.0, 1.0, 95)
     five = Belief(np.concatenate([edges, np.full(5, -math.inf)]), LIMITS)
-    assert five.ends[1] - five.ends[0] == pytest.approx(92 / 94, abs=0.001), "93 of all 100"
+    assert five.ends[1] - five.ends[0] == pytest.approx(92 / 94 + 2 * SAMPLING, abs=0.001), "93 of all 100"
     half = Belief(np.concatenate([edges, np.full(95, -math.inf)]), LIMITS)
     assert (half.none, half.interval) == (0.5, None)
     assert Belief(np.full(10, -math.inf), LIMITS).interval is None
