@@ -59,12 +59,12 @@ def own_setting(plan: Plan, group: Group) -> Setting:
 
 
 def around_best(plan: Plan, points: Sequence[Point], step: float) -> Iterator[float]:
-    """The learning rates `step` octaves above and below the best point, except those close to a rate that has run."""
+    """The learning rates `step` octaves above and below the best point, except those within half a step of one that ran."""
     top = leading(points, plan.design.guess)
     if top is None:
         return
     for octaves in (step, -step):
         neighbour = plan.design.inside(top.learning_rate * 2.0**octaves)
         near = 0.0 if neighbour in plan.design.learning_rates else step / 2  # an end is tried unless it has run itself
-        if not any(abs(math.log2(neighbour / point.learning_rate)) <= max(near - 1e-9, 1e-6) for point in points):
+        if not any(abs(math.log2(neighbour / point.learning_rate)) <= near + 1e-6 for point in points):
             yield neighbour

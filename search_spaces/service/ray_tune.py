@@ -65,7 +65,7 @@ def run_trials(search: Search, allotment: Allotment, data_dir: str) -> None:
             trainable,
             tune_config=tune.TuneConfig(
                 search_alg=searcher,
-                scheduler=EarlyStopping(searcher),
+                scheduler=EarlyStopping(searcher, allotment.concurrent_trials),
                 metric=TUNE_METRIC,
                 mode="max",
                 num_samples=-1,
@@ -181,12 +181,24 @@ class Recorder(_LivesInTheDriver, tune.Callback):
 class EarlyStopping(FIFOScheduler):
     """A Tune scheduler that asks the proposer after each epoch whether to stop the run.
 
-    It holds no state itself. The proposer decides from what is in Optuna's storage, which outlives this process.
+    The proposer decides from what is in Optuna's storage, which outlives this process.
+
+    It also keeps the worker groups. Of those that wait for a run at the same time, Tune would stop all but one, and
+    starting one takes up to 50 s.
+
+    Args:
+        groups: how many worker groups are kept.
     """
 
-    def __init__(self, searcher: ProposerSearch) -> None:
+    def __init__(self, searcher: ProposerSearch, groups: int) -> None:
         super().__init__()
         self._searcher = searcher
+        self._to_keep = groups
+
+    def on_trial_add(self, tune_controller: Any, trial: TuneTrial) -> None:
+        kept = tune_controller._tune_controller._actor_cache  # Tune has no public way to say it
+        kept.increase_max(trial.placement_group_factory, by=self._to_keep)
+        self._to_keep = 0  # it is said once
 
     def on_trial_result(self, tune_controller: Any, trial: TuneTrial, result: dict[str, Any]) -> str:
         stop = self._searcher.report(trial.trial_id, result)

@@ -1,11 +1,17 @@
 """The adapters, driven as Tune drives them."""
 
+import os
+import time
 from pathlib import Path
 
 import optuna
+import pytest
+import ray
 from optuna.storages import RDBStorage
+from ray import tune
 
-from search_spaces.policy.plan import NoProposal
+from analysis.outcomes import Group, Outcome
+from search_spaces.policy.plan import NoProposal, Proposal
 from search_spaces.service.optuna_store import params_of, proposal_of
 from search_spaces.service.proposers import proposer
 from search_spaces.service.ray_tune import EarlyStopping, ProposerSearch
@@ -31,7 +37,7 @@ def test_hopeless_runs_are_stopped_on_the_way_tune_reports_them(make_plan: MakeP
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage = RDBStorage(f"sqlite:///{tmp_path / 'optuna.db'}")
     searcher = ProposerSearch(proposer("frontier", make_plan(max_runs=70), storage, "s"), Accuracy())
-    scheduler, stopped = EarlyStopping(searcher), {}
+    scheduler, stopped = EarlyStopping(searcher, 1), {}
     for number in range(70):
         name = f"trial-{number}"
         config = searcher.suggest(name)
@@ -60,3 +66,86 @@ def test_a_proposal_survives_the_trip_through_tunes_config(make_plan: MakePlan) 
     asked = proposer("frontier", make_plan(), optuna.storages.InMemoryStorage(), "s").ask()
     assert not isinstance(asked, NoProposal)
     assert proposal_of(params_of(asked[1])) == asked[1]
+
+
+class _InPairs:
+    """A proposer of three pairs of runs, each of which waits until the one before has ended."""
+
+    def __init__(self) -> None:
+        self.asked: list[Proposal] = []
+        self.ended: list[Proposal] = []
+
+    def ask(self) -> tuple[None, Proposal] | NoProposal:
+        if len(self.asked) == 6:
+            return NoProposal.OVER
+        if len(self.asked) % 2 == 0 and len(self.ended) < len(self.asked):
+            return NoProposal.WAIT
+        self.asked.append(Proposal(Group("t", 16), 0.1, len(self.asked)))
+        return None, self.asked[-1]
+
+    def report(self, trial: None, epoch: int, score: float) -> bool:
+        return False
+
+    def tell(self, trial: None, outcome: Outcome) -> None:
+        self.ended.append(self.asked[outcome.seed])
+
+
+class _Pair(tune.Trainable):
+    """A run that begins when the other of its pair does, and ends before it where its seed is even."""
+
+    def setup(self, config: dict[str, int], begun: Path | None = None) -> None:
+        assert begun is not None
+        self.begun = begun
+        self.reset_config(config)
+
+    def reset_config(self, new_config: dict[str, int]) -> bool:
+        self.seed = new_config["seed"]
+        (self.begun / str(self.seed)).touch()
+        return True
+
+    def step(self) -> dict[str, object]:
+        while not (self.begun / str(self.seed ^ 1)).exists():
+            time.sleep(0.05)
+        time.sleep(self.seed % 2)
+        return {"epoch": 1, "status": "done", "process": os.getpid(), "done": True, **reported(0.5)}
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Nothing is saved."""
+
+
+class _Processes(tune.Callback):
+    """The processes that runs were in."""
+
+    def __init__(self) -> None:
+        self.seen: set[int] = set()
+
+    def on_trial_result(self, iteration: int, trials: object, trial: object, result: dict[str, int], **_: object) -> None:
+        self.seen.add(result["process"])
+
+
+def test_worker_groups_that_wait_for_a_run_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
+    ray.init(
+        address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, _temp_dir=f"/tmp/t{os.getpid()}"
+    )
+    try:
+        proposer = _InPairs()
+        searcher = ProposerSearch(proposer, Accuracy())
+        processes = _Processes()
+        tune.Tuner(
+            tune.with_resources(tune.with_parameters(_Pair, begun=tmp_path), {"cpu": 1}),
+            tune_config=tune.TuneConfig(
+                search_alg=searcher,
+                scheduler=EarlyStopping(searcher, 2),
+                metric="epoch",
+                mode="max",
+                num_samples=-1,
+                max_concurrent_trials=2,
+                reuse_actors=True,
+            ),
+            run_config=tune.RunConfig(storage_path=str(tmp_path), callbacks=[processes], verbose=0),
+        ).fit()
+        assert len(proposer.ended) == 6
+        assert len(processes.seen) == 2
+    finally:
+        ray.shutdown()
