@@ -92,7 +92,7 @@ class Answer(NamedTuple):
 def answer(design: StudyDesign, outcomes: Sequence[Outcome]) -> Answer:
     """The answer of a study, computed from its runs alone."""
     baseline = find_baseline(design, outcomes)
-    if baseline is None or baseline.diverged:
+    if baseline is None or baseline.untrained:
         return Answer(design.metric, None, [], {}, {})
     judged = {group: scalable(design, outcomes, group, baseline) for group in design.groups}
     groups = [_answer(design, outcomes, group, baseline, judged) for group in design.groups]

@@ -73,7 +73,7 @@ class Belief(NamedTuple):
 
     @property
     def ends(self) -> tuple[float, float]:
-        """log2 of the ends of the interval: the shortest that holds _share_of_sample of all the curves, and SAMPLING more.
+        """log2 of the ends of the interval: the shortest that holds _share_of_sample of all curves, and SAMPLING more.
 
         The upper end is inf where none inside the range holds so many.
         """

@@ -157,13 +157,13 @@ def _edges(axes: Axes, design: StudyDesign, answer: Answer, groups: Sequence[Gro
         ):
             if "none" in edge.flags:
                 lowest = design.learning_rates[0]
-                axes.plot(each.group.batch_size, lowest, NONE_MARK, color=colour, ms=8, mew=2, label="nothing holds")
+                axes.plot(each.group.batch_size, lowest, NONE_MARK, color=colour, ms=8, mew=2, label=f"no {label}")
             if edge.lower is None:
                 continue
             x, end = each.group.batch_size * shift, edge.upper or design.learning_rates[1] * 1.3
             axes.plot([x, x], [edge.lower, end], color=colour, lw=width, solid_capstyle="butt", label=label, zorder=3)
             if edge.upper is None:
-                axes.plot(x, end, "^", color=colour, ms=7, zorder=3)
+                axes.plot(x, end, "^", color=colour, ms=7, zorder=3, label=f"{label}, open above")
     axes.set_xlim(min(sizes) / 1.5, max(sizes) * 1.5)
     axes.xaxis.set_major_locator(FixedLocator(sizes))
     axes.xaxis.set_minor_locator(NullLocator())

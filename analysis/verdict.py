@@ -19,7 +19,7 @@ from analysis.fit import Fit
 from analysis.group_fits import best_rate, evidence, group_fits, tops
 from analysis.outcomes import Group, Outcome, Setting, chosen_setting
 from analysis.study_design import StudyDesign
-from trainables.history import DIVERGED, DONE
+from trainables.history import DONE
 
 SURE = 0.95
 """A verdict is given with at least this probability."""
@@ -56,7 +56,7 @@ class Baseline:
         learning_rate: of the rates that ran, the one where a typical run is best.
         setting: the values of the study's further dimensions.
         runs: the number of runs that A0 rests on.
-        diverged: whether every run diverged, so that nothing can be judged against it.
+        untrained: whether every run diverged or ended no better than a guess, so that nothing can be judged against it.
         train_score: the mean training score of the runs at the best learning rate.
         a0: the score of a typical run at the best learning rate, one for each curve, (curves,).
         deviation: by how much the score of one run varies there between seeds.
@@ -66,7 +66,7 @@ class Baseline:
     learning_rate: float
     setting: Setting
     runs: int
-    diverged: bool
+    untrained: bool
     train_score: float
     a0: np.ndarray = field(compare=False, repr=False)
     deviation: float = field(compare=False)
@@ -104,7 +104,7 @@ def find_baseline(design: StudyDesign, outcomes: Sequence[Outcome]) -> Baseline 
         learning_rate=there[0].learning_rate,
         setting=chosen_setting(outcomes, group),
         runs=len(mine),
-        diverged=all(run.status == DIVERGED for run in mine),
+        untrained=not any(run.status == DONE and run.score > design.guess for run in mine),
         train_score=sum(trained) / len(trained),
         a0=a0 * design.tolerance,
         deviation=math.sqrt(variance) * design.tolerance,

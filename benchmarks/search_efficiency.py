@@ -282,7 +282,7 @@ def _score(the_world: World, the_plan: Plan, spent: Spent) -> Score:
 def _edges(design: StudyDesign, outcomes: Sequence[Outcome]) -> dict[Group, Edge]:
     """The edges that the report would give; none before a run of the baseline has trained."""
     baseline = find_baseline(design, outcomes)
-    if baseline is None or baseline.diverged:
+    if baseline is None or baseline.untrained:
         return {}
     return {group: scalable(design, outcomes, group, baseline).edge for group in design.groups}
 

@@ -59,7 +59,7 @@ def own_setting(plan: Plan, group: Group) -> Setting:
 
 
 def around_best(plan: Plan, points: Sequence[Point], step: float) -> Iterator[float]:
-    """The learning rates `step` octaves above and below the best point, except those within half a step of one that ran."""
+    """The learning rates `step` octaves above and below the best point, but none within half a step of one that ran."""
     top = leading(points, plan.design.guess)
     if top is None:
         return

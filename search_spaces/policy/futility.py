@@ -43,7 +43,7 @@ def futile(plan: Plan, ended: Sequence[tuple[Outcome, Curve]], run: Proposal, cu
         return False
     finished = [outcome for outcome, _ in ended]
     baseline = find_baseline(plan.design, finished)
-    if baseline is None or baseline.diverged:
+    if baseline is None or baseline.untrained:
         return False
     base = typical_curves(ended, plan, baseline)
     if not base:

@@ -46,17 +46,21 @@ def propose(plan: Plan, finished: Sequence[Outcome], running: Sequence[Proposal]
 
 def objection(plan: Plan, finished: Sequence[Outcome]) -> str | None:
     """Why the search cannot go on: the baseline diverges, or the range excludes every prescription; None if it can."""
-    return baseline_diverges(plan, finished) or _prescribes_nothing(
+    return baseline_learns_nothing(plan, finished) or _prescribes_nothing(
         plan, finished, find_baseline(plan.design, finished)
     )
 
 
-def baseline_diverges(plan: Plan, finished: Sequence[Outcome]) -> str | None:
-    """An objection if the baseline's own runs diverge, so that nothing can be judged against it; otherwise None."""
+def baseline_learns_nothing(plan: Plan, finished: Sequence[Outcome]) -> str | None:
+    """An objection if the baseline's own runs diverge or learn nothing, so that nothing can be judged against it."""
     (technique, batch_size), baseline = plan.design.baseline, find_baseline(plan.design, finished)
-    if baseline is None or not baseline.diverged:
+    if baseline is None or not baseline.untrained:
         return None
     name = f"{technique} at batch size {batch_size}, learning rate {baseline.learning_rate:g}"
+    if baseline.fit.trained:
+        return (
+            f"baseline {name}: its runs end no better than a guess, so nothing can be judged against it; it must learn"
+        )
     return f"baseline {name}: its runs diverge, so nothing can be judged against it; it must train to the end"
 
 
@@ -83,14 +87,14 @@ def _candidates(
     """The runs to make, most urgent first; some of them have been asked for already."""
     design = plan.design
     baseline = find_baseline(design, finished)
-    trains = baseline is not None and not baseline.diverged
+    trains = baseline is not None and not baseline.untrained
     spent = sum(run.group == design.baseline for run in asked)
     used_up = spent + 1 > BASELINE_SHARE * plan.max_runs
     if plan.sampled_settings or not trains or not used_up:
         yield from tuning_runs(plan, finished, asked)
     if baseline is None and running and used_up:
         return  # of few runs, not all are asked for before the first has ended
-    if baseline is None or baseline.diverged:
+    if baseline is None or baseline.untrained:
         yield from ladder(plan, (2 * TUNING_OCTAVES, -2 * TUNING_OCTAVES, 1.0, -1.0, 3.0, -3.0))
         return
     tuning = [run.learning_rate for run in running if run.group == design.baseline and run.seed == 0]

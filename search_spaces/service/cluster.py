@@ -4,6 +4,7 @@ A cluster whose address is given is joined. Otherwise a cluster is embedded in t
 """
 
 import logging
+import math
 import os
 import signal
 import socket
@@ -108,10 +109,10 @@ def _join(address: str, name: str) -> None:
     try:
         with _own_signals():
             ray.init(address=address, logging_level=logging.WARNING, log_to_driver=False)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
         reason = str(error).splitlines()[0]
         raise UserError(
-            f"{name} {address}: no Ray cluster answers there ({reason}); a cluster that asks for a token needs "
+            f"{name} {address}: this Ray cluster cannot be joined ({reason}); a cluster that asks for a token needs "
             "RAY_AUTH_MODE=token and the token in ~/.ray/auth_token"
         ) from error
     _connection.ours = True
@@ -185,7 +186,8 @@ def allot(
         concurrent_trials is None or concurrent_trials >= 1,
         f"concurrent trials {concurrent_trials}: must be at least 1",
     )
-    require(gpus_per_worker is None or gpus_per_worker >= 0, f"GPUs per worker {gpus_per_worker}: must be at least 0")
+    finite = gpus_per_worker is None or 0 <= gpus_per_worker < math.inf
+    require(finite, f"GPUs per worker {gpus_per_worker}: must be at least 0, and finite")
     gpus = gpus_per_worker if gpus_per_worker is not None else (1.0 if capacity.gpus else 0.0)
     require(gpus <= 1 or gpus == int(gpus), f"GPUs per worker {gpus:g}: must be a whole number or a fraction below 1")
     fit = capacity.cpus // workers

@@ -16,6 +16,8 @@ from trainables.score import Score
 
 PLAIN_SECONDS = 30.0
 """The shortest time between two plain lines about the same running trial."""
+WIDE = 110
+"""The columns of a terminal that has room for everything about a running trial."""
 
 
 @dataclass
@@ -107,11 +109,11 @@ class Display:
         report = running.report
         if not report.get("epoch"):
             return "starting"
+        epoch, score = f"epoch {report['epoch']:.0f}/{running.epochs}", f"{self._score(report):>6}"
         rate = report["samples"] / report["train_seconds"] if report.get("train_seconds") else 0.0
-        return (
-            f"epoch {report['epoch']:.0f}/{running.epochs}  loss {report['train_loss']:.3f}  "
-            f"validation {self._score(report):>6}  {rate:,.0f} samples/s"
-        )
+        if self._console.is_terminal and self._console.width < WIDE:
+            return f"{epoch}  {score}  {rate:,.0f}/s"
+        return f"{epoch}  loss {report['train_loss']:.3f}  validation {score}  {rate:,.0f} samples/s"
 
     def _score(self, report: Mapping[str, float]) -> str:
         return self._metric.show(self._metric.score_of(report))
@@ -138,6 +140,8 @@ class Display:
 
     def _draw(self) -> Group:
         table = Table.grid(padding=(0, 2))
+        for _ in range(3):
+            table.add_column(no_wrap=True)
         for running in self._running.values():
             table.add_row(running.name, self._describe(running), f"{clock(time.monotonic() - running.started)}")
         elapsed = clock(time.monotonic() - self._begun)

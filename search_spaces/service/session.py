@@ -13,7 +13,7 @@ from rich.console import Console
 
 from analysis.answer import Answer
 from analysis.report import Files, check_writable, print_files, report
-from analysis.runs import SUBSTITUTE_TAG, load_runs, tracking_uri
+from analysis.runs import SUBSTITUTE_TAG, client_of, load_runs, tracking_uri
 from analysis.wording import new_console, say
 from search_spaces.service import cluster as ray_cluster
 from search_spaces.service.arguments import DATA_DIR, RESULTS_DIR, SEARCHES, is_name
@@ -185,6 +185,11 @@ def prepare(
         f"search {search}: cannot search {', '.join(study.dimensions)} too; --search frontier does",
     )
     study = study.check_tables(workers) if tables else study.check(workers)
+    check_writable(Path(results) / study.name)
+    capacity = find_capacity(cluster)
+    uri = tracking_uri(str(tracking) if tracking else None)
+    if uri.startswith("http"):
+        client_of(uri)  # a server that does not answer is refused before data are loaded
     folder = Path(data_dir).expanduser().absolute()
     tags: dict[str, str] = {}
     if study.substitute and substitutes:
@@ -192,8 +197,6 @@ def prepare(
     work = running_tables(study) if tables else searching(study, search)
     if concurrent_trials is None and work.tables:
         concurrent_trials = 1  # tables compare times of runs, which must not disturb each other
-    check_writable(Path(results) / study.name)
-    capacity = find_capacity(cluster)
     allotment = allot(capacity, workers, concurrent_trials, gpus_per_worker, work.most_runs)
     seconds = None if capacity.address else seconds_per_run(work.study, allotment)
     if seconds is not None:
@@ -205,7 +208,7 @@ def prepare(
         allotment,
         seconds,
         folder,
-        tracking_uri(str(tracking) if tracking else None),
+        uri,
         Path(results) / study.name,
         tags,
     )

@@ -193,7 +193,7 @@ def test_what_limits_an_answer_is_said() -> None:
         return what_limits(design(), look(*runs, measured=measured), found)
 
     assert limit() == "no run of it ended; it needs runs"
-    assert limit(*HOLDS, run(0, 0.5)).endswith("wide; more runs would narrow it to 1.5")
+    assert limit(*HOLDS, run(0, 0.5)).endswith("wide; more runs (--max-runs) would narrow it to 1.5")
     assert limit(*HOLDS).startswith("no rate has failed above 0.25, the highest that ran")
     assert limit(*HOLDS, run(4, 0.892)).startswith("the edge may lie above the range, which ends at 16")
     falls = [run(octaves, 0.87 - 0.01 * octaves) for octaves in (0, 1, 2)]
@@ -205,7 +205,9 @@ def test_what_limits_an_answer_is_said() -> None:
         run(octaves, 0.890 - 0.012 * octaves, seed) for octaves in (-1, -0.5, 0, 0.5, 1, 2) for seed in range(1, 9)
     ]
     few = [one._replace(score=0.900 + 0.006 * (-1) ** one.seed) for one in MEASURED[:4]]
-    assert limit(*steep, measured=few) == "the error of A0 limits it; more runs of the baseline would settle it"
+    assert limit(*steep, measured=few) == (
+        "the error of A0 limits it; more runs (--max-runs), a third of them the baseline's, would settle it"
+    )
 
 
 def test_the_best_must_have_neighbours_on_both_sides() -> None:

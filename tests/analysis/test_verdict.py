@@ -39,7 +39,7 @@ def test_a_verdict_is_given_at_95_per_cent(chance: float, found: Verdict) -> Non
 
 def test_a0_is_read_off_all_runs_of_the_baseline() -> None:
     found = find_baseline(DESIGN, TUNED)
-    assert (found.learning_rate, found.runs, found.diverged) == (0.1, 5, False)
+    assert (found.learning_rate, found.runs, found.untrained) == (0.1, 5, False)
     assert found.score == pytest.approx(0.90, abs=0.004)
     more = [*TUNED, *(done(SMALL, 0.1, bowl(0.1, noise), seed) for seed, noise in enumerate((-0.004, 0.003, 0.001), 1))]
     assert find_baseline(DESIGN, more).error < found.error
@@ -61,7 +61,7 @@ def test_one_divergence_at_the_best_rate_lowers_no_median() -> None:
     once = find_baseline(
         DESIGN, [*TUNED, *(done(SMALL, 0.1, 0.90, seed) for seed in (1, 2, 3)), diverged(SMALL, 0.1, 4)]
     )
-    assert (once.learning_rate, once.diverged) == (0.1, False)
+    assert (once.learning_rate, once.untrained) == (0.1, False)
     assert once.score == pytest.approx(0.90, abs=0.006)
 
 
@@ -83,7 +83,10 @@ def test_the_training_score_is_that_of_runs_that_trained() -> None:
 
 
 def test_nothing_can_be_judged_against_runs_that_all_diverged() -> None:
-    assert find_baseline(DESIGN, [diverged(SMALL, rate, 0) for rate in (0.1, 0.4)]).diverged
+    assert find_baseline(DESIGN, [diverged(SMALL, rate, 0) for rate in (0.1, 0.4)]).untrained
+    guessing = replace(DESIGN, chance=0.5)
+    assert find_baseline(guessing, [done(SMALL, 0.1, 0.505), diverged(SMALL, 0.4, 0)]).untrained
+    assert not find_baseline(guessing, [done(SMALL, 0.1, 0.505), done(SMALL, 0.2, 0.6)]).untrained
     assert find_baseline(DESIGN, [done(LARGE, 0.1, 0.9)]) is None
     assert find_baseline(DESIGN, [Outcome(SMALL, 0.1, 0, "failed", math.nan, math.nan)]) is None
 

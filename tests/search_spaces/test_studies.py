@@ -163,8 +163,8 @@ def test_the_grace_period_waits_for_adascales_slower_clock() -> None:
     ("choices", "words"),
     [
         ({"tolerance": 0.0}, "tolerance 0: must be above 0"),
-        ({"resolution": 1.0}, "resolution 1: must be a factor of at least 1.05"),
-        ({"resolution": 1.01}, "resolution 1.01: must be a factor of at least 1.05"),
+        ({"resolution": 1.0}, "resolution 1: must be a factor of at least 1.1"),
+        ({"resolution": 1.01}, "resolution 1.01: must be a factor of at least 1.1"),
         ({"batch_sizes": (0, 32)}, "batch size 0: must be 1 to 1,024"),
         (
             {"learning_rates": (0.1, 0.12), "batch_sizes": (16, 64)},

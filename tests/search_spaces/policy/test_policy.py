@@ -173,6 +173,15 @@ def test_a_baseline_that_diverges_everywhere_ends_the_search_with_a_reason(make_
     assert reason.startswith("baseline t at batch size 16, learning rate 0.01: its runs diverge")
 
 
+def test_a_baseline_that_learns_nothing_anywhere_ends_the_search_with_a_reason(make_plan: MakePlan) -> None:
+    plan = make_plan()
+    plan = replace(plan, design=replace(plan.design, chance=0.5, validation_samples=500))
+    outcomes = search(plan, lambda group, rate: 0.5 + 0.001 * math.sin(50 * rate))
+    assert {outcome.group.batch_size for outcome in outcomes} == {16}
+    assert len(outcomes) < 15
+    assert "its runs end no better than a guess" in policy.objection(plan, outcomes)
+
+
 def test_a_range_that_excludes_every_prescription_ends_the_search_with_a_reason(make_plan: MakePlan) -> None:
     """Best at the upper end of the range, so that every rule points above it."""
     design = replace(make_plan().design, learning_rates=(0.01, 0.1))
@@ -262,7 +271,7 @@ def test_a_divergence_at_the_baselines_best_rate_is_one_run_in_many(make_plan: M
     broken = Outcome(best_rate.group, best_rate.learning_rate, 9, "diverged", 0.1, 0.1)
     found = answer(make_plan().design, search(make_plan(max_runs=80), sharp, before=[*tuned, broken]))
     assert found.baseline is not None
-    assert not found.baseline.diverged
+    assert not found.baseline.untrained
     assert found.baseline.score == pytest.approx(0.9, abs=0.004)
     assert all(each.scalable.finite for each in found.groups[1:])
 

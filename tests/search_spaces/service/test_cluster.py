@@ -83,12 +83,13 @@ def test_this_machines_processors_are_counted_without_starting_anything() -> Non
 @pytest.mark.usefixtures("unconnected")
 def test_an_address_at_which_no_cluster_can_be_is_refused_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(
-        UserError, match=r"^cluster nonsense: no Ray cluster answers there \(.+\); a cluster that asks for a token"
+        UserError, match=r"^cluster nonsense: this Ray cluster cannot be joined \(.+\); a cluster that asks for a token"
     ):
         find_capacity("nonsense")
     monkeypatch.setenv("RAY_ADDRESS", "nonsense")
     with pytest.raises(
-        UserError, match=r"^RAY_ADDRESS nonsense: no Ray cluster answers there \(.+\); a cluster that asks for a token"
+        UserError,
+        match=r"^RAY_ADDRESS nonsense: this Ray cluster cannot be joined \(.+\); a cluster that asks for a token",
     ):
         find_capacity()
 

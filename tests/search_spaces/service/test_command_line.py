@@ -30,7 +30,7 @@ SMALL = (
     "--learning-rates",
     "0.05,25",
     "--resolution",
-    "1.05",
+    "1.1",
 )
 """So fine a resolution takes all the runs."""
 
@@ -162,7 +162,7 @@ def test_optuna_stops_early_within_a_batch_size_only(place: Place) -> None:
 
 
 def test_ctrl_c_keeps_what_finished_and_leaves_nothing(place: Place) -> None:
-    process = place.start("--batch-sizes", "16,64", "--max-runs", "500", "--resolution", "1.05")
+    process = place.start("--batch-sizes", "16,64", "--max-runs", "500", "--resolution", "1.1")
     finished = 0
     assert process.stdout is not None
     for line in process.stdout:
@@ -254,7 +254,7 @@ def test_a_cluster_that_does_not_answer_is_one_line(place: Place) -> None:
 
 @pytest.mark.slow
 def test_a_termination_signal_stops_a_study_as_ctrl_c_does(place: Place) -> None:
-    process = place.start("--batch-sizes", "16,64", "--max-runs", "500", "--resolution", "1.05")
+    process = place.start("--batch-sizes", "16,64", "--max-runs", "500", "--resolution", "1.1")
     assert process.stdout is not None
     for line in process.stdout:
         if line.strip().startswith("["):
@@ -305,7 +305,7 @@ def test_dry_run_prints_the_plan_and_starts_nothing(place: Place) -> None:
         (("--max-runs", "7"), "max runs 7: must be at least 8, 3 of the baseline and 5 of the other batch sizes"),
         (("--seeds", "1"), "argument --seeds: '1': must be 2 to 100"),
         (("--workers", "0"), "argument --workers: '0': must be at least 1"),
-        (("--resolution", "1"), "argument --resolution: '1': must be a factor of at least 1.05"),
+        (("--resolution", "1"), "argument --resolution: '1': must be a factor of at least 1.1"),
         (("--batch-sizes", "0,16"), "argument --batch-sizes: '0,16': batch size 0: must be above 0"),
         (("--search", "grid", "--max-runs", "50"), "--max-runs with --search grid: a grid makes all its runs"),
         (("--resolution", "inf"), "'inf' is not a positive, finite number"),
@@ -386,7 +386,7 @@ def test_a_study_joins_a_running_cluster_and_leaves_it_clean(place: Place) -> No
             "--seeds",
             "2",
             "--resolution",
-            "1.05",
+            "1.1",
             "--concurrent-trials",
             "1",
             RAY_ADDRESS=address,

@@ -2,6 +2,7 @@ import io
 
 import pytest
 from rich.console import Console
+from rich.text import Text
 
 from search_spaces.service.display import Display, clock
 from trainables.metric import Accuracy
@@ -26,3 +27,22 @@ def test_a_line_about_a_run_fits_a_terminal(terminal: bool) -> None:
     assert line.split()[:5] == ["[1/300]", *name.split()]
     assert ("left" in line) is not terminal
     assert not terminal or len(line.rstrip()) <= 80
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_the_live_lines_of_running_trials_fit_a_terminal(width: int) -> None:
+    out = io.StringIO()
+    console = Console(file=out, width=width, force_terminal=True)
+    display = Display(console, 300, 1, 100.0, Accuracy())
+    name = "exponential_warmup B=1024 lr=0.0125893 seed=1"
+    display.start("one", name, 5)
+    epoch = {"epoch": 5.0, "train_loss": 1.538, "validation_accuracy": 0.5354, "validation_loss": 1.5}
+    display.progress("one", {**epoch, "samples": 16000.0, "train_seconds": 8.0, "evaluation_seconds": 1.0})
+    console.print(display._draw())
+    line, footer = Text.from_ansi(out.getvalue()).plain.splitlines()
+    words = ["2,000", "samples/s"] if width > 80 else ["2,000/s"]
+    assert line.startswith(name)
+    assert "epoch 5/5" in line
+    assert "53.54%" in line
+    assert line.split()[-1 - len(words) : -1] == words
+    assert footer.startswith("0 of at most 300 runs")

@@ -119,7 +119,9 @@ class _Processes(tune.Callback):
     def __init__(self) -> None:
         self.seen: set[int] = set()
 
-    def on_trial_result(self, iteration: int, trials: object, trial: object, result: dict[str, int], **_: object) -> None:
+    def on_trial_result(
+        self, iteration: int, trials: object, trial: object, result: dict[str, int], **_: object
+    ) -> None:
         self.seen.add(result["process"])
 
 
