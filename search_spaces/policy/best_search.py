@@ -59,12 +59,16 @@ def own_setting(plan: Plan, group: Group) -> Setting:
 
 
 def around_best(plan: Plan, points: Sequence[Point], step: float) -> Iterator[float]:
-    """The learning rates `step` octaves above and below the best point, but none within half a step of one that ran."""
+    """The learning rates `step` octaves above and below the best point, or the ends of the range that lie nearer.
+
+    A side is left out where a rate on it has run that is half a step to one and a half steps away, or the end itself.
+    """
     top = leading(points, plan.design.guess)
     if top is None:
         return
     for octaves in (step, -step):
         neighbour = plan.design.inside(top.learning_rate * 2.0**octaves)
-        near = 0.0 if neighbour in plan.design.learning_rates else step / 2  # an end is tried unless it has run itself
-        if not any(abs(math.log2(neighbour / point.learning_rate)) <= near + 1e-6 for point in points):
+        nearest = min(step / 2, abs(math.log2(neighbour / top.learning_rate)))
+        away = [math.log2(point.learning_rate / top.learning_rate) * octaves / step for point in points]
+        if not any(nearest - 1e-6 <= distance <= 1.5 * step for distance in away):
             yield neighbour
