@@ -72,7 +72,7 @@ class Answer(NamedTuple):
 
     Attributes:
         metric: the metric that runs were judged by.
-        baseline: the baseline; None where no run of it has trained, and then there are no groups either.
+        baseline: the baseline; None where no run of it has learnt anything, and then there are no groups either.
         laws: for each technique, the power law fitted to its scalable edges, or the reason why there is none.
         breaks: for each technique and rule, the smallest batch size at which the rule's prescription fails; None
             where it fails at none.
@@ -83,6 +83,11 @@ class Answer(NamedTuple):
     groups: list[GroupAnswer]
     laws: dict[str, PowerLaw | str]
     breaks: dict[tuple[str, str], int | None]
+
+    @property
+    def undecided(self) -> bool:
+        """Whether more runs may change the answer of some group."""
+        return any(each.limit for each in self.groups)
 
     def frame(self) -> pd.DataFrame:
         """A table with one row per group. Learning rates and results are numbers; a missing number is NaN."""

@@ -19,8 +19,8 @@ HALVINGS = 5
 COVERED = 0.90
 """The probability with which the interval of an edge contains it."""
 SAMPLING = 0.04
-"""By so many octaves each end of an interval varies with the random numbers that the curves are drawn with; an interval
-is wider by that at both ends."""
+"""By so many octaves each end of an interval varies with the draws of the curves, at the least. An interval is wider by
+that at both ends, inside the range."""
 MAY_BE_NONE = 0.07
 """An interval is given where the probability that nothing holds is at most this; it can then leave out some curves."""
 TYPICAL, SAFE = 0.5, 0.9

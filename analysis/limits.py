@@ -18,26 +18,21 @@ def what_limits(design: StudyDesign, judged: Judged, baseline: Baseline) -> str:
     if not judged.fit.runs:
         return "no run of it ended; it needs runs"
     if belief.none >= SURE:
-        return (
-            "nothing seems to hold, but rates on both sides of its best have not run; "
-            "more runs (--max-runs) would settle it"
-        )
+        return "nothing seems to hold, but rates on both sides of its best have not run; more runs would settle it"
     if judged.edge.lower is not None and judged.edge.upper is None:
         highest = max(judged.chances)
         if judged.chances[highest] <= LIKELY or same_rate(highest, design.learning_rates[1]):
             return (
                 f"the edge may lie above the range, which ends at {design.learning_rates[1]:g}; "
-                "a wider one (--learning-rates) or more runs (--max-runs) would settle it"
+                "a wider one or more runs would settle it"
             )
-        return f"no rate has failed above {highest:g}, the highest that ran; more runs (--max-runs) would settle it"
+        return f"no rate has failed above {highest:g}, the highest that ran; more runs would settle it"
     if _narrow_if_a0_were_known(design, judged, baseline):
-        return "the error of A0 limits it; more runs (--max-runs), a third of them the baseline's, would settle it"
+        return "the error of A0 limits it; more runs would settle it, of which up to a third go to the baseline"
     if belief.none > MAY_BE_NONE:
-        return f"nothing holds with a probability of {belief.none:.0%}; more runs (--max-runs) would settle it"
+        return f"nothing holds with a probability of {belief.none:.0%}; more runs would settle it"
     factor = 2.0**belief.width
-    return (
-        f"its interval is a factor {factor:.2g} wide; more runs (--max-runs) would narrow it to {design.resolution:g}"
-    )
+    return f"its interval is a factor {factor:.2g} wide; more runs would narrow it to {design.resolution:g}"
 
 
 def _narrow_if_a0_were_known(design: StudyDesign, judged: Judged, baseline: Baseline) -> bool:

@@ -103,7 +103,10 @@ def title(runs: StudyRuns) -> str:
 def _print(runs: StudyRuns, found: Answer, console: Console) -> None:
     design, baseline = runs.design, found.baseline
     if baseline is None:
-        say(console, f"\n{runs.name}: no run of the baseline has trained, so there is nothing to judge against yet.")
+        say(
+            console,
+            f"\n{runs.name}: no run of the baseline has learnt anything, so there is nothing to judge against yet.",
+        )
         return
     metric = design.metric
     substitute = [f"Trained on a substitute: {runs.substitute}."] if runs.substitute else []

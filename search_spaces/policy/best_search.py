@@ -9,6 +9,8 @@ from collections.abc import Collection, Iterator, Sequence
 from analysis.outcomes import Group, Outcome, Point, Setting, best, chosen_setting, leading, points_of
 from search_spaces.policy.plan import Plan, Proposal
 
+ROUNDING = 1e-4
+"""Distances between rates in octaves are as exact as this, because rates have six digits."""
 TUNING_OCTAVES = 2.0
 """The distance between the first tuning runs. It is halved until the neighbours of the best are an octave away."""
 
@@ -61,7 +63,7 @@ def own_setting(plan: Plan, group: Group) -> Setting:
 def around_best(plan: Plan, points: Sequence[Point], step: float) -> Iterator[float]:
     """The learning rates `step` octaves above and below the best point, or the ends of the range that lie nearer.
 
-    A side is left out where a rate on it has run that is half a step to one and a half steps away, or the end itself.
+    A side is left out where a rate half a step to one and a half steps away on it has run, or the end of the range.
     """
     top = leading(points, plan.design.guess)
     if top is None:
@@ -70,5 +72,5 @@ def around_best(plan: Plan, points: Sequence[Point], step: float) -> Iterator[fl
         neighbour = plan.design.inside(top.learning_rate * 2.0**octaves)
         nearest = min(step / 2, abs(math.log2(neighbour / top.learning_rate)))
         away = [math.log2(point.learning_rate / top.learning_rate) * octaves / step for point in points]
-        if not any(nearest - 1e-6 <= distance <= 1.5 * step for distance in away):
+        if not any(nearest <= distance + ROUNDING and distance <= 1.5 * step + ROUNDING for distance in away):
             yield neighbour

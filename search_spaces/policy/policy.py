@@ -45,7 +45,7 @@ def propose(plan: Plan, finished: Sequence[Outcome], running: Sequence[Proposal]
 
 
 def objection(plan: Plan, finished: Sequence[Outcome]) -> str | None:
-    """Why the search cannot go on: the baseline diverges, or the range excludes every prescription; None if it can."""
+    """Why the search cannot go on: the baseline learns nothing, or the range excludes every prescription."""
     return baseline_learns_nothing(plan, finished) or _prescribes_nothing(
         plan, finished, find_baseline(plan.design, finished)
     )
@@ -56,12 +56,13 @@ def baseline_learns_nothing(plan: Plan, finished: Sequence[Outcome]) -> str | No
     (technique, batch_size), baseline = plan.design.baseline, find_baseline(plan.design, finished)
     if baseline is None or not baseline.untrained:
         return None
-    name = f"{technique} at batch size {batch_size}, learning rate {baseline.learning_rate:g}"
-    if baseline.fit.trained:
-        return (
-            f"baseline {name}: its runs end no better than a guess, so nothing can be judged against it; it must learn"
-        )
-    return f"baseline {name}: its runs diverge, so nothing can be judged against it; it must train to the end"
+    name = f"baseline {technique} at batch size {batch_size}, learning rate"
+    if not baseline.fit.trained:
+        diverge = "its runs diverge, so nothing can be judged against it; it must train to the end"
+        return f"{name} {baseline.learning_rate:g}: {diverge}"
+    rates = [run.learning_rate for run in finished if run.group == plan.design.baseline]
+    guess = "its runs end no better than a guess, so nothing can be judged against it; it must learn in its epochs"
+    return f"{name} {min(rates):g} to {max(rates):g}: {guess}"
 
 
 def _prescribes_nothing(plan: Plan, finished: Sequence[Outcome], baseline: Baseline | None) -> str | None:

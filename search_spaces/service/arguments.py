@@ -20,7 +20,7 @@ FEWEST_OTHER_RUNS = 5
 """The fewest runs that are made besides the baseline's seeds."""
 HIGHEST_FIRST_SEED = 2**31 - 1
 FINEST = 1.1
-"""The smallest resolution, as a factor. No interval is narrower than twice analysis.belief.SAMPLING, a factor 1.06."""
+"""The smallest resolution, as a factor. No interval inside the range is below a factor 1.06 (analysis.belief)."""
 
 NEGATIVE = re.compile(r"-[\d.]")
 """The beginning of a value that argparse would take for an option."""

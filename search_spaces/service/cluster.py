@@ -110,7 +110,7 @@ def _join(address: str, name: str) -> None:
         with _own_signals():
             ray.init(address=address, logging_level=logging.WARNING, log_to_driver=False)
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-        reason = str(error).splitlines()[0]
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(
             f"{name} {address}: this Ray cluster cannot be joined ({reason}); a cluster that asks for a token needs "
             "RAY_AUTH_MODE=token and the token in ~/.ray/auth_token"

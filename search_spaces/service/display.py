@@ -16,7 +16,9 @@ from trainables.score import Score
 
 PLAIN_SECONDS = 30.0
 """The shortest time between two plain lines about the same running trial."""
-WIDE = 110
+GAP = 2
+"""The columns between the parts of a live line."""
+WIDE = 120
 """The columns of a terminal that has room for everything about a running trial."""
 
 
@@ -139,11 +141,16 @@ class Display:
         return sum(self._seconds) / len(self._seconds) if self._seconds else self._estimate
 
     def _draw(self) -> Group:
-        table = Table.grid(padding=(0, 2))
-        for _ in range(3):
-            table.add_column(no_wrap=True)
-        for running in self._running.values():
-            table.add_row(running.name, self._describe(running), f"{clock(time.monotonic() - running.started)}")
+        table = Table.grid(padding=(0, GAP))
+        rows = [
+            (running.name, self._describe(running), clock(time.monotonic() - running.started))
+            for running in self._running.values()
+        ]
+        others = sum(max((len(row[column]) + GAP for row in rows), default=0) for column in (1, 2))
+        for name, *rest in rows:  # only the name is cut where the terminal is too narrow
+            cut = Text(name)
+            cut.truncate(max(1, self._console.width - others), overflow="ellipsis")
+            table.add_row(cut, *rest)
         elapsed = clock(time.monotonic() - self._begun)
         footer = f"{self._ended} of at most {self._most_runs} runs  elapsed {elapsed}  {self._eta()}"
         waiting = (

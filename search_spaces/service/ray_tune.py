@@ -3,6 +3,7 @@
 import os
 import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -183,8 +184,8 @@ class EarlyStopping(FIFOScheduler):
 
     The proposer decides from what is in Optuna's storage, which outlives this process.
 
-    It also keeps the worker groups. Of those that wait for a run at the same time, Tune would stop all but one, and
-    starting one takes up to 50 s.
+    It also keeps the worker groups. When several of them wait for a run, Tune stops all but one, and starting another
+    takes up to 50 s.
 
     Args:
         groups: how many worker groups are kept.
@@ -196,9 +197,10 @@ class EarlyStopping(FIFOScheduler):
         self._to_keep = groups
 
     def on_trial_add(self, tune_controller: Any, trial: TuneTrial) -> None:
-        kept = tune_controller._tune_controller._actor_cache  # Tune has no public way to say it
-        kept.increase_max(trial.placement_group_factory, by=self._to_keep)
-        self._to_keep = 0  # it is said once
+        with suppress(AttributeError):  # Tune has no public way to say how many groups to keep
+            kept = tune_controller._tune_controller._actor_cache
+            kept.increase_max(trial.placement_group_factory, by=self._to_keep)
+        self._to_keep = 0  # the first trial has told Tune
 
     def on_trial_result(self, tune_controller: Any, trial: TuneTrial, result: dict[str, Any]) -> str:
         stop = self._searcher.report(trial.trial_id, result)

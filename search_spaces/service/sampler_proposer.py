@@ -90,7 +90,8 @@ class SamplerProposer:
         if len(tuning) < self._share:
             return design.baseline, None, 0
         baseline = find_baseline(design, [run for run in finished if run.group == design.baseline and run.seed == 0])
-        if baseline is None or any(run.group == design.baseline and run.seed == 0 for run in running):
+        searching = any(run.group == design.baseline and run.seed == 0 for run in running)
+        if baseline is None or baseline.untrained or searching:
             return None
         for seed in range(1, 1 + self._plan.seeds):
             if Proposal(design.baseline, baseline.learning_rate, seed) not in runs:

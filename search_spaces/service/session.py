@@ -190,14 +190,15 @@ def prepare(
     uri = tracking_uri(str(tracking) if tracking else None)
     if uri.startswith("http"):
         client_of(uri)  # a server that does not answer is refused before data are loaded
+    if concurrent_trials is None and tables:
+        concurrent_trials = 1  # tables compare times of runs, which must not disturb each other
+    work = running_tables(study) if tables else searching(study, search)
+    allotment = allot(capacity, workers, concurrent_trials, gpus_per_worker, work.most_runs)
     folder = Path(data_dir).expanduser().absolute()
     tags: dict[str, str] = {}
     if study.substitute and substitutes:
         study, tags = with_data(study, folder, workers, console)
-    work = running_tables(study) if tables else searching(study, search)
-    if concurrent_trials is None and work.tables:
-        concurrent_trials = 1  # tables compare times of runs, which must not disturb each other
-    allotment = allot(capacity, workers, concurrent_trials, gpus_per_worker, work.most_runs)
+        work = running_tables(study) if tables else searching(study, search)
     seconds = None if capacity.address else seconds_per_run(work.study, allotment)
     if seconds is not None:
         seconds *= work.epochs / study.task.epochs
@@ -232,12 +233,15 @@ def execute(prepared: Prepared, console: Console) -> StudyResult:
     try:
         proposer = work.proposer(storage, tracker.parent_id)
         _run(prepared, proposer, tracker, console)
-        objection = proposer.objection()
+        objection = None if work.tables else proposer.objection()  # rows of a table are not judged against another
         if objection:
             raise UserError(objection)
         status = DONE
         runs = load_runs(study.name, uri)
         found = report(runs, results, console)
+        spent = work.search == "frontier" and tracker.finished >= work.most_runs
+        if spent and found.answer and found.answer.undecided:
+            say(console, f"All {work.most_runs} runs are spent; --max-runs allows more for what is undecided.")
         print_files(found.files, console)
         for path in filter(None, found.files):
             tracker.upload(path)

@@ -193,7 +193,7 @@ def test_what_limits_an_answer_is_said() -> None:
         return what_limits(design(), look(*runs, measured=measured), found)
 
     assert limit() == "no run of it ended; it needs runs"
-    assert limit(*HOLDS, run(0, 0.5)).endswith("wide; more runs (--max-runs) would narrow it to 1.5")
+    assert limit(*HOLDS, run(0, 0.5)).endswith("wide; more runs would narrow it to 1.5")
     assert limit(*HOLDS).startswith("no rate has failed above 0.25, the highest that ran")
     assert limit(*HOLDS, run(4, 0.892)).startswith("the edge may lie above the range, which ends at 16")
     falls = [run(octaves, 0.87 - 0.01 * octaves) for octaves in (0, 1, 2)]
@@ -206,7 +206,7 @@ def test_what_limits_an_answer_is_said() -> None:
     ]
     few = [one._replace(score=0.900 + 0.006 * (-1) ** one.seed) for one in MEASURED[:4]]
     assert limit(*steep, measured=few) == (
-        "the error of A0 limits it; more runs (--max-runs), a third of them the baseline's, would settle it"
+        "the error of A0 limits it; more runs would settle it, of which up to a third go to the baseline"
     )
 
 

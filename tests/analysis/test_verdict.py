@@ -87,6 +87,9 @@ def test_nothing_can_be_judged_against_runs_that_all_diverged() -> None:
     guessing = replace(DESIGN, chance=0.5)
     assert find_baseline(guessing, [done(SMALL, 0.1, 0.505), diverged(SMALL, 0.4, 0)]).untrained
     assert not find_baseline(guessing, [done(SMALL, 0.1, 0.505), done(SMALL, 0.2, 0.6)]).untrained
+    assert not find_baseline(replace(DESIGN, chance=None), [done(SMALL, 0.1, -5.0)]).untrained, (
+        "without classes there is no guess"
+    )
     assert find_baseline(DESIGN, [done(LARGE, 0.1, 0.9)]) is None
     assert find_baseline(DESIGN, [Outcome(SMALL, 0.1, 0, "failed", math.nan, math.nan)]) is None
 

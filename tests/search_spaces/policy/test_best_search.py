@@ -45,6 +45,8 @@ def test_the_bests_neighbours_are_asked_for_where_nothing_ran_about_there(make_p
     assert list(around_best(make_plan(), near, 1.0)) == []
     nearer = points_of([run(0.1, 0.8), run(0.2, 0.9), run(0.4, 0.8)], BASE)
     assert list(around_best(make_plan(), nearer, 2.0)) == [], "its neighbours an octave away have run"
+    rounded = points_of([run(0.0632456, 0.8), run(0.126491, 0.9), run(0.252982, 0.8)], BASE)
+    assert list(around_best(make_plan(), rounded, 2.0)) == [], "six digits of a rate are enough"
     tuned = points_of([run(0.02, 0.8), run(0.04, 0.9), run(0.08, 0.8)], BASE)
     assert list(around_best(make_plan(), tuned, 2.0)) == [], "so the range's end is not tried either"
 

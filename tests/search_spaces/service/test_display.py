@@ -30,19 +30,25 @@ def test_a_line_about_a_run_fits_a_terminal(terminal: bool) -> None:
 
 
 @pytest.mark.parametrize("width", [80, 120])
-def test_the_live_lines_of_running_trials_fit_a_terminal(width: int) -> None:
+def test_of_the_live_lines_only_names_are_cut_where_the_terminal_is_too_narrow(width: int) -> None:
     out = io.StringIO()
     console = Console(file=out, width=width, force_terminal=True)
     display = Display(console, 300, 1, 100.0, Accuracy())
     name = "exponential_warmup B=1024 lr=0.0125893 seed=1"
-    display.start("one", name, 5)
     epoch = {"epoch": 5.0, "train_loss": 1.538, "validation_accuracy": 0.5354, "validation_loss": 1.5}
-    display.progress("one", {**epoch, "samples": 16000.0, "train_seconds": 8.0, "evaluation_seconds": 1.0})
+    display.start("short", "warmup B=16 lr=0.1 seed=1", 5)
+    display.progress("short", {**epoch, "samples": 16000.0, "train_seconds": 8.0, "evaluation_seconds": 1.0})
+    display.start("long", name, 90)
+    display.progress("long", {**epoch, "epoch": 90.0, "samples": 16000.0, "train_seconds": 1.0})
+    display._running["long"].started -= 3723
     console.print(display._draw())
-    line, footer = Text.from_ansi(out.getvalue()).plain.splitlines()
-    words = ["2,000", "samples/s"] if width > 80 else ["2,000/s"]
-    assert line.startswith(name)
-    assert "epoch 5/5" in line
-    assert "53.54%" in line
-    assert line.split()[-1 - len(words) : -1] == words
+    short, long, footer = Text.from_ansi(out.getvalue()).plain.splitlines()
+    rate = "samples/s" if width > 80 else "/s"
+    assert all(len(line.rstrip()) <= width for line in (short, long, footer))
+    assert short.split()[-1] == "0:00"
+    assert f"2,000{' ' * (width > 80)}{rate}" in short
+    assert long.startswith(name[:30])
+    assert name in long or "\N{HORIZONTAL ELLIPSIS}" in long
+    for part in ("epoch 90/90", "53.54%", f"16,000{' ' * (width > 80)}{rate}", "1:02:03"):
+        assert part in long
     assert footer.startswith("0 of at most 300 runs")

@@ -1,6 +1,8 @@
 """The adapters, driven as Tune drives them."""
 
 import os
+import shutil
+import tempfile
 import time
 from pathlib import Path
 
@@ -104,7 +106,9 @@ class _Pair(tune.Trainable):
         return True
 
     def step(self) -> dict[str, object]:
+        late = time.monotonic() + 120
         while not (self.begun / str(self.seed ^ 1)).exists():
+            assert time.monotonic() < late, "the other run of the pair has not begun"
             time.sleep(0.05)
         time.sleep(self.seed % 2)
         return {"epoch": 1, "status": "done", "process": os.getpid(), "done": True, **reported(0.5)}
@@ -127,12 +131,11 @@ class _Processes(tune.Callback):
 
 def test_worker_groups_that_wait_for_a_run_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
-    ray.init(
-        address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, _temp_dir=f"/tmp/t{os.getpid()}"
-    )
+    folder = tempfile.mkdtemp(dir="/tmp")  # Ray's sockets need a short path
+    ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, _temp_dir=folder)
     try:
-        proposer = _InPairs()
-        searcher = ProposerSearch(proposer, Accuracy())
+        pairs = _InPairs()
+        searcher = ProposerSearch(pairs, Accuracy())
         processes = _Processes()
         tune.Tuner(
             tune.with_resources(tune.with_parameters(_Pair, begun=tmp_path), {"cpu": 1}),
@@ -147,7 +150,8 @@ def test_worker_groups_that_wait_for_a_run_are_kept(tmp_path: Path, monkeypatch:
             ),
             run_config=tune.RunConfig(storage_path=str(tmp_path), callbacks=[processes], verbose=0),
         ).fit()
-        assert len(proposer.ended) == 6
+        assert len(pairs.ended) == 6
         assert len(processes.seen) == 2
     finally:
         ray.shutdown()
+        shutil.rmtree(folder)

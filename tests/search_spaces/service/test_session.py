@@ -34,7 +34,7 @@ class Broken(Optimizer):
 
 
 if __name__ == "__main__":
-    study = QUICK.with_choices(batch_sizes=(16, 64), max_runs=10, seeds=2, resolution=1.05, learning_rates=(0.05, 25.0))
+    study = QUICK.with_choices(batch_sizes=(16, 64), max_runs=10, seeds=2, resolution=1.1, learning_rates=(0.05, 25.0))
     options = {"results": "here", "tracking": "sqlite:///own.db"}
     first = run_study(study, keep_ray=True, console=Console(quiet=True), **options)
     kept = ray.is_initialized()
@@ -164,7 +164,7 @@ STUDY = Study(
     learning_rates=(0.001, 8.0),
     first_learning_rate=0.05,
     tolerance=0.1,
-    resolution=1.05,
+    resolution=1.1,
     seeds=2,
     max_runs=9,
 )
