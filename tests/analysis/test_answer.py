@@ -180,7 +180,7 @@ def test_the_setting_a_group_was_measured_with_is_in_its_row() -> None:
 
 def test_a_perplexity_is_shown_as_such_though_runs_are_judged_by_the_loss() -> None:
     runs = [Outcome(SMALL, 0.1, seed, "done", -math.log(115.0), -4.0) for seed in range(4)]
-    design = replace(DESIGN, groups=(SMALL,), rules={}, metric=Perplexity())
+    design = replace(DESIGN, groups=(SMALL,), rules={}, metric=Perplexity(), chance=-math.log(1000.0))
     assert answer(design, runs).frame().best_perplexity.tolist() == [pytest.approx(115.0, abs=0.1)]
 
 

@@ -46,7 +46,7 @@ def test_verdicts_differ_in_shape_as_well_as_in_colour() -> None:
 @pytest.mark.parametrize("metric", [Accuracy(), Perplexity(), Quantity("error", less=True)], ids=lambda each: each.name)
 def test_everything_measured_is_in_the_picture(metric: Score, tmp_path: Path) -> None:
     rules = {"linear": tuple(group.batch_size / 16 for group in GROUPS)}
-    design = StudyDesign(GROUPS, GROUPS[0], (0.05, 6.4), 0.02, 1.5, 10_000, (), rules, metric)
+    design = StudyDesign(GROUPS, GROUPS[0], (0.05, 6.4), 0.02, 1.5, 10_000, (), rules, metric, chance=None)
     runs = outcomes(metric)
     found = answer(design, runs)
     draw(design, found, runs, "a study (quick)", tmp_path / "frontier.png")
