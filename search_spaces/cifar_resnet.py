@@ -4,7 +4,7 @@
     python -m search_spaces.cifar_resnet --tables             # Li and Sheng's Tables I to VII, as they are written
 
 Budgets:
-    quick             ResNet-8 with a stem of stride 4, the first 16,000 images without crop and flip, 5 epochs: 7 to 9
+    quick             ResNet-8 with a stem of stride 4, the first 16,000 images without crop and flip, 5 epochs: 6 to 15
                       minutes on 2 cores.
     standard          ResNet-18, 40,000 training images with crop and flip, 30 epochs: needs a GPU.
     paper             ResNet-18, all 50,000 training images, 200 epochs, batch sizes 32 to 4,096, judged on the test set
