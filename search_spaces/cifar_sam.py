@@ -15,10 +15,10 @@ Every run that reaches its end measures the sharpness of its minimum. The paper 
 sizes, learning rates or epochs. CIFAR-10, a rho of 0.05 (Foret et al.'s) and the rest are our choice.
 
 Expect from quick: A0 is near 54 % at batch size 32 with a learning rate of 0.01. The edge at 32 is between 0.03 and
-0.06, with SAM and without. At 128 it is between 0.06 and 0.11 with SAM. Without SAM a rate of 0.08 holds there and those
-from 0.11 on fail, but one of them recovers in part, and 42 runs left the edge undecided. SAM's best accuracies are 1 to
-2 points lower. At 2,048 the best is 27 % without SAM and 26 % with it. One run varies by 2.1 points, which is why the
-tolerance is 8. At 512, which is left out, SGD's best is 49 %.
+0.06, with SAM and without. At 128 it is between 0.06 and 0.11 with SAM. Without SAM, a rate of 0.08 holds there and
+those from 0.11 on fail, but one of them recovers in part, and 42 runs left the edge undecided. SAM's best accuracies
+are 1 to 2 points lower. At 2,048 the best is 27 % without SAM and 26 % with it. One run varies by 2.1 points, which is
+why the tolerance is 8. At 512, which is left out, SGD's best is 49 %.
 The paper's answer: the test accuracy with SAM is lower than without, SAM's minima at large batches are sharper, and a
 step with SAM takes twice as long.
 
