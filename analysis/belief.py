@@ -83,11 +83,10 @@ class Belief(NamedTuple):
         if not inside:
             return -math.inf, -math.inf
         first = int((edges[inside - 1 :] - edges[: len(edges) - inside + 1]).argmin())
-        lower, upper = edges[first], edges[first + inside - 1]
+        upper = float(edges[first + inside - 1])
         if upper == far:
-            lower = edges[-inside]
-        lowest = max(float(lower) - SAMPLING, self.limits.low)
-        return lowest, min(float(upper) + SAMPLING, self.limits.high) if upper < far else math.inf
+            return max(float(edges[-inside]) - SAMPLING, self.limits.low), math.inf
+        return max(float(edges[first]) - SAMPLING, self.limits.low), min(upper + SAMPLING, self.limits.high)
 
     @property
     def interval(self) -> Interval | None:

@@ -5,6 +5,7 @@ import time
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 import optuna
@@ -192,13 +193,14 @@ def prepare(
         client_of(uri)  # a server that does not answer is refused before data are loaded
     if concurrent_trials is None and tables:
         concurrent_trials = 1  # tables compare times of runs, which must not disturb each other
-    work = running_tables(study) if tables else searching(study, search)
+    work_of = running_tables if tables else partial(searching, search=search)
+    work = work_of(study)
     allotment = allot(capacity, workers, concurrent_trials, gpus_per_worker, work.most_runs)
     folder = Path(data_dir).expanduser().absolute()
     tags: dict[str, str] = {}
     if study.substitute and substitutes:
         study, tags = with_data(study, folder, workers, console)
-        work = running_tables(study) if tables else searching(study, search)
+        work = work_of(study)
     seconds = None if capacity.address else seconds_per_run(work.study, allotment)
     if seconds is not None:
         seconds *= work.epochs / study.task.epochs
