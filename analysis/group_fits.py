@@ -35,7 +35,9 @@ def _fitted(design: StudyDesign, outcomes: Sequence[Outcome], group: Group, bar:
     trained = [run.score for run in mine if run.status == DONE]
     low, high = log_range(design)
     usual = max(trained, default=0.0) if bar is None else bar
-    frame = Frame(float(round(usual / unit)), (low + high) / 2, (high - low) / 2)
+    top = float(round(usual / unit))
+    depth = math.inf if design.chance is None else top - design.chance / unit
+    frame = Frame(top, (low + high) / 2, (high - low) / 2, depth)
     runs = tuple(
         Run(
             math.log2(run.learning_rate),

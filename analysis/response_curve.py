@@ -3,10 +3,12 @@
 With x = log2 of the learning rate and all scores in units of the tolerance, a run at x
 
     fails with the probability   r(x) = ODD + (1 - ODD) * logistic((x - b) / v):
-        it diverges with the share d, and otherwise ends below f(x) by a Lomax(1) variable times COLLAPSE;
+        it diverges with the share d, and otherwise ends at a guess as often as not, and else below f(x) by a Lomax(1)
+        variable times COLLAPSE;
     and else ends at             f(x) + s(x) * t,    t from Student's distribution with 4 degrees of freedom, with
         f(x) = T - ((m - x) / low)^j - ((x - m) / high)^k - dip(x)      (below m the second, above m the third term)
         s(x)^2 = floor^2 + s^2 + (UNEVEN * (T - f(x)))^2
+    where f(x) is no lower than the score of a guess.
 
 The best rate is m. Too few steps cost one tolerance at m - low, too high a rate costs one tolerance at m + high, and at
 b half of all runs fail. The dip lies below m + high and is there in two curves of five; where it is deep enough, some
@@ -28,11 +30,18 @@ COLLAPSE = 8.0
 """The typical depth, in tolerances, by which a run that fails without diverging ends below the curve."""
 UNEVEN = 0.15
 """The noise grows by this share of what the curve has lost."""
-DEEPEST = 60.0
-"""No run that trains to its end is expected further below the top than this, in tolerances."""
+DEEPEST, SHALLOWEST = 60.0, 1.0
+"""No run that trains to its end is expected further below the top than the first, in tolerances, nor below a guess; one
+that lies less than the second below the top is taken to lie there."""
+GUESSING = 0.5
+"""The share of the runs that fail without diverging which end at a guess, where there are classes to guess among."""
+NEAR_GUESS = 0.2
+"""They end around it by this share of its distance from the score that runs must reach (Student's t)."""
 SMALL, FAR = 20.0, 60.0
 """Exponents are cut off at -SMALL where a loss that small is nothing, and at FAR in the odds of not failing, because
 exponentials that underflow are slow."""
+T4 = 0.375
+"""The density of Student's t with 4 degrees of freedom at 0."""
 DIPS = -0.25
 """A curve has a dip where its parameter `dips` lies below this: two curves in five."""
 
@@ -84,20 +93,44 @@ class Run(NamedTuple):
 
 
 class Frame(NamedTuple):
-    """Where the first two parameters are expected.
+    """Where the first two parameters are expected, and where runs end that learn nothing.
 
     Attributes:
         top: the score that runs must reach, or for the baseline the best score so far, in whole tolerances.
         middle, reach: the middle of the searched range and half of its width, in octaves.
+        depth: how far the score of a guess lies below `top`, in tolerances; inf where there are no classes to guess
+            among.
     """
 
     top: float
     middle: float
     reach: float
+    depth: float = math.inf
+
+
+class Guesses(NamedTuple):
+    """Where runs end that fail and learn nothing: at `score`, by `spread` times Student's t, in tolerances.
+
+    Of the runs that fail without diverging, `share` end there.
+    """
+
+    score: float
+    spread: float
+    share: float
+
+    def density(self, score: np.ndarray) -> np.ndarray:
+        return student4_density((score - self.score) / self.spread) / self.spread
+
+    def below(self, score: np.ndarray) -> np.ndarray:
+        """The probability of ending below a score."""
+        return student4((score - self.score) / self.spread)
+
+
+NO_GUESSES = Guesses(-1e6, 1.0, 0.0)
 
 
 class Curves(NamedTuple):
-    """Parameters of many curves, each an array (curves, 1)."""
+    """Parameters of many curves, each an array (curves, 1); what is known of guesses is the same for all."""
 
     top: np.ndarray
     edge: np.ndarray
@@ -112,6 +145,8 @@ class Curves(NamedTuple):
     dip_at: np.ndarray
     dip_depth: np.ndarray
     dip_width: np.ndarray
+    deepest: np.ndarray
+    guesses: Guesses
 
     def loss(self, x: np.ndarray) -> np.ndarray:
         """T - f(x), (curves, rates)."""
@@ -121,7 +156,7 @@ class Curves(NamedTuple):
         flank = np.exp(np.clip(power * np.log(share), -SMALL, 5.0))
         from_dip = (away + (self.edge - self.high - self.dip_at)) / self.dip_width
         dip = self.dip_depth * np.exp(-np.minimum(from_dip * from_dip, SMALL))
-        return np.minimum(flank + dip, DEEPEST)
+        return np.minimum(flank + dip, self.deepest)
 
     def failing(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """r(x) and 1 - r(x), each (curves, rates); both keep their precision where they are small."""
@@ -138,7 +173,18 @@ class Curves(NamedTuple):
         loss, (failing, surviving) = self.loss(x), self.failing(x)
         share = (0.5 - failing) / np.maximum(surviving, 1e-6)
         usual = self.top - loss + self.spread(loss, floor) * student4_quantile(np.clip(share, 1e-3, 0.5))
-        return np.where(share > 0, usual, self.top - loss - COLLAPSE)
+        return np.where(share > 0, usual, np.maximum(self.top - loss - COLLAPSE, self.guesses.score))
+
+    def collapsed(self, score: np.ndarray, ends: np.ndarray) -> np.ndarray:
+        """The probability that a run that fails without diverging ends below a score, where others end at `ends`."""
+        short = COLLAPSE / (COLLAPSE + np.maximum(ends - score, 0.0))
+        return short + self.guesses.share * (self.guesses.below(score) - short)
+
+    def collapsed_density(self, score: np.ndarray, ends: np.ndarray) -> np.ndarray:
+        """The density of the same at a score."""
+        short = COLLAPSE / (COLLAPSE + np.maximum(ends - score, 0.0))
+        below = short * short * (ends > score) / COLLAPSE
+        return below + self.guesses.share * (self.guesses.density(score) - below)
 
     def holding(self, x: np.ndarray, bar: np.ndarray, floor: float) -> np.ndarray:
         """The hold probability: the share of runs that reach the bar, (curves, rates).
@@ -148,16 +194,21 @@ class Curves(NamedTuple):
             bar: in tolerances, (curves, 1).
         """
         loss, (failing, surviving) = self.loss(x), self.failing(x)
-        above = self.top - loss - np.asarray(bar, loss.dtype)
-        low = np.maximum(above, 0.0)
-        collapsed = failing * (1 - self.diverging) * low / (COLLAPSE + low)
-        return surviving * student4(above / self.spread(loss, floor)) + collapsed
+        ends, bar = self.top - loss, np.asarray(bar, loss.dtype)
+        collapsed = failing * (1 - self.diverging) * (1 - self.collapsed(bar, ends))
+        return surviving * student4((ends - bar) / self.spread(loss, floor)) + collapsed
 
 
 def student4(t: np.ndarray) -> np.ndarray:
     """The distribution function of Student's t with 4 degrees of freedom."""
     share = 1 / (1 + t * t / 4)
     return 0.5 + 0.375 * t * np.sqrt(share) * (1 - t * t * share / 12)
+
+
+def student4_density(t: np.ndarray) -> np.ndarray:
+    """The density of Student's t with 4 degrees of freedom."""
+    share = 1 + t * t / 4
+    return T4 / (share * share * np.sqrt(share))
 
 
 def student4_quantile(probability: np.ndarray) -> np.ndarray:
@@ -172,8 +223,9 @@ def curves(latents: np.ndarray, frame: Frame) -> Curves:
     raised = np.exp(values)
     value, power = ({name: each[:, at - FIRST, None] for name, at in PLACES.items()} for each in (values, raised))
     edge = frame.middle + frame.reach * latents[:, EDGE, None]
+    top = TOP_SPREAD * np.sinh(TOP_TAIL * latents[:, TOP, None])
     return Curves(
-        top=frame.top + TOP_SPREAD * np.sinh(TOP_TAIL * latents[:, TOP, None]),
+        top=frame.top + top,
         edge=edge,
         power=power["power"],
         high=power["high"],
@@ -186,7 +238,15 @@ def curves(latents: np.ndarray, frame: Frame) -> Curves:
         dip_at=edge - power["dip_below"],
         dip_depth=np.where(value["dips"] < DIPS, power["dip_depth"], np.zeros_like(edge)),
         dip_width=0.45 * power["dip_below"],
+        deepest=np.clip(top + frame.depth, SHALLOWEST, DEEPEST),
+        guesses=_guesses(frame),
     )
+
+
+def _guesses(frame: Frame) -> Guesses:
+    if math.isinf(frame.depth):
+        return NO_GUESSES
+    return Guesses(frame.top - frame.depth, NEAR_GUESS * max(frame.depth, SHALLOWEST), GUESSING)
 
 
 _CENTRES, _SPREADS = np.array(list(PRIORS.values())).T
@@ -209,25 +269,17 @@ def arrays(runs: Sequence[Run], top: float = 0.0) -> Data:
     return Data(x.astype(single), (score - top).astype(single), floor.astype(single), diverged, futile)
 
 
-T4 = 0.375
-"""The density of Student's t with 4 degrees of freedom at 0."""
-
-
 def log_likelihood(of: Curves, data: Data) -> np.ndarray:
     """log P(runs | curve), (curves, runs)."""
     loss, (failing, surviving) = of.loss(data.x), of.failing(data.x)
-    spread = of.spread(loss, data.floor)
-    away = data.score - (of.top - loss)
-    t = away / spread
-    share = 1 + t * t / 4
-    ends = T4 / (spread * share * share * np.sqrt(share))
-    short = COLLAPSE / (COLLAPSE + np.maximum(-away, 0.0))
+    spread, ends = of.spread(loss, data.floor), of.top - loss
+    t = (data.score - ends) / spread
     collapsing = failing * (1 - of.diverging)
-    density = surviving * ends + collapsing * short * short * (away < 0) / COLLAPSE
-    of_diverged, of_futile = data.diverged, data.futile
-    if of_diverged.any():
-        density[:, of_diverged] = failing[:, of_diverged] * of.diverging
-    if of_futile.any():
-        usual = surviving[:, of_futile] * student4(t[:, of_futile])
-        density[:, of_futile] = usual + collapsing[:, of_futile] * short[:, of_futile]
+    density = surviving * student4_density(t) / spread + collapsing * of.collapsed_density(data.score, ends)
+    diverged, futile = data.diverged, data.futile
+    if diverged.any():
+        density[:, diverged] = failing[:, diverged] * of.diverging
+    if futile.any():
+        usual = surviving[:, futile] * student4(t[:, futile])
+        density[:, futile] = usual + collapsing[:, futile] * of.collapsed(data.score[futile], ends[:, futile])
     return np.log(np.maximum(density, np.finfo(density.dtype).tiny))

@@ -12,7 +12,7 @@ import math
 import numpy as np
 
 from analysis.belief import Belief
-from analysis.response_curve import COLLAPSE, Curves, student4
+from analysis.response_curve import Curves, student4
 
 CUTS = np.array((-6.0, -3.0, -1.5, -0.75, -0.25, 0.25, 0.75, 1.5))
 """The limits of the classes of scores, in tolerances from the bar."""
@@ -29,9 +29,9 @@ def classes(curves: Curves, rates: np.ndarray, bar: float, floor: float) -> np.n
         floor: the standard deviation that the validation samples cause, in tolerances.
     """
     loss, (failing, surviving) = curves.loss(rates), curves.failing(rates)
-    top, cuts = (curves.top - loss - bar)[:, :, None], CUTS.astype(loss.dtype)
-    usual = student4((cuts - top) / curves.spread(loss, floor)[:, :, None])
-    collapsed = 1 / (1 + np.maximum(top - cuts, 0.0) / COLLAPSE)
+    ends, cuts = (curves.top - loss)[:, :, None], (bar + CUTS).astype(loss.dtype)
+    usual = student4((cuts - ends) / curves.spread(loss, floor)[:, :, None])
+    collapsed = curves.collapsed(cuts, ends)
     diverging = failing * curves.diverging
     below = surviving[:, :, None] * usual + (failing - diverging)[:, :, None] * collapsed
     ends = np.concatenate([np.zeros_like(below[:, :, :1]), below, (1 - diverging)[:, :, None]], axis=2)

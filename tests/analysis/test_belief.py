@@ -13,7 +13,7 @@ LIMITS = Limits(-6.0, 4.0)
 
 def curve(**parameters: float) -> Curves:
     """One sharp curve of top 0 that holds above -1 from -4 to 0, with other parameters where given."""
-    usual = curves(np.zeros((1, SIZE)), Frame(0.0, 0.0, 1.0))._asdict()
+    usual = curves(np.zeros((1, SIZE)), Frame(0.0, 0.0, 1.0))
     own = {
         "top": 0.0,
         "edge": 0.0,
@@ -25,7 +25,7 @@ def curve(**parameters: float) -> Curves:
         "onset": 0.05,
         "noise": 0.1,
     }
-    return Curves(**{**usual, **{name: np.array([[value]]) for name, value in {**own, **parameters}.items()}})
+    return usual._replace(**{name: np.array([[value]]) for name, value in {**own, **parameters}.items()})
 
 
 def edge(of: Curves, level: float = TYPICAL, bar: float = -1.0) -> float:

@@ -42,8 +42,9 @@ def test_weights_count() -> None:
     assert information(ends, np.arange(2), np.array([1.0, 4.0])) == pytest.approx([entropy])
 
 
-def test_the_classes_of_a_run_are_all_there_are_and_match_the_hold_probability() -> None:
-    of = curves(np.random.default_rng(0).standard_normal((300, SIZE)), Frame(0.0, -2.0, 2.0))
+@pytest.mark.parametrize("depth", [math.inf, 5.5])
+def test_the_classes_of_a_run_are_all_there_are_and_match_the_hold_probability(depth: float) -> None:
+    of = curves(np.random.default_rng(0).standard_normal((300, SIZE)), Frame(0.0, -2.0, 2.0, depth))
     rates = np.array([-4.0, -2.0, 0.0])
     found = classes(of, rates, bar=-1.0, floor=0.2)
     assert found.shape == (300, 3, len(CUTS) + 2)
