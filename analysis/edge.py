@@ -140,13 +140,19 @@ def _judged(
     belief, safe = beliefs
     points = points_of(outcomes, group)
     tried = [point.learning_rate for point in points]
-    chances = scalable_chances(fit.curves, tried, bar, floor)
+    chances = _chances(fit, bar.tobytes(), bar.dtype.str, floor, tuple(tried))
     known = belief
     if tried and chances[tried[-1]] > LIKELY:  # no run limits the edge from above, only the prior does
         known, safe = (each.known_up_to(math.log2(tried[-1])) for each in (belief, safe))
     of_rates = verdicts(chances)
     edge = find_edge(design, points, fit, of_rates, known, safe, float(bar.mean()))
     return Judged(fit, of_rates, chances, belief, safe, edge)
+
+
+@lru_cache(maxsize=512)
+def _chances(fit: Fit, bar: bytes, kind: str, floor: float, rates: tuple[float, ...]) -> dict[float, float]:
+    """The same as scalable_chances, remembered for groups that no run has ended of since; the bar as its bytes."""
+    return scalable_chances(fit.curves, rates, np.frombuffer(bar, kind)[:, None], floor)
 
 
 def scalable_chances(curves: Curves, rates: Sequence[float], bar: np.ndarray, floor: float) -> dict[float, float]:

@@ -12,6 +12,7 @@ since the line before.
 import argparse
 import tempfile
 import time
+from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
@@ -22,6 +23,7 @@ from benchmarks.search_efficiency import plan
 from benchmarks.synthetic import QUICK, world
 from search_spaces.policy import policy
 from search_spaces.policy.plan import NoProposal
+from search_spaces.service.optuna_store import open_storage
 from search_spaces.service.policy_proposer import PolicyProposer
 
 
@@ -37,7 +39,7 @@ def ask_seconds(runs: int, every: int) -> list[Asks]:
     the_world, the_plan = world("shallow decline", 0, QUICK), plan(QUICK, runs, resolution=1.05)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     with tempfile.TemporaryDirectory() as folder:
-        storage = optuna.storages.RDBStorage(f"sqlite:///{folder}/optuna.db")
+        storage = open_storage(Path(folder))
         proposer = PolicyProposer(the_plan, policy.propose, storage, "asks", adaptive=True)
         lines, seconds = [], []
         for finished in range(runs):
@@ -54,7 +56,6 @@ def ask_seconds(runs: int, every: int) -> list[Asks]:
             if (finished + 1) % every == 0:
                 lines.append(Asks(finished + 1, seconds))
                 seconds = []
-        storage.engine.dispose()
     return lines
 
 

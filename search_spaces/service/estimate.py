@@ -17,6 +17,9 @@ from trainables.nested import call, map_tensors
 
 PROBE_SECONDS = 10.0
 """The time after which no further combination of technique and batch size is tried."""
+LONG_STEP, GROWTH = 1.0, 4
+"""Batches that are tried grow by this factor, up to the batch size, as long as a step is expected to take less than so
+many seconds: a few samples take many times as long as their share of a large batch."""
 LARGEST_PROBE = 256
 """The largest batch that is tried, in samples; larger ones take as long per sample."""
 EVALUATION_PROBE = 250
@@ -63,11 +66,13 @@ def _probe(study: Study, device: torch.device) -> float:
 def _run(task: Task, recipe: Recipe, batch_size: int, device: torch.device) -> float:
     """Seconds that one run trains and is judged at a batch size, by itself."""
     model = prepared(task.model(), device, torch.float32)
-    a_few = _seconds_per_sample(task, recipe, 2, model, device)
-    if a_few * batch_size > PROBE_SECONDS / 10:
-        training, evaluation = a_few, a_few / 3  # a forward pass takes about a third of a step
-    else:
-        training = _seconds_per_sample(task, recipe, batch_size, model, device)
+    samples = min(2, batch_size)
+    training = _seconds_per_sample(task, recipe, samples, model, device)
+    while samples < batch_size and training * samples * GROWTH < LONG_STEP:
+        samples = min(samples * GROWTH, batch_size)
+        training = _seconds_per_sample(task, recipe, samples, model, device)
+    evaluation = training / 3  # a forward pass takes about a third of a step
+    if samples == batch_size:
         evaluation = _seconds_per_judged(task, model, device, EVALUATION_PROBE)
     per_epoch = task.data.train_samples * training + task.data.validation_samples * evaluation
     return task.epochs * per_epoch
@@ -145,6 +150,6 @@ def _fastest(step: Callable[[], object], device: torch.device) -> float:
         if device.type == "cuda":
             torch.cuda.synchronize()
         times.append(time.perf_counter() - start)
-        if len(times) > 1 and times[0] > PROBE_SECONDS / 10:
+        if len(times) > 1 and times[0] > LONG_STEP:
             break
     return min(times[1:])

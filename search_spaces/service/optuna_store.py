@@ -1,4 +1,4 @@
-"""Optuna as the store: every run is a trial of an Optuna study, in a storage that commits at once.
+"""Optuna as the store: every run is a trial of an Optuna study, in a journal that is written at once.
 
 A trial has the parameters technique, batch_size, learning_rate and seed, and one for each further dimension that the
 study searches. Its value is the validation score, its intermediate values are the score after each epoch, and how the
@@ -7,21 +7,40 @@ run ended is a user attribute.
 
 import math
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from analysis.outcomes import Group, Outcome
 from search_spaces.policy.futility import Curve
 from search_spaces.policy.plan import Plan, Proposal
+from trainables.errors import UserError
 from trainables.history import STOPPED_EARLY
 
 OUTCOME = "outcome"
 """The user attribute that holds a run's status, score and training score."""
 HIGHEST_SEED = 1000
+JOURNAL = "optuna.journal"
+"""The file of the journal, in a study's folder of results."""
 RUN_PARAMS = ("technique", "batch_size", "learning_rate", "seed")
+
+
+def open_storage(folder: Path) -> JournalStorage:
+    """The journal in a folder: a file to which a line is added for whatever Optuna is told.
+
+    Raises:
+        UserError: the file cannot be read or written.
+    """
+    path = folder.absolute() / JOURNAL
+    try:
+        return JournalStorage(JournalFileBackend(str(path)))
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"{path}: cannot be opened ({(str(error) or repr(error)).splitlines()[0]})") from error
 
 
 def search_space(plan: Plan) -> dict[str, BaseDistribution]:

@@ -21,6 +21,7 @@ from search_spaces.service.arguments import DATA_DIR, RESULTS_DIR, SEARCHES, is_
 from search_spaces.service.cluster import Allotment, Capacity, allot, find_capacity
 from search_spaces.service.display import Display, clock
 from search_spaces.service.estimate import seconds_per_run
+from search_spaces.service.optuna_store import open_storage
 from search_spaces.service.preview import print_plan, range_words
 from search_spaces.service.proposers import Proposer
 from search_spaces.service.ray_tune import Search, run_trials
@@ -222,15 +223,31 @@ def prepare(
 def execute(prepared: Prepared, console: Console) -> StudyResult:
     """Run a prepared study, record its runs, and report its answer."""
     begun = time.monotonic()
-    work, study, uri, results = prepared.work, prepared.work.study, prepared.tracking, prepared.results
-    results.mkdir(parents=True, exist_ok=True)
+    work, study, uri = prepared.work, prepared.work.study, prepared.tracking
+    prepared.results.mkdir(parents=True, exist_ok=True)
     client = open_store(uri)
     study.task.data.load(prepared.data_dir)
-    storage = _open_storage(results)
-    artifacts = None if uri.startswith("http") else results.absolute() / "artifacts"
+    storage = open_storage(prepared.results)
+    artifacts = None if uri.startswith("http") else prepared.results.absolute() / "artifacts"
     params = _params(work, prepared.budget, prepared.allotment)
     tables = [table.to_json() for table in work.tables]
     tracker = Tracker(client, study.name, work.plan.design.to_json(), params, artifacts, prepared.tags, tables)
+    try:
+        result = _search_and_report(prepared, storage, tracker, console)
+        say(console, f"Took {clock(time.monotonic() - begun)}. Compare the runs in the MLflow UI:")
+        _print_address(uri, tracker.experiment_id, console)
+    except KeyboardInterrupt:
+        kept = (
+            f"{tracker.finished} finished runs are kept in {uri}; `python -m analysis.report {study.name}` reads them"
+        )
+        raise KeyboardInterrupt(kept) from None
+    return result
+
+
+def _search_and_report(
+    prepared: Prepared, storage: optuna.storages.BaseStorage, tracker: Tracker, console: Console
+) -> StudyResult:
+    work, name, uri, results = prepared.work, prepared.work.study.name, prepared.tracking, prepared.results
     status = "stopped"
     try:
         proposer = work.proposer(storage, tracker.parent_id)
@@ -239,7 +256,7 @@ def execute(prepared: Prepared, console: Console) -> StudyResult:
         if objection:
             raise UserError(objection)
         status = DONE
-        runs = load_runs(study.name, uri)
+        runs = load_runs(name, uri)
         found = report(runs, results, console)
         spent = work.search == "frontier" and tracker.finished >= work.most_runs
         if spent and found.answer and found.answer.undecided:
@@ -247,18 +264,11 @@ def execute(prepared: Prepared, console: Console) -> StudyResult:
         print_files(found.files, console)
         for path in filter(None, found.files):
             tracker.upload(path)
-    except KeyboardInterrupt:
-        kept = (
-            f"{tracker.finished} finished runs are kept in {uri}; `python -m analysis.report {study.name}` reads them"
-        )
-        raise KeyboardInterrupt(kept) from None
     finally:
         lost = tracker.close(status)
         if lost:
             say(console, f"warning: {lost} writes to {uri} never succeeded; what they held is missing there")
-    say(console, f"Took {clock(time.monotonic() - begun)}. Compare the runs in the MLflow UI:")
-    _print_address(uri, tracker.experiment_id, console)
-    return StudyResult(study.name, found.answer, found.frame, runs.frame, found.files, uri, tracker.parent_id)
+    return StudyResult(name, found.answer, found.frame, runs.frame, found.files, uri, tracker.parent_id)
 
 
 def with_data(study: Study, data_dir: Path, workers: int, console: Console) -> tuple[Study, dict[str, str]]:
@@ -289,13 +299,6 @@ def _run(prepared: Prepared, proposer: Proposer, tracker: Tracker, console: Cons
     with Display(console, work.most_runs, allotment.concurrent_trials, prepared.seconds, metric) as display:
         ray_cluster.start(prepared.capacity, allotment)
         run_trials(Search(work.study, proposer, tracker, display), allotment, str(prepared.data_dir))
-
-
-def _open_storage(results: Path) -> optuna.storages.BaseStorage:
-    try:
-        return optuna.storages.RDBStorage(f"sqlite:///{results.absolute() / 'optuna.db'}")
-    except Exception as error:
-        raise UserError(f"{results / 'optuna.db'}: cannot be opened ({str(error).splitlines()[0]})") from error
 
 
 def _params(work: Work, budget: str, allotment: Allotment) -> dict[str, object]:

@@ -1,7 +1,10 @@
 """The estimate of a run's time counts everything that a run does, on a few samples."""
 
+import time
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
+import torch
 from torch import nn
 
 from search_spaces.digits_cnn import BUDGETS
@@ -35,6 +38,24 @@ def test_measures_are_tried_once_on_a_few_samples() -> None:
     assert seconds > 0
     (samples,) = counted.samples
     assert 2 <= samples <= LARGEST_PROBE
+
+
+class Slow(nn.Linear):
+    """A model whose calls take as long for a few samples as for many; it notes how many it is called with."""
+
+    sizes: ClassVar[set[int]] = set()
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        time.sleep(0.02)
+        self.sizes.add(len(images))
+        return super().forward(images.flatten(1))
+
+
+def test_large_batches_are_tried_themselves_where_small_ones_are_slow() -> None:
+    study = BUDGETS["quick"]
+    task = replace(study.task, model=lambda: Slow(study.task.data.example(1)[0].numel(), 10), measures=())
+    assert seconds_per_run(replace(study, task=task), HERE) is not None
+    assert LARGEST_PROBE in Slow.sizes
 
 
 def test_what_cannot_be_tried_has_no_estimate() -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import optuna
 from optuna.distributions import FloatDistribution
-from optuna.storages import RDBStorage
+from optuna.storages import JournalStorage
 from optuna.trial import TrialState
 
 from search_spaces.policy import policy
@@ -15,7 +15,9 @@ from search_spaces.service.proposers import proposer
 from tests.search_spaces.synthetic import MakePlan, run_search, sharp
 
 
-def test_optuna_holds_every_run_with_its_status_and_a_finite_value(make_plan: MakePlan, storage: RDBStorage) -> None:
+def test_optuna_holds_every_run_with_its_status_and_a_finite_value(
+    make_plan: MakePlan, storage: JournalStorage
+) -> None:
     outcomes = run_search(proposer("frontier", make_plan(max_runs=12, resolution=2.0), storage, "s"))
     trials = optuna.load_study(study_name="s", storage=storage).trials
     assert [trial.params["learning_rate"] for trial in trials] == [outcome.learning_rate for outcome in outcomes]
@@ -23,7 +25,7 @@ def test_optuna_holds_every_run_with_its_status_and_a_finite_value(make_plan: Ma
     assert [trial.user_attrs["outcome"][0] for trial in trials] == [outcome.status for outcome in outcomes]
 
 
-def test_runs_that_did_not_finish_are_not_told_as_complete(make_plan: MakePlan, storage: RDBStorage) -> None:
+def test_runs_that_did_not_finish_are_not_told_as_complete(make_plan: MakePlan, storage: JournalStorage) -> None:
     engine = proposer("frontier", make_plan(), storage, "s")
     for status, state in (
         ("stopped_early", TrialState.PRUNED),
@@ -35,7 +37,7 @@ def test_runs_that_did_not_finish_are_not_told_as_complete(make_plan: MakePlan, 
         assert optuna.load_study(study_name="s", storage=storage).trials[-1].state == state
 
 
-def test_bounds_of_many_digits_stay_inside_the_range(make_plan: MakePlan, storage: RDBStorage) -> None:
+def test_bounds_of_many_digits_stay_inside_the_range(make_plan: MakePlan, storage: JournalStorage) -> None:
     the_plan = make_plan(resolution=2.0)
     design = replace(the_plan.design, learning_rates=(0.0123456789, 1.2345678))
     engine = proposer("grid", replace(the_plan, design=design), storage, "s")
@@ -48,7 +50,7 @@ def test_bounds_of_many_digits_stay_inside_the_range(make_plan: MakePlan, storag
     assert len(set(rates)) == 8
 
 
-def test_futility_goes_on_from_what_the_storage_holds(make_plan: MakePlan, storage: RDBStorage) -> None:
+def test_futility_goes_on_from_what_the_storage_holds(make_plan: MakePlan, storage: JournalStorage) -> None:
     """A new proposer on the same storage decides as the old one would, in the middle of a run."""
     the_plan = make_plan(max_runs=60)
     engine = proposer("frontier", the_plan, storage, "s")
@@ -73,7 +75,7 @@ def test_futility_goes_on_from_what_the_storage_holds(make_plan: MakePlan, stora
     assert decisions == sorted(decisions)
 
 
-def test_tpe_draws_the_settings_and_the_policy_the_rates(make_plan: MakePlan, storage: RDBStorage) -> None:
+def test_tpe_draws_the_settings_and_the_policy_the_rates(make_plan: MakePlan, storage: JournalStorage) -> None:
     name = "optimizer.momentum"
     the_plan = replace(
         make_plan(max_runs=150),
@@ -99,7 +101,7 @@ def test_tpe_draws_the_settings_and_the_policy_the_rates(make_plan: MakePlan, st
     assert abs(measured[0] - 0.8) < 0.3, "better than its own 0.5"
 
 
-def test_the_policy_is_asked_once_for_each_run(make_plan: MakePlan, storage: RDBStorage) -> None:
+def test_the_policy_is_asked_once_for_each_run(make_plan: MakePlan, storage: JournalStorage) -> None:
     calls = []
 
     def counting(*arguments: object) -> Proposal | NoProposal:

@@ -1,7 +1,7 @@
 """Every search, on Optuna's storage."""
 
 import pytest
-from optuna.storages import RDBStorage
+from optuna.storages import JournalStorage
 
 from analysis.answer import answer
 from search_spaces.service.proposers import SEARCHES, proposer, runs_at_most
@@ -10,7 +10,7 @@ from tests.search_spaces.synthetic import MakePlan, run_search
 
 @pytest.mark.parametrize("search", SEARCHES)
 def test_a_search_ends_within_its_budget_and_judges_its_baseline(
-    make_plan: MakePlan, search: str, storage: RDBStorage
+    make_plan: MakePlan, search: str, storage: JournalStorage
 ) -> None:
     the_plan = make_plan(max_runs=30, resolution=2.0)
     outcomes = run_search(proposer(search, the_plan, storage, "s"))

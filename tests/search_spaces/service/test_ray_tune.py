@@ -9,12 +9,11 @@ from pathlib import Path
 import optuna
 import pytest
 import ray
-from optuna.storages import RDBStorage
 from ray import tune
 
 from analysis.outcomes import Group, Outcome
 from search_spaces.policy.plan import NoProposal, Proposal
-from search_spaces.service.optuna_store import params_of, proposal_of
+from search_spaces.service.optuna_store import open_storage, params_of, proposal_of
 from search_spaces.service.proposers import proposer
 from search_spaces.service.ray_tune import EarlyStopping, ProposerSearch
 from tests.search_spaces.synthetic import MakePlan, sharp
@@ -37,7 +36,7 @@ class _Trial:
 def test_hopeless_runs_are_stopped_on_the_way_tune_reports_them(make_plan: MakePlan, tmp_path: Path) -> None:
     """Tune shows a scheduler every epoch but a run's last, and tells the searcher how it ended."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    storage = RDBStorage(f"sqlite:///{tmp_path / 'optuna.db'}")
+    storage = open_storage(tmp_path)
     searcher = ProposerSearch(proposer("frontier", make_plan(max_runs=70), storage, "s"), Accuracy())
     scheduler, stopped = EarlyStopping(searcher, 1), {}
     for number in range(70):

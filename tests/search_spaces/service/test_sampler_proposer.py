@@ -1,14 +1,14 @@
 """TPE and ASHA, each batch size by itself, on Optuna's storage."""
 
 import optuna
-from optuna.storages import RDBStorage
+from optuna.storages import JournalStorage
 
 from analysis.answer import answer
 from search_spaces.service.proposers import proposer
 from tests.search_spaces.synthetic import MakePlan, run_search
 
 
-def test_tpe_searches_each_group_by_itself_and_tries_the_rules(make_plan: MakePlan, storage: RDBStorage) -> None:
+def test_tpe_searches_each_group_by_itself_and_tries_the_rules(make_plan: MakePlan, storage: JournalStorage) -> None:
     the_plan = make_plan(max_runs=30, resolution=2.0)
     outcomes = run_search(proposer("optuna", the_plan, storage, "s"))
     assert len(optuna.get_all_study_names(storage)) == 5
@@ -16,7 +16,7 @@ def test_tpe_searches_each_group_by_itself_and_tries_the_rules(make_plan: MakePl
     assert all(verdict is not None for each in found.groups[1:] for rate, verdict in each.rules.values() if rate)
 
 
-def test_asha_goes_on_from_the_rungs_in_the_storage(make_plan: MakePlan, storage: RDBStorage) -> None:
+def test_asha_goes_on_from_the_rungs_in_the_storage(make_plan: MakePlan, storage: JournalStorage) -> None:
     """Within a batch size, and not before the warm-up is over."""
     the_plan = make_plan(max_runs=30)
     engine = proposer("optuna", the_plan, storage, "s")
