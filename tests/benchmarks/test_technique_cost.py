@@ -1,7 +1,11 @@
 """The costs of techniques and of the exchange run at toy size and name their ratios."""
 
+import pytest
+
 from benchmarks.technique_cost import PAIRS
 from tests.benchmarks.command import run_quick
+
+pytestmark = pytest.mark.slow
 
 
 def test_technique_cost() -> None:

@@ -29,10 +29,15 @@ STUDIES = (
     "mnist_lstm",
     "ptb_lstm",
 )
+FULL_SIZE = ("cifar_resnet-paper_cifar_stem", "imagenet_resnet-paper", "imagenet_resnet-paper_adabatch")
+"""Budgets whose networks take tens of seconds for a step of every technique on a CPU."""
 BUDGETS = [
     pytest.param(study, id=f"{name}-{budget}")
     for name in STUDIES
     for budget, study in importlib.import_module(f"search_spaces.{name}").BUDGETS.items()
+]
+STEPS = [
+    pytest.param(*each.values, id=each.id, marks=pytest.mark.slow if each.id in FULL_SIZE else ()) for each in BUDGETS
 ]
 
 
@@ -48,7 +53,7 @@ def random_data(data: Data, samples: int) -> Loaded:
     return Images(split, few, few, (0.5,) * channels, (0.25,) * channels)
 
 
-@pytest.mark.parametrize("study", BUDGETS)
+@pytest.mark.parametrize("study", STEPS)
 def test_every_technique_trains_a_step(study: Study) -> None:
     """At the batch size of two normalisation batches: what larger ones do is the same, and takes a GPU."""
     study.check(workers=1)
