@@ -140,7 +140,7 @@ def _judged(
     belief, safe = beliefs
     points = points_of(outcomes, group)
     tried = [point.learning_rate for point in points]
-    chances = _chances(fit, bar.tobytes(), bar.dtype.str, floor, tuple(tried))
+    chances = dict(zip(tried, _chances(fit, bar.tobytes(), bar.dtype.str, floor, tuple(tried)), strict=True))
     known = belief
     if tried and chances[tried[-1]] > LIKELY:  # no run limits the edge from above, only the prior does
         known, safe = (each.known_up_to(math.log2(tried[-1])) for each in (belief, safe))
@@ -150,9 +150,12 @@ def _judged(
 
 
 @lru_cache(maxsize=512)
-def _chances(fit: Fit, bar: bytes, kind: str, floor: float, rates: tuple[float, ...]) -> dict[float, float]:
-    """The same as scalable_chances, remembered for groups that no run has ended of since; the bar as its bytes."""
-    return scalable_chances(fit.curves, rates, np.frombuffer(bar, kind)[:, None], floor)
+def _chances(fit: Fit, bar: bytes, kind: str, floor: float, rates: tuple[float, ...]) -> tuple[float, ...]:
+    """The values of scalable_chances, remembered as long as neither the curves nor the bar change.
+
+    The bar is given as its bytes, because arrays cannot be hashed.
+    """
+    return tuple(scalable_chances(fit.curves, rates, np.frombuffer(bar, kind)[:, None], floor).values())
 
 
 def scalable_chances(curves: Curves, rates: Sequence[float], bar: np.ndarray, floor: float) -> dict[float, float]:

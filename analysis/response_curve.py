@@ -3,12 +3,12 @@
 With x = log2 of the learning rate and all scores in units of the tolerance, a run at x
 
     fails with the probability   r(x) = ODD + (1 - ODD) * logistic((x - b) / v):
-        it diverges with the share d, and otherwise ends at a guess as often as not, and else below f(x) by a Lomax(1)
-        variable times COLLAPSE;
+        it diverges with the share d, and otherwise ends at f(x) less COLLAPSE times a Lomax(1) variable or, where there
+        are classes to guess among, with the probability GUESSING at g + NEAR_GUESS * (frame.top - g) * t;
     and else ends at             f(x) + s(x) * t,    t from Student's distribution with 4 degrees of freedom, with
         f(x) = T - ((m - x) / low)^j - ((x - m) / high)^k - dip(x)      (below m the second, above m the third term)
         s(x)^2 = floor^2 + s^2 + (UNEVEN * (T - f(x)))^2
-    where f(x) is no lower than the score of a guess.
+    where g is the score of a guess. f(x) is no lower than g, unless T is within SHALLOWEST of it.
 
 The best rate is m. Too few steps cost one tolerance at m - low, too high a rate costs one tolerance at m + high, and at
 b half of all runs fail. The dip lies below m + high and is there in two curves of five; where it is deep enough, some
@@ -30,13 +30,14 @@ COLLAPSE = 8.0
 """The typical depth, in tolerances, by which a run that fails without diverging ends below the curve."""
 UNEVEN = 0.15
 """The noise grows by this share of what the curve has lost."""
-DEEPEST, SHALLOWEST = 60.0, 1.0
-"""No run that trains to its end is expected further below the top than the first, in tolerances, nor below a guess; one
-that lies less than the second below the top is taken to lie there."""
+DEEPEST = 60.0
+"""No run that trains to its end is expected further below the top than this, in tolerances, nor below a guess."""
+SHALLOWEST = 1.0
+"""A guess is taken to lie at least so many tolerances below the top."""
 GUESSING = 0.5
-"""The share of the runs that fail without diverging which end at a guess, where there are classes to guess among."""
+"""Where there are classes to guess among, the share of the runs that fail without diverging which end at a guess."""
 NEAR_GUESS = 0.2
-"""They end around it by this share of its distance from the score that runs must reach (Student's t)."""
+"""They end around it by this share of its distance from frame.top, times Student's t."""
 SMALL, FAR = 20.0, 60.0
 """Exponents are cut off at -SMALL where a loss that small is nothing, and at FAR in the odds of not failing, because
 exponentials that underflow are slow."""
@@ -127,6 +128,7 @@ class Guesses(NamedTuple):
 
 
 NO_GUESSES = Guesses(-1e6, 1.0, 0.0)
+"""Where there are no classes to guess among: below every score, and no run ends there."""
 
 
 class Curves(NamedTuple):
@@ -169,7 +171,10 @@ class Curves(NamedTuple):
         return np.sqrt(self.noise**2 + floor**2 + (UNEVEN * loss) ** 2)
 
     def typical(self, x: np.ndarray, floor: float) -> np.ndarray:
-        """The median score of runs, (curves, rates); as deep as runs collapse where more than half of them fail."""
+        """The median score of runs, (curves, rates).
+
+        Where more than half of them fail, it is as deep as runs collapse, but no deeper than a guess.
+        """
         loss, (failing, surviving) = self.loss(x), self.failing(x)
         share = (0.5 - failing) / np.maximum(surviving, 1e-6)
         usual = self.top - loss + self.spread(loss, floor) * student4_quantile(np.clip(share, 1e-3, 0.5))
@@ -223,9 +228,9 @@ def curves(latents: np.ndarray, frame: Frame) -> Curves:
     raised = np.exp(values)
     value, power = ({name: each[:, at - FIRST, None] for name, at in PLACES.items()} for each in (values, raised))
     edge = frame.middle + frame.reach * latents[:, EDGE, None]
-    top = TOP_SPREAD * np.sinh(TOP_TAIL * latents[:, TOP, None])
+    above = TOP_SPREAD * np.sinh(TOP_TAIL * latents[:, TOP, None])
     return Curves(
-        top=frame.top + top,
+        top=frame.top + above,
         edge=edge,
         power=power["power"],
         high=power["high"],
@@ -238,7 +243,7 @@ def curves(latents: np.ndarray, frame: Frame) -> Curves:
         dip_at=edge - power["dip_below"],
         dip_depth=np.where(value["dips"] < DIPS, power["dip_depth"], np.zeros_like(edge)),
         dip_width=0.45 * power["dip_below"],
-        deepest=np.clip(top + frame.depth, SHALLOWEST, DEEPEST),
+        deepest=np.clip(above + frame.depth, SHALLOWEST, DEEPEST),
         guesses=_guesses(frame),
     )
 

@@ -29,13 +29,13 @@ def classes(curves: Curves, rates: np.ndarray, bar: float, floor: float) -> np.n
         floor: the standard deviation that the validation samples cause, in tolerances.
     """
     loss, (failing, surviving) = curves.loss(rates), curves.failing(rates)
-    ends, cuts = (curves.top - loss)[:, :, None], (bar + CUTS).astype(loss.dtype)
+    ends, cuts = (curves.top - loss)[:, :, None], (bar + CUTS).astype(loss.dtype)  # where runs end that do not fail
     usual = student4((cuts - ends) / curves.spread(loss, floor)[:, :, None])
     collapsed = curves.collapsed(cuts, ends)
     diverging = failing * curves.diverging
     below = surviving[:, :, None] * usual + (failing - diverging)[:, :, None] * collapsed
-    ends = np.concatenate([np.zeros_like(below[:, :, :1]), below, (1 - diverging)[:, :, None]], axis=2)
-    return np.concatenate([diverging[:, :, None], np.diff(ends, axis=2)], axis=2)
+    cumulative = np.concatenate([np.zeros_like(below[:, :, :1]), below, (1 - diverging)[:, :, None]], axis=2)
+    return np.concatenate([diverging[:, :, None], np.diff(cumulative, axis=2)], axis=2)
 
 
 def cells(belief: Belief, resolution: float) -> np.ndarray:

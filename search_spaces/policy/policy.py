@@ -45,17 +45,18 @@ def propose(plan: Plan, finished: Sequence[Outcome], running: Sequence[Proposal]
 
 
 def objection(plan: Plan, finished: Sequence[Outcome]) -> str | None:
-    """Why the search cannot go on: the baseline learns nothing, or the range excludes every prescription."""
-    return baseline_learns_nothing(plan, finished) or _prescribes_nothing(
-        plan, finished, find_baseline(plan.design, finished)
-    )
+    """Why the search cannot go on: nothing can be judged against A0, or the range excludes every prescription."""
+    baseline = find_baseline(plan.design, finished)
+    return nothing_to_judge(plan, finished) or _prescribes_nothing(plan, finished, baseline)
 
 
-def baseline_learns_nothing(plan: Plan, finished: Sequence[Outcome]) -> str | None:
-    """An objection if the baseline's own runs diverge or learn nothing, so that nothing can be judged against it."""
+def nothing_to_judge(plan: Plan, finished: Sequence[Outcome]) -> str | None:
+    """An objection if the baseline's own runs diverge or learn nothing, or a guess is within the tolerance of A0."""
     (technique, batch_size), baseline = plan.design.baseline, find_baseline(plan.design, finished)
-    if baseline is None or not baseline.untrained:
+    if baseline is None:
         return None
+    if not baseline.untrained:
+        return _guesses_hold(plan, baseline)
     name = f"baseline {technique} at batch size {batch_size}, learning rate"
     if not baseline.fit.trained:
         diverge = "its runs diverge, so nothing can be judged against it; it must train to the end"
@@ -63,6 +64,17 @@ def baseline_learns_nothing(plan: Plan, finished: Sequence[Outcome]) -> str | No
     rates = [run.learning_rate for run in finished if run.group == plan.design.baseline]
     guess = "its runs end no better than a guess, so nothing can be judged against it; it must learn in its epochs"
     return f"{name} {min(rates):g} to {max(rates):g}: {guess}"
+
+
+def _guesses_hold(plan: Plan, baseline: Baseline) -> str | None:
+    """An objection if a guess may reach A0 - tolerance."""
+    design = plan.design
+    if baseline.score - design.tolerance > design.guess:
+        return None
+    return (
+        f"tolerance {design.tolerance:g}: a guess, which scores up to {design.guess:g}, reaches A0 = "
+        f"{baseline.score:.3g} less the tolerance, so every learning rate would hold; it must be smaller"
+    )
 
 
 def _prescribes_nothing(plan: Plan, finished: Sequence[Outcome], baseline: Baseline | None) -> str | None:
@@ -101,7 +113,7 @@ def _candidates(
     tuning = [run.learning_rate for run in running if run.group == design.baseline and run.seed == 0]
     if tuning and not _best_is_near(plan, finished, tuning, baseline):
         return
-    if _prescribes_nothing(plan, finished, baseline):
+    if _guesses_hold(plan, baseline) or _prescribes_nothing(plan, finished, baseline):
         return
     if spent < plan.seeds and not tuning:
         seed = free_seed(asked, design.baseline, baseline.learning_rate)

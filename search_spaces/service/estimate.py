@@ -17,9 +17,11 @@ from trainables.nested import call, map_tensors
 
 PROBE_SECONDS = 10.0
 """The time after which no further combination of technique and batch size is tried."""
-LONG_STEP, GROWTH = 1.0, 4
-"""Batches that are tried grow by this factor, up to the batch size, as long as a step is expected to take less than so
-many seconds: a few samples take many times as long as their share of a large batch."""
+LONG_STEP = 1.0
+"""No step is tried that is expected to take so many seconds."""
+GROWTH = 4
+"""Batches that are tried grow by this factor up to the batch size, because a few samples take many times as long as
+their share of a large batch."""
 LARGEST_PROBE = 256
 """The largest batch that is tried, in samples; larger ones take as long per sample."""
 EVALUATION_PROBE = 250
@@ -68,8 +70,8 @@ def _run(task: Task, recipe: Recipe, batch_size: int, device: torch.device) -> f
     model = prepared(task.model(), device, torch.float32)
     samples = min(2, batch_size)
     training = _seconds_per_sample(task, recipe, samples, model, device)
-    while samples < batch_size and training * samples * GROWTH < LONG_STEP:
-        samples = min(samples * GROWTH, batch_size)
+    while samples < (following := min(samples * GROWTH, batch_size)) and training * following < LONG_STEP:
+        samples = following
         training = _seconds_per_sample(task, recipe, samples, model, device)
     evaluation = training / 3  # a forward pass takes about a third of a step
     if samples == batch_size:

@@ -1,10 +1,11 @@
-"""Optuna as the store: every run is a trial of an Optuna study, in a journal that is written at once.
+"""Optuna as the store: every run is a trial of an Optuna study, in a file to which every change is written at once.
 
 A trial has the parameters technique, batch_size, learning_rate and seed, and one for each further dimension that the
 study searches. Its value is the validation score, its intermediate values are the score after each epoch, and how the
 run ended is a user attribute.
 """
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import Any
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState
 
 from analysis.outcomes import Group, Outcome
@@ -34,13 +35,24 @@ def open_storage(folder: Path) -> JournalStorage:
     """The journal in a folder: a file to which a line is added for whatever Optuna is told.
 
     Raises:
-        UserError: the file cannot be read or written.
+        UserError: the file cannot be written, or is not a journal of Optuna's.
     """
     path = folder.absolute() / JOURNAL
+    lock = JournalFileOpenLock(str(path))
     try:
-        return JournalStorage(JournalFileBackend(str(path)))
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{path}: cannot be opened ({(str(error) or repr(error)).splitlines()[0]})") from error
+        with path.open("ab") as file:
+            lock.acquire()
+            try:
+                whole, _, _ = path.read_bytes().rpartition(b"\n")
+                json.loads(whole.rpartition(b"\n")[2] or b"{}")  # Optuna itself does not mind a bad last line
+                file.truncate(len(whole) + 1 if whole else 0)  # what a killed process did not finish
+            finally:
+                lock.release()
+        return JournalStorage(JournalFileBackend(str(path), lock))
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror})") from error
+    except Exception as error:
+        raise UserError(f"{path}: is not a journal of Optuna's; it must be moved away") from error
 
 
 def search_space(plan: Plan) -> dict[str, BaseDistribution]:

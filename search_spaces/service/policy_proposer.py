@@ -81,7 +81,7 @@ class PolicyProposer:
 
     def objection(self) -> str | None:
         finished = finished_runs(self._study.get_trials(deepcopy=False))
-        return (policy.objection if self._adaptive else policy.baseline_learns_nothing)(self._plan, finished)
+        return (policy.objection if self._adaptive else policy.nothing_to_judge)(self._plan, finished)
 
 
 def sample_setting(plan: Plan, trials: Sequence[FrozenTrial], proposal: Proposal) -> Proposal:

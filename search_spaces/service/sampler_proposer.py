@@ -73,7 +73,7 @@ class SamplerProposer:
         tell_outcome(self._studies[outcome.group], trial, outcome)
 
     def objection(self) -> str | None:
-        return policy.baseline_learns_nothing(self._plan, self._runs()[0])
+        return policy.nothing_to_judge(self._plan, self._runs()[0])
 
     def _runs(self) -> tuple[list[Outcome], list[Proposal]]:
         """The runs that have ended and those that are running."""

@@ -225,9 +225,9 @@ def execute(prepared: Prepared, console: Console) -> StudyResult:
     begun = time.monotonic()
     work, study, uri = prepared.work, prepared.work.study, prepared.tracking
     prepared.results.mkdir(parents=True, exist_ok=True)
+    storage = open_storage(prepared.results)
     client = open_store(uri)
     study.task.data.load(prepared.data_dir)
-    storage = open_storage(prepared.results)
     artifacts = None if uri.startswith("http") else prepared.results.absolute() / "artifacts"
     params = _params(work, prepared.budget, prepared.allotment)
     tables = [table.to_json() for table in work.tables]

@@ -182,6 +182,17 @@ def test_a_baseline_that_learns_nothing_anywhere_ends_the_search_with_a_reason(m
     assert "its runs end no better than a guess" in policy.objection(plan, outcomes)
 
 
+def test_a_tolerance_that_a_guess_is_within_ends_the_search_with_a_reason(make_plan: MakePlan) -> None:
+    plan = make_plan()
+    plan = replace(plan, design=replace(plan.design, chance=0.1, tolerance=0.85))
+    outcomes = search(plan, sharp)
+    assert sum(outcome.group.batch_size != 16 for outcome in outcomes) <= 1, "one may start beside the tuning runs"
+    assert len(outcomes) < 15
+    assert policy.objection(plan, outcomes).startswith(
+        "tolerance 0.85: a guess, which scores up to 0.109, reaches A0 ="
+    )
+
+
 def test_a_range_that_excludes_every_prescription_ends_the_search_with_a_reason(make_plan: MakePlan) -> None:
     """Best at the upper end of the range, so that every rule points above it."""
     design = replace(make_plan().design, learning_rates=(0.01, 0.1))

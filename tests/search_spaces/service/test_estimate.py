@@ -54,8 +54,11 @@ class Slow(nn.Linear):
 def test_large_batches_are_tried_themselves_where_small_ones_are_slow() -> None:
     study = BUDGETS["quick"]
     task = replace(study.task, model=lambda: Slow(study.task.data.example(1)[0].numel(), 10), measures=())
-    assert seconds_per_run(replace(study, task=task), HERE) is not None
+    seconds = seconds_per_run(replace(study, task=task, batch_sizes=(LARGEST_PROBE, 512)), HERE)
     assert LARGEST_PROBE in Slow.sizes
+    by_two = task.epochs * task.data.train_samples * 0.02 / 2
+    assert seconds is not None
+    assert seconds < by_two / 4
 
 
 def test_what_cannot_be_tried_has_no_estimate() -> None:
