@@ -12,9 +12,9 @@ Budgets:
     paper_vgg19  the same as paper, with VGG19-BN.
 
 Expect from quick, on CIFAR-10: A0 is near 55 % at batch size 32 with a learning rate of 0.1. The edge moves from
-between 0.34 and 0.63 at 32 to between 1.3 and 2.7 at 128, with doubling and without. At 1,024 both fall 9 to 10
+between 0.33 and 0.61 at 32 to between 0.8 and 2.4 at 128, with doubling and without. At 1,024 both fall 9 to 11
 points short of A0; at 512, which is left out, both end within a point of the bar. One run varies by 0.4 of the
-tolerance, with which 36 runs decided all six edges.
+tolerance, with which 36 runs decided five of six edges.
 The paper's answer: a batch that grows from 1,024 to 16,384 in 100 epochs has less than 2 % more test error than a fixed
 batch of 128, and trains 3.54 (VGG19) and 6.25 (ResNet-20) times as fast on four P100s.
 
