@@ -16,10 +16,10 @@ Budgets:
 Put ImageNet into the folder imagenet of the data directory. Runs are judged on its validation images, by top-5 accuracy
 as in You et al.; in paper_adabatch, and on CIFAR-10, they are judged by accuracy.
 
-Expect from quick, on CIFAR-10: A0 is near 43 % at batch size 32 with a learning rate of 2. With poly decay the edge
-moves from between 8 and 15 at 32 to between 12 and 23 at 128, with steps from between 5 and 8 to between 9 and 15. At
-2,048 the best accuracies are 29 and 25 %. One run varies by 0.37 of the tolerance, with which 32 runs decided all six
-edges.
+Expect from quick, on CIFAR-10: A0 is near 43 % at batch size 32 with a learning rate of 4. With poly decay the edge
+moves from between 7 and 14 at 32 to between 14 and 24 at 128, with steps from between 4 and 10 to between 8 and 17. At
+2,048 the best accuracies are 29 and 25 %. One run varies by 0.38 of the tolerance, with which 32 runs decided five of
+six edges.
 The papers' answers: from 1,024 to 32,768 the top-5 accuracy stays between 93.2 and 93.6 %. Batches that start at 256 to
 16,384 and grow by 2 keep the error of small batches. Growth by 8 from 16,384 converges poorly, as is to be expected.
 
