@@ -11,7 +11,7 @@ matplotlib.rcParams["svg.fonttype"] = "none"  # text stays text, so that it can 
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from analysis.answer import Answer, GroupAnswer
 from analysis.outcomes import Outcome
@@ -25,13 +25,15 @@ BLACK, BLUE, GREEN, VERMILLION, GREY = "#000000", "#0072B2", "#009E73", "#D55E00
 least 3 to 1 against white."""
 MARKS = {Verdict.HOLDS: ("o", GREEN), Verdict.FAILS: ("s", VERMILLION), Verdict.UNDECIDED: ("D", GREY)}
 """The mark of a run, by the verdict on its learning rate."""
-DIVERGED_MARK, BELOW_MARK, GIVEN_UP_MARK, NONE_MARK = "X", "v", "P", "x"
+DIVERGED_MARK, BEYOND_MARK, GIVEN_UP_MARK, NONE_MARK = "X", "v", "P", "x"
 SHADE = 0.14
 """The opacity of intervals, whose ends are also drawn as lines. Marks have a black outline, which stands out there."""
 RULE_STYLES = ((0, (5, 2)), (0, (1, 1.5)), (0, (5, 2, 1, 2)), (0, (3, 1, 1, 1, 1, 1)))
 TOLERANCES_BELOW = 6.0
 """How far below A0 the score axis reaches, in tolerances. Runs below that are drawn at its end."""
 BAND_POINTS, CURVE_POINTS = 40, 80
+VALUES = 6
+"""At the most so many values are written at the score axis where it is logarithmic."""
 
 
 def draw(design: StudyDesign, answer: Answer, outcomes: Sequence[Outcome], title: str, path: Path) -> None:
@@ -89,7 +91,7 @@ def _scores(axes: Axes, design: StudyDesign, answer: Answer, each: GroupAnswer, 
         elif run.futile:
             mark, colour, label = GIVEN_UP_MARK, BLACK, "a run that was given up"
         elif run.score < floor:
-            mark, colour, label = BELOW_MARK, BLACK, "a run below the axis"
+            mark, colour, label = BEYOND_MARK, BLACK, "a run beyond the axis"
         value = metric.value(max(run.score, floor))
         axes.plot(run.learning_rate, value, mark, color=colour, ms=5.5, mec=BLACK, mew=0.6, zorder=4, label=label)
     for rate in each.verdicts:
@@ -118,6 +120,7 @@ def _scores(axes: Axes, design: StudyDesign, answer: Answer, each: GroupAnswer, 
     axes.set_xlim(low / 1.3, high * 1.3)
     if metric.lower_is_better:
         axes.set_yscale("log")
+        axes.yaxis.set_major_locator(MaxNLocator(VALUES))  # powers of ten may all lie outside
         axes.yaxis.set_minor_locator(NullLocator())
     ceiling = max([reference + design.tolerance, *(run.score + design.tolerance / 2 for run in runs)])
     axes.set_ylim(*sorted((metric.value(floor - design.tolerance / 2), metric.value(ceiling))))

@@ -66,6 +66,9 @@ def test_everything_measured_is_in_the_picture(metric: Score, tmp_path: Path) ->
     ):
         assert words.count(label) == 1, f"{label}: one legend for all panels"
     assert words.count("a study (quick)") == 1
+    if metric.name == "perplexity":
+        written = {float(word) for word in words if re.fullmatch(r"[0-9]+\.?[0-9]*", word)} - {64.0}
+        assert sum(59 <= value <= 69 for value in written) >= 3, "the score axis has values, from 59 to 69"
 
 
 def test_runs_with_another_setting_than_the_chosen_one_are_left_out(tmp_path: Path) -> None:
