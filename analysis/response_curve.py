@@ -182,12 +182,12 @@ class Curves(NamedTuple):
 
     def collapsed(self, score: np.ndarray, ends: np.ndarray) -> np.ndarray:
         """The probability that a run that fails without diverging ends below a score, where others end at `ends`."""
-        short = COLLAPSE / (COLLAPSE + np.maximum(ends - score, 0.0))
+        short = falling_short(ends - score)
         return short + self.guesses.share * (self.guesses.below(score) - short)
 
     def collapsed_density(self, score: np.ndarray, ends: np.ndarray) -> np.ndarray:
         """The density of the same at a score."""
-        short = COLLAPSE / (COLLAPSE + np.maximum(ends - score, 0.0))
+        short = falling_short(ends - score)
         below = short * short * (ends > score) / COLLAPSE
         return below + self.guesses.share * (self.guesses.density(score) - below)
 
@@ -204,10 +204,15 @@ class Curves(NamedTuple):
         return surviving * student4((ends - bar) / self.spread(loss, floor)) + collapsed
 
 
+def falling_short(depth: np.ndarray) -> np.ndarray:
+    """The probability that COLLAPSE times a Lomax(1) variable is more than a depth."""
+    return COLLAPSE / (COLLAPSE + np.maximum(depth, 0.0))
+
+
 def student4(t: np.ndarray) -> np.ndarray:
     """The distribution function of Student's t with 4 degrees of freedom."""
     share = 1 / (1 + t * t / 4)
-    return 0.5 + 0.375 * t * np.sqrt(share) * (1 - t * t * share / 12)
+    return 0.5 + T4 * t * np.sqrt(share) * (1 - t * t * share / 12)
 
 
 def student4_density(t: np.ndarray) -> np.ndarray:
