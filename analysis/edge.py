@@ -95,15 +95,10 @@ def bar_floor(design: StudyDesign, baseline: Baseline) -> float:
 
 def scalable(design: StudyDesign, outcomes: Sequence[Outcome], group: Group, baseline: Baseline) -> Judged:
     """The maximum scalable learning rate: the group's runs are judged against A0."""
-    fit = baseline.fits[group]
+    fit, points = baseline.fits[group], points_of(outcomes, group)
     floor = bar_floor(design, baseline)
-    beliefs = _beliefs(fit, baseline, design.tolerance, floor, log_range(design))
-    return _judged(design, outcomes, group, fit, bars(fit, baseline, design.tolerance), floor, beliefs)
-
-
-@lru_cache(maxsize=512)
-def _beliefs(fit: Fit, baseline: Baseline, tolerance: float, floor: float, limits: Limits) -> list[Belief]:
-    return last_fall(fit.curves, bars(fit, baseline, tolerance), floor, limits, (TYPICAL, SAFE))
+    found = _against_a0(fit, baseline, design.tolerance, floor, log_range(design), _rates(points))
+    return _judged(design, points, fit, found)
 
 
 def competitive(design: StudyDesign, outcomes: Sequence[Outcome], group: Group, baseline: Baseline) -> Judged | None:
@@ -114,48 +109,59 @@ def competitive(design: StudyDesign, outcomes: Sequence[Outcome], group: Group, 
     trained = [run.score for run in outcomes if run.group == group and run.status == DONE]
     if max(trained, default=-math.inf) <= design.guess:
         return None
-    fit = baseline.fits[group]
-    floor = bar_floor(design, baseline)
-    tops, beliefs = _own(fit, floor, log_range(design))
-    return _judged(design, outcomes, group, fit, tops - 1, floor, beliefs)
+    fit, points = baseline.fits[group], points_of(outcomes, group)
+    found = _against_own(fit, bar_floor(design, baseline), log_range(design), _rates(points))
+    return _judged(design, points, fit, found)
 
 
-@lru_cache(maxsize=512)
-def _own(fit: Fit, floor: float, limits: Limits) -> tuple[np.ndarray, list[Belief]]:
-    """The score of a typical run at the group's best learning rate, for each curve, (curves, 1); and the beliefs."""
-    curves = fit.curves
-    tops = curves.typical(np.array([best_rate(fit)]), floor)
-    return tops, last_fall(curves, tops - 1, floor, limits, (TYPICAL, SAFE))
+class Reading(NamedTuple):
+    """What a group's curves say against a bar.
 
-
-def _judged(
-    design: StudyDesign,
-    outcomes: Sequence[Outcome],
-    group: Group,
-    fit: Fit,
-    bar: np.ndarray,
-    floor: float,
-    beliefs: Sequence[Belief],
-) -> Judged:
-    belief, safe = beliefs
-    points = points_of(outcomes, group)
-    tried = [point.learning_rate for point in points]
-    chances = dict(zip(tried, _chances(fit, bar.tobytes(), bar.dtype.str, floor, tuple(tried)), strict=True))
-    known = belief
-    if tried and chances[tried[-1]] > LIKELY:  # no run limits the edge from above, only the prior does
-        known, safe = (each.known_up_to(math.log2(tried[-1])) for each in (belief, safe))
-    of_rates = verdicts(chances)
-    edge = find_edge(design, points, fit, of_rates, known, safe, float(bar.mean()))
-    return Judged(fit, of_rates, chances, belief, safe, edge)
-
-
-@lru_cache(maxsize=512)
-def _chances(fit: Fit, bar: bytes, kind: str, floor: float, rates: tuple[float, ...]) -> tuple[float, ...]:
-    """The values of scalable_chances, remembered as long as neither the curves nor the bar change.
-
-    The bar is given as its bytes, because arrays cannot be hashed.
+    Attributes:
+        bar: the mean of the score that a run must reach, in tolerances.
+        belief, safe: where the maximum and the safe learning rate may lie; where no run limits them from above, the
+            prior does.
+        chances: for each learning rate that ran, the probability that it is scalable.
     """
-    return tuple(scalable_chances(fit.curves, rates, np.frombuffer(bar, kind)[:, None], floor).values())
+
+    bar: float
+    belief: Belief
+    safe: Belief
+    chances: dict[float, float]
+
+
+@lru_cache(maxsize=512)
+def _against_a0(
+    fit: Fit, baseline: Baseline, tolerance: float, floor: float, limits: Limits, rates: tuple[float, ...]
+) -> Reading:
+    return _reading(fit.curves, bars(fit, baseline, tolerance), floor, limits, rates)
+
+
+@lru_cache(maxsize=512)
+def _against_own(fit: Fit, floor: float, limits: Limits, rates: tuple[float, ...]) -> Reading:
+    """The bar lies below the score of a typical run at the group's best learning rate, for each curve."""
+    tops = fit.curves.typical(np.array([best_rate(fit)]), floor)
+    return _reading(fit.curves, tops - 1, floor, limits, rates)
+
+
+def _reading(curves: Curves, bar: np.ndarray, floor: float, limits: Limits, rates: tuple[float, ...]) -> Reading:
+    belief, safe = last_fall(curves, bar, floor, limits, (TYPICAL, SAFE))
+    return Reading(float(bar.mean()), belief, safe, scalable_chances(curves, rates, bar, floor))
+
+
+def _rates(points: Sequence[Point]) -> tuple[float, ...]:
+    return tuple(point.learning_rate for point in points)
+
+
+def _judged(design: StudyDesign, points: Sequence[Point], fit: Fit, found: Reading) -> Judged:
+    known, safe = found.belief, found.safe
+    if points:
+        highest = points[-1].learning_rate
+        if found.chances[highest] > LIKELY:  # no run limits the edge from above, only the prior does
+            known, safe = (each.known_up_to(math.log2(highest)) for each in (known, safe))
+    of_rates = verdicts(found.chances)
+    edge = find_edge(design, points, fit, of_rates, known, safe, found.bar)
+    return Judged(fit, of_rates, found.chances, found.belief, safe, edge)
 
 
 def scalable_chances(curves: Curves, rates: Sequence[float], bar: np.ndarray, floor: float) -> dict[float, float]:

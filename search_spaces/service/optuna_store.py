@@ -28,6 +28,8 @@ OUTCOME = "outcome"
 HIGHEST_SEED = 1000
 JOURNAL = "optuna.journal"
 """The file of the journal, in a study's folder of results."""
+BEGINNING = b'{"op_code":'
+"""How a journal begins."""
 RUN_PARAMS = ("technique", "batch_size", "learning_rate", "seed")
 
 
@@ -43,8 +45,11 @@ def open_storage(folder: Path) -> JournalStorage:
         with path.open("ab") as file:
             lock.acquire()
             try:
-                whole, _, _ = path.read_bytes().rpartition(b"\n")
+                written = path.read_bytes()
+                whole, _, _ = written.rpartition(b"\n")
                 json.loads(whole.rpartition(b"\n")[2] or b"{}")  # Optuna itself does not mind a bad last line
+                if not written.startswith(BEGINNING[: len(written)]):
+                    raise ValueError
                 file.truncate(len(whole) + 1 if whole else 0)  # what a killed process did not finish
             finally:
                 lock.release()

@@ -22,7 +22,9 @@ def test_a_line_that_was_not_finished_is_dropped(tmp_path: Path) -> None:
     assert [trial.value for trial in found.trials] == [1.0, 2.0]
 
 
-@pytest.mark.parametrize("text", ["not a journal\n", '["op_code"]\n', '{"op_code": 99, "worker_id": "a"}\n'])
+@pytest.mark.parametrize(
+    "text", ["not a journal\n", "not a journal", '["op_code"]\n', '{"op_code": 99, "worker_id": "a"}\n']
+)
 def test_what_is_no_journal_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / JOURNAL).write_text(text)
     with pytest.raises(UserError, match=re.escape(f"{tmp_path / JOURNAL}: is not a journal of Optuna's")):
