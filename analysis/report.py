@@ -241,6 +241,9 @@ def conclusions(design: StudyDesign, found: Answer) -> list[str]:
                 f"{technique}: maximum scalable learning rate = {law.factor:.3g} x B^{law.exponent:.2f}, exponent 90 % "
                 f"interval [{law.lower:.2f}, {law.upper:.2f}], from {law.edges} edges."
             )
+            forms = sorted(law.forms, key=lambda form: -law.forms[form])
+            shares = ", ".join(f"{form} {law.forms[form]:.0%}" for form in forms)
+            lines.append(f"{technique}: which form these edges follow, if it is one of three: {shares}.")
         else:
             lines.append(f"{technique}: {law}.")
     return lines

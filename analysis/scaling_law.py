@@ -1,13 +1,23 @@
-"""The scaling law: how the maximum scalable learning rate grows with the batch size."""
+"""The scaling law: how the maximum scalable learning rate grows with the batch size, and which form this growth has.
+
+    power law          eta* = c * B^alpha
+    saturating form    eta* = eta_max / (1 + B_noise / B)
+    rise and fall      eta* = 2 * eta_max / (sqrt(B_noise / B) + sqrt(B / B_noise))
+
+Source: McCandlish et al. 2018, "An Empirical Model of Large-Batch Training", equation 2.6 (saturating); Li et al. 2024,
+"Surge Phenomenon in Optimal Learning Rate and Batch Size Scaling" (rise and fall, for Adam and its like). Both are
+derived for the best learning rate, and are empirical for its maximum.
+"""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from scipy import special
 
 from analysis.belief import COVERED, MAY_BE_NONE, Belief
+from analysis.expectation import SLOPE, SLOPE_DEVIATION
 
 FEWEST_EDGES = 3
 SCATTERS = 0.05 * 2.0 ** np.arange(0.0, 5.1, 0.5)
@@ -22,6 +32,10 @@ MARGIN = 4.0
 ABOVE = 0.2
 """How much room the prior of an edge leaves above the range, as a share of the range's width."""
 LINES = 2000
+POWER, SATURATING, RISE_AND_FALL = "power law", "saturating", "rise and fall"
+"""The forms of a law."""
+NOISE_SCALES, BEYOND = 61, 2.0
+"""How many values of log2 B_noise are averaged over, and how far outside the batch sizes they reach, in octaves."""
 
 
 class PowerLaw(NamedTuple):
@@ -31,6 +45,7 @@ class PowerLaw(NamedTuple):
         lower, upper: the ends of the 90 % interval of the exponent.
         edges: the number of edges that the law was fitted to.
         lines: slopes and intercepts, in log2, drawn from the posterior, (LINES, 2).
+        forms: the probability of each form, where all were equally likely before.
     """
 
     factor: float
@@ -39,6 +54,7 @@ class PowerLaw(NamedTuple):
     upper: float
     edges: int
     lines: np.ndarray
+    forms: Mapping[str, float]
 
     def band(self, batch_sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The ends of the 90 % interval of the law's learning rate at each batch size."""
@@ -50,6 +66,8 @@ class PowerLaw(NamedTuple):
 
 def fit_power_law(beliefs: Mapping[int, Belief]) -> PowerLaw | str:
     """Fit log2 eta* = log2 c + alpha * log2 B + scatter to beliefs of edges, or return the reason for no fit.
+
+    How probable the other forms are beside it is told by the same likelihood, summed over each form's curves.
 
     The likelihood of a line is the probability of every belief around it: a wide belief counts for little, the part
     above the searched range as "somewhere above", and the part where nothing holds says nothing about the line. The
@@ -70,14 +88,11 @@ def fit_power_law(beliefs: Mapping[int, Belief]) -> PowerLaw | str:
     middle = float(sizes.mean())
     low, high = next(iter(used.values())).limits
     heights = np.arange(low - MARGIN, high + MARGIN, STEP)
-    posterior = np.zeros((len(SLOPES), len(heights)))
-    for scatter, weight in zip(SCATTERS, _scatter_weights(), strict=True):
-        log = np.zeros_like(posterior)
-        for size, belief in zip(sizes, used.values(), strict=True):
-            near = np.log(np.maximum(_around(belief, heights, float(scatter)), 1e-12))
-            log += np.interp(heights + SLOPES[:, None] * (size - middle), heights, near)
-        posterior += weight * np.exp(log)
-    posterior /= posterior.sum()
+    near = _near(list(used.values()), heights)
+    shapes = _shapes(sizes, middle)
+    likely = {form: _likelihood(rises, near, heights) for form, (rises, _) in shapes.items()}
+    evidence = {form: float(prior @ likely[form].sum(axis=1)) for form, (_, prior) in shapes.items()}
+    posterior = likely[POWER] / likely[POWER].sum()
     of_slopes = np.cumsum(posterior.sum(axis=1))
     outside = (1 - COVERED) / 2
     lower, exponent, upper = (float(np.interp(each, of_slopes, SLOPES)) for each in (outside, 0.5, 1 - outside))
@@ -85,7 +100,58 @@ def fit_power_law(beliefs: Mapping[int, Belief]) -> PowerLaw | str:
     slopes, levels = SLOPES[cells // len(heights)], heights[cells % len(heights)]
     lines = np.stack([slopes, levels - slopes * middle], axis=1)
     factor = 2.0 ** (float(np.median(levels)) - exponent * middle)
-    return PowerLaw(factor, exponent, lower, upper, len(used), lines)
+    forms = {form: each / sum(evidence.values()) for form, each in evidence.items()}
+    return PowerLaw(factor, exponent, lower, upper, len(used), lines, forms)
+
+
+def _shapes(sizes: np.ndarray, middle: float) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """For each form, how far its curves rise from the middle to each batch size, and how probable each curve is.
+
+    Args:
+        sizes: log2 of the batch sizes.
+        middle: log2 of the batch size at which all curves have the same height.
+
+    Returns:
+        octaves, (curves, batch sizes), and probabilities, (curves,).
+    """
+    slopes = np.exp(-0.5 * ((SLOPES - SLOPE) / SLOPE_DEVIATION) ** 2)
+    noise = np.linspace(sizes.min() - BEYOND, sizes.max() + BEYOND, NOISE_SCALES)[:, None]
+    even = np.full(NOISE_SCALES, 1 / NOISE_SCALES)
+
+    def saturating(size: np.ndarray | float) -> np.ndarray:
+        return -np.logaddexp2(0.0, noise - size)
+
+    def rise_and_fall(size: np.ndarray | float) -> np.ndarray:
+        return 1.0 - np.logaddexp2((noise - size) / 2, (size - noise) / 2)
+
+    return {
+        POWER: (SLOPES[:, None] * (sizes - middle), slopes / slopes.sum()),
+        SATURATING: (saturating(sizes) - saturating(middle), even),
+        RISE_AND_FALL: (rise_and_fall(sizes) - rise_and_fall(middle), even),
+    }
+
+
+def _near(beliefs: Sequence[Belief], heights: np.ndarray) -> np.ndarray:
+    """The logarithm of the density of each belief's edge around each height, (scatters, beliefs, heights)."""
+    near = [[_around(belief, heights, float(scatter)) for belief in beliefs] for scatter in SCATTERS]
+    return np.log(np.maximum(near, 1e-12))
+
+
+def _likelihood(rises: np.ndarray, near: np.ndarray, heights: np.ndarray) -> np.ndarray:
+    """The likelihood of curves with these rises and heights, averaged over the scatter, (curves, heights).
+
+    Args:
+        rises: how far each curve rises from the middle to each belief's batch size, in octaves, (curves, beliefs).
+        near: what _near returns.
+        heights: log2 of the learning rate in the middle, (heights,).
+    """
+    total = np.zeros((len(rises), len(heights)))
+    for of_scatter, weight in zip(near, _scatter_weights(), strict=True):
+        log = np.zeros_like(total)
+        for rise, of_belief in zip(rises.T, of_scatter, strict=True):
+            log += np.interp(heights + rise[:, None], heights, of_belief)
+        total += weight * np.exp(log)
+    return total
 
 
 def _scatter_weights() -> np.ndarray:

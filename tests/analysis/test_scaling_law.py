@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from analysis.belief import Belief, Limits
-from analysis.scaling_law import PowerLaw, fit_power_law
+from analysis.scaling_law import POWER, RISE_AND_FALL, SATURATING, PowerLaw, fit_power_law
 
 LIMITS = Limits(-8.0, 6.0)
 SIZES = (32, 64, 128, 256, 512)
@@ -109,3 +109,28 @@ def test_the_band_is_narrowest_among_the_edges() -> None:
     assert widths[1] < widths[0] / 2
     assert widths[1] < widths[2] / 2
     assert low[1] < 0.1 * 128**0.5 < high[1]
+
+
+OCTAVES = np.arange(7.0)
+"""log2 of a batch size by the smallest, 16."""
+
+
+@pytest.mark.parametrize(
+    ("form", "edges"),
+    [
+        (POWER, 0.5 * OCTAVES),
+        (SATURATING, -np.logaddexp2(0.0, 2.0 - OCTAVES)),
+        (RISE_AND_FALL, -np.logaddexp2((3.0 - OCTAVES) / 2, (OCTAVES - 3.0) / 2)),
+    ],
+)
+def test_edges_give_back_their_form(form: str, edges: np.ndarray) -> None:
+    law = fit_power_law({16 * 2 ** int(at): belief(edge, 0.1) for at, edge in zip(OCTAVES, edges, strict=True)})
+    assert isinstance(law, PowerLaw)
+    assert sum(law.forms.values()) == pytest.approx(1)
+    assert law.forms[form] > 0.9
+
+
+def test_few_wide_edges_leave_the_form_open() -> None:
+    law = fit_power_law(beliefs(0.5, 0.5, SIZES[:3]))
+    assert isinstance(law, PowerLaw)
+    assert max(law.forms.values()) < 0.7
