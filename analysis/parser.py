@@ -19,8 +19,10 @@ def report_parser(called_as: str) -> Parser:
     Args:
         called_as: the command as the user typed it.
     """
-    parser = Parser(prog=called_as, description="Print and draw what a study found.")
-    parser.add_argument("study", help="name of the study")
+    parser = Parser(
+        prog=called_as, description="Print and draw what a study found, or list the studies that there are."
+    )
+    parser.add_argument("study", nargs="?", help="name of the study (default: list those in the MLflow store)")
     parser.add_argument("--tracking-uri", help="MLflow store (default: MLFLOW_TRACKING_URI, else sqlite:///mlflow.db)")
     parser.add_argument(
         "--results-dir", default="results", help="where the table and the picture go (default: results)"

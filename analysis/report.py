@@ -1,8 +1,7 @@
 """The report: the answer of a study, printed and written as a table and a picture, from the runs in MLflow alone.
 
-This command prints the answer of a finished study again:
-
-    python -m analysis.report cifar_resnet
+python -m analysis.report                 # list the studies in the MLflow store
+python -m analysis.report cifar_resnet    # print the answer of a study again, as far as it has run
 """
 
 import argparse
@@ -23,7 +22,7 @@ from analysis.belief import Interval
 from analysis.edge import SAFE_RUNS, Edge
 from analysis.parser import report_parser
 from analysis.picture import draw
-from analysis.runs import StudyRuns, load_runs, tracking_uri
+from analysis.runs import StudyRuns, load_runs, stored_studies, tracking_uri
 from analysis.scaling_law import PowerLaw
 from analysis.study_design import StudyDesign
 from analysis.tables_report import report_tables
@@ -48,11 +47,13 @@ class Report(NamedTuple):
 
     Attributes:
         answer: what the study found; None where papers' tables were run.
+        sentences: the answer in sentences; none where papers' tables were run or nothing could be judged.
         frame: the table that was written: one row per technique and batch size, or per row of a paper's table.
         files: the paths of the table and the pictures.
     """
 
     answer: Answer | None
+    sentences: list[str]
     frame: pd.DataFrame
     files: Files
 
@@ -66,16 +67,17 @@ def report(runs: StudyRuns, folder: Path, console: Console) -> Report:
     folder.mkdir(parents=True, exist_ok=True)
     if runs.tables:
         frame, table, picture = report_tables(runs, folder, console)
-        return Report(None, frame, Files(table, picture))
+        return Report(None, [], frame, Files(table, picture))
     outcomes = runs.outcomes()
     found = answer(runs.design, outcomes)
     frame, table, picture = found.frame(), folder / "frontier.csv", folder / "frontier.png"
     frame.to_csv(table, index=False)
-    _print(runs, found, console)
+    sentences = conclusions(runs.design, found) if found.baseline else []
+    _print(runs, found, sentences, console)
     if found.baseline is None:
-        return Report(found, frame, Files(table))
+        return Report(found, sentences, frame, Files(table))
     draw(runs.design, found, outcomes, title(runs), picture)
-    return Report(found, frame, Files(table, picture, picture.with_suffix(".svg")))
+    return Report(found, sentences, frame, Files(table, picture, picture.with_suffix(".svg")))
 
 
 def check_writable(folder: Path) -> None:
@@ -100,7 +102,7 @@ def title(runs: StudyRuns) -> str:
     return f"{runs.name} ({runs.circumstances}): {what} within {tolerance} of the baseline's"
 
 
-def _print(runs: StudyRuns, found: Answer, console: Console) -> None:
+def _print(runs: StudyRuns, found: Answer, sentences: Sequence[str], console: Console) -> None:
     design, baseline = runs.design, found.baseline
     if baseline is None:
         say(
@@ -110,7 +112,7 @@ def _print(runs: StudyRuns, found: Answer, console: Console) -> None:
         return
     metric = design.metric
     substitute = [f"Trained on a substitute: {runs.substitute}."] if runs.substitute else []
-    for line in ["", *substitute, *conclusions(design, found)]:
+    for line in ["", *substitute, *sentences]:
         say(console, line, indent=2)
     say(
         console,
@@ -266,16 +268,34 @@ def _how_far(groups: Sequence[GroupAnswer]) -> str:
 
 
 def main(options: argparse.Namespace) -> int:
-    """Print and draw what a study found; the exit code."""
+    """Print and draw what a study found, or list the studies that there are; the exit code."""
     console = new_console()
+    uri = tracking_uri(options.tracking_uri)
     try:
-        runs = load_runs(options.study, tracking_uri(options.tracking_uri))
+        if options.study is None:
+            _list(uri, console)
+            return 0
+        runs = load_runs(options.study, uri)
         files = report(runs, Path(options.results_dir) / options.study, console).files
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     print_files(files, console)
     return 0
+
+
+def _list(uri: str, console: Console) -> None:
+    """Print the studies in an MLflow store."""
+    studies = stored_studies(uri)
+    if not studies:
+        say(console, f"{uri} holds no study; `python -m search_spaces` lists those that can be run.")
+        return
+    columns = {
+        "study": [each.name for each in studies],
+        "started": [f"{each.started:%Y-%m-%d %H:%M}" for each in studies],
+        "status": [each.status for each in studies],
+    }
+    console.print(_columns(None, columns))
 
 
 def print_files(files: Files, console: Console) -> None:

@@ -12,7 +12,7 @@ from search_spaces.service.arguments import Outline, outline, parse, study_parse
 FOLDER = Path(__file__).parent.parent
 USAGE = """usage: batchscale list
        batchscale run STUDY [options]      (batchscale run STUDY --help)
-       batchscale report STUDY [options]   (batchscale report --help)
+       batchscale report [STUDY] [options] (batchscale report --help)
        batchscale --version"""
 
 
