@@ -42,6 +42,48 @@ class Sharpness:
         return sharpness(model, batches, self.epsilon, self.iterations, loss)
 
 
+@dataclass(frozen=True)
+class AscentSharpness:
+    """The measure `ascent_sharpness` of a final model, over its training set: what SAM perturbs the weights to feel.
+
+        L(w + rho * g / |g|) - L(w)    with g the gradient of the mean loss L over all batches
+
+    It takes two passes over the batches. It is at most MOST_SHARPNESS, also where a loss is not finite.
+
+    Attributes:
+        rho: how far the weights move, in the Euclidean norm.
+
+    Raises:
+        UserError: rho is not above 0, or the model is in training mode.
+
+    Source: Foret et al. 2021, "Sharpness-Aware Minimization for Efficiently Improving Generalization", equation 2.
+    """
+
+    rho: float = 0.05
+
+    def __post_init__(self) -> None:
+        require(self.rho > 0, f"AscentSharpness rho {self.rho}: must be above 0")
+
+    @property
+    def name(self) -> str:
+        return "ascent_sharpness"
+
+    def __call__(self, model: nn.Module, batches: Batches, loss: Loss = CrossEntropy()) -> float:
+        surface = LossSurface(model, batches, loss)
+        saved = surface.weights()
+        try:
+            surface.move(saved)
+            low, slope = surface.gradient()
+            norm = float(np.linalg.norm(slope))
+            if norm == 0:
+                return 0.0
+            surface.move(surface.pieces(vector(saved) + self.rho * slope / norm))
+            high, _ = surface.gradient()
+        finally:
+            surface.move(saved)
+        return min(high - low, MOST_SHARPNESS) if np.isfinite(high - low) else MOST_SHARPNESS
+
+
 def sharpness(
     model: nn.Module, batches: Batches, epsilon: float = 1e-3, iterations: int = 10, loss: Loss = CrossEntropy()
 ) -> float:

@@ -16,6 +16,7 @@ from search_spaces.policy.plan import Plan
 from trainables import Recipe, Task
 from trainables.data import ImageFolder, TextCorpus
 from trainables.errors import UserError
+from trainables.measure import Measure
 from trainables.metric import Accuracy
 from trainables.recipe import value_in, with_values
 from trainables.scaling import LinearScaling, Scaling, SquareRootScaling
@@ -48,6 +49,7 @@ class Study:
         substitute: the task that is trained instead where the task's data cannot be had; None where that is an error.
         tables: the papers' tables that can be run instead of a search.
         table_techniques: recipes that only tables use, by name.
+        table_measures: what the runs of tables measure on their final models, besides the task's own measures.
     """
 
     name: str
@@ -70,6 +72,7 @@ class Study:
     substitute: Task | None = None
     tables: tuple[PaperTable, ...] = ()
     table_techniques: Mapping[str, Recipe] = field(default_factory=dict)
+    table_measures: tuple[Measure, ...] = ()
 
     def check(self, workers: int) -> "Study":
         """The study itself, after a check that this number of workers can train every run its search may ask for.
@@ -88,6 +91,11 @@ class Study:
         """
         study_checks.check_tables(self, workers)
         return self
+
+    @property
+    def table_task(self) -> Task:
+        """The task of the tables' runs, with what they measure."""
+        return replace(self.task, measures=(*self.task.measures, *self.table_measures))
 
     @property
     def all_techniques(self) -> dict[str, Recipe]:

@@ -90,7 +90,7 @@ def check_tables(study: "Study", workers: int) -> None:
                 run.technique in techniques,
                 f"{table.name}: technique {run.technique!r} is not one of {', '.join(techniques)}",
             )
-            task = replace(study.task, epochs=run.epochs)
+            task = replace(study.table_task, epochs=run.epochs)
             check_run(task, techniques[run.technique], run.batch_size, run.learning_rate, workers)
 
 
