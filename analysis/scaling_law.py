@@ -1,13 +1,4 @@
-"""The scaling law: how the maximum scalable learning rate grows with the batch size, and which form this growth has.
-
-    power law          eta* = c * B^alpha
-    saturating form    eta* = eta_max / (1 + B_noise / B)
-    rise and fall      eta* = 2 * eta_max / (sqrt(B_noise / B) + sqrt(B / B_noise))
-
-Source: McCandlish et al. 2018, "An Empirical Model of Large-Batch Training", equation 2.6 (saturating); Li et al. 2024,
-"Surge Phenomenon in Optimal Learning Rate and Batch Size Scaling" (rise and fall, for Adam and its like). Both are
-derived for the best learning rate, and are empirical for its maximum.
-"""
+"""The scaling law: how the maximum scalable learning rate grows with the batch size, and which form this growth has."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -17,14 +8,13 @@ import numpy as np
 from scipy import special
 
 from analysis.belief import COVERED, MAY_BE_NONE, Belief
-from analysis.expectation import SLOPE, SLOPE_DEVIATION
+from analysis.law_forms import POWER, SLOPES, Form, forms
 
 FEWEST_EDGES = 3
 SCATTERS = 0.05 * 2.0 ** np.arange(0.0, 5.1, 0.5)
 """The standard deviations of edges around a law, in octaves, that are averaged over."""
 USUAL_SCATTER = 0.15
 """The scale, in octaves, of their prior, a half-Cauchy distribution, whose tail widens the interval from few edges."""
-SLOPES = np.linspace(-2.0, 3.0, 201)
 STEP = 1 / 16
 """Spacing, in octaves, of the grid of edges and of heights of the line."""
 MARGIN = 4.0
@@ -32,10 +22,28 @@ MARGIN = 4.0
 ABOVE = 0.2
 """How much room the prior of an edge leaves above the range, as a share of the range's width."""
 LINES = 2000
-POWER, SATURATING, RISE_AND_FALL = "power law", "saturating", "rise and fall"
-"""The forms of a law."""
-NOISE_SCALES, BEYOND = 61, 2.0
-"""How many values of log2 B_noise are averaged over, and how far outside the batch sizes they reach, in octaves."""
+
+
+class Drawn(NamedTuple):
+    """Curves of one form, drawn from the posterior; each array is (curves,).
+
+    Attributes:
+        form: gives the curves' shapes.
+        parameters: of the shapes.
+        heights: log2 of the learning rate at the batch size whose log2 is `middle`.
+        scatters: the standard deviations of edges around the curves, in octaves.
+    """
+
+    form: Form
+    middle: float
+    parameters: np.ndarray
+    heights: np.ndarray
+    scatters: np.ndarray
+
+    def edges(self, size: float) -> np.ndarray:
+        """log2 of an edge at a batch size that did not run, given as log2, (curves,)."""
+        rise = self.form.rise(self.parameters, size) - self.form.rise(self.parameters, self.middle)
+        return self.heights + rise + self.scatters * np.random.default_rng(0).standard_normal(len(self.heights))
 
 
 class PowerLaw(NamedTuple):
@@ -45,7 +53,8 @@ class PowerLaw(NamedTuple):
         lower, upper: the ends of the 90 % interval of the exponent.
         edges: the number of edges that the law was fitted to.
         lines: slopes and intercepts, in log2, drawn from the posterior, (LINES, 2).
-        forms: the probability of each form, where all were equally likely before.
+        forms: the probability of each form of analysis.law_forms, where all were equally likely before.
+        drawn: curves of every form, as many of each as it is probable; LINES in all, but for rounding.
     """
 
     factor: float
@@ -55,6 +64,7 @@ class PowerLaw(NamedTuple):
     edges: int
     lines: np.ndarray
     forms: Mapping[str, float]
+    drawn: Sequence[Drawn]
 
     def band(self, batch_sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The ends of the 90 % interval of the law's learning rate at each batch size."""
@@ -62,6 +72,10 @@ class PowerLaw(NamedTuple):
         outside = (1 - COVERED) / 2
         low, high = np.quantile(rates, (outside, 1 - outside), axis=0)
         return 2.0**low, 2.0**high
+
+    def edges_at(self, batch_size: int) -> np.ndarray:
+        """log2 of where the edge may lie at a batch size that did not run, in whatever form the law has, (curves,)."""
+        return np.concatenate([each.edges(math.log2(batch_size)) for each in self.drawn])
 
 
 def fit_power_law(beliefs: Mapping[int, Belief]) -> PowerLaw | str:
@@ -89,10 +103,13 @@ def fit_power_law(beliefs: Mapping[int, Belief]) -> PowerLaw | str:
     low, high = next(iter(used.values())).limits
     heights = np.arange(low - MARGIN, high + MARGIN, STEP)
     near = _near(list(used.values()), heights)
-    shapes = _shapes(sizes, middle)
-    likely = {form: _likelihood(rises, near, heights) for form, (rises, _) in shapes.items()}
-    evidence = {form: float(prior @ likely[form].sum(axis=1)) for form, (_, prior) in shapes.items()}
-    posterior = likely[POWER] / likely[POWER].sum()
+    of_forms = forms(sizes)
+    likely = {name: _likelihood(form, sizes, middle, near, heights) for name, form in of_forms.items()}
+    weighted = {name: likely[name] * form.prior[:, None] for name, form in of_forms.items()}
+    evidence = {name: float(each.sum()) for name, each in weighted.items()}
+    shares = {name: each / sum(evidence.values()) for name, each in evidence.items()}
+    posterior = likely[POWER].sum(axis=0)
+    posterior /= posterior.sum()
     of_slopes = np.cumsum(posterior.sum(axis=1))
     outside = (1 - COVERED) / 2
     lower, exponent, upper = (float(np.interp(each, of_slopes, SLOPES)) for each in (outside, 0.5, 1 - outside))
@@ -100,35 +117,17 @@ def fit_power_law(beliefs: Mapping[int, Belief]) -> PowerLaw | str:
     slopes, levels = SLOPES[cells // len(heights)], heights[cells % len(heights)]
     lines = np.stack([slopes, levels - slopes * middle], axis=1)
     factor = 2.0 ** (float(np.median(levels)) - exponent * middle)
-    forms = {form: each / sum(evidence.values()) for form, each in evidence.items()}
-    return PowerLaw(factor, exponent, lower, upper, len(used), lines, forms)
+    drawn = [
+        _drawn(form, middle, weighted[name], heights, round(LINES * shares[name])) for name, form in of_forms.items()
+    ]
+    return PowerLaw(factor, exponent, lower, upper, len(used), lines, shares, drawn)
 
 
-def _shapes(sizes: np.ndarray, middle: float) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    """For each form, how far its curves rise from the middle to each batch size, and how probable each curve is.
-
-    Args:
-        sizes: log2 of the batch sizes.
-        middle: log2 of the batch size at which all curves have the same height.
-
-    Returns:
-        octaves, (curves, batch sizes), and probabilities, (curves,).
-    """
-    slopes = np.exp(-0.5 * ((SLOPES - SLOPE) / SLOPE_DEVIATION) ** 2)
-    noise = np.linspace(sizes.min() - BEYOND, sizes.max() + BEYOND, NOISE_SCALES)[:, None]
-    even = np.full(NOISE_SCALES, 1 / NOISE_SCALES)
-
-    def saturating(size: np.ndarray | float) -> np.ndarray:
-        return -np.logaddexp2(0.0, noise - size)
-
-    def rise_and_fall(size: np.ndarray | float) -> np.ndarray:
-        return 1.0 - np.logaddexp2((noise - size) / 2, (size - noise) / 2)
-
-    return {
-        POWER: (SLOPES[:, None] * (sizes - middle), slopes / slopes.sum()),
-        SATURATING: (saturating(sizes) - saturating(middle), even),
-        RISE_AND_FALL: (rise_and_fall(sizes) - rise_and_fall(middle), even),
-    }
+def _drawn(form: Form, middle: float, weighted: np.ndarray, heights: np.ndarray, count: int) -> Drawn:
+    """Curves of one form, drawn in proportion to their weights, (scatters, curves, heights)."""
+    cells = np.random.default_rng(0).choice(weighted.size, count, p=(weighted / weighted.sum()).ravel())
+    scatters, parameters, levels = np.unravel_index(cells, weighted.shape)
+    return Drawn(form, middle, form.parameters[parameters], heights[levels], SCATTERS[scatters])
 
 
 def _near(beliefs: Sequence[Belief], heights: np.ndarray) -> np.ndarray:
@@ -137,21 +136,22 @@ def _near(beliefs: Sequence[Belief], heights: np.ndarray) -> np.ndarray:
     return np.log(np.maximum(near, 1e-12))
 
 
-def _likelihood(rises: np.ndarray, near: np.ndarray, heights: np.ndarray) -> np.ndarray:
-    """The likelihood of curves with these rises and heights, averaged over the scatter, (curves, heights).
+def _likelihood(form: Form, sizes: np.ndarray, middle: float, near: np.ndarray, heights: np.ndarray) -> np.ndarray:
+    """The likelihood of a form's curves, times the prior of the scatter, (scatters, curves, heights).
 
     Args:
-        rises: how far each curve rises from the middle to each belief's batch size, in octaves, (curves, beliefs).
+        sizes: log2 of the batch sizes of the beliefs, (beliefs,).
+        middle: log2 of the batch size at which a curve has its height.
         near: what _near returns.
-        heights: log2 of the learning rate in the middle, (heights,).
+        heights: log2 of the learning rate there, (heights,).
     """
-    total = np.zeros((len(rises), len(heights)))
-    for of_scatter, weight in zip(near, _scatter_weights(), strict=True):
-        log = np.zeros_like(total)
+    parameters = form.parameters[:, None]
+    rises = form.rise(parameters, sizes) - form.rise(parameters, middle)  # (curves, beliefs)
+    log = np.zeros((len(SCATTERS), len(rises), len(heights)))
+    for of_scatter, total in zip(near, log, strict=True):
         for rise, of_belief in zip(rises.T, of_scatter, strict=True):
-            log += np.interp(heights + rise[:, None], heights, of_belief)
-        total += weight * np.exp(log)
-    return total
+            total += np.interp(heights + rise[:, None], heights, of_belief)
+    return _scatter_weights()[:, None, None] * np.exp(log)
 
 
 def _scatter_weights() -> np.ndarray:

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from analysis.belief import Belief, Limits
-from analysis.scaling_law import POWER, RISE_AND_FALL, SATURATING, PowerLaw, fit_power_law
+from analysis.law_forms import POWER, RISE_AND_FALL, SATURATING
+from analysis.scaling_law import PowerLaw, fit_power_law
 
 LIMITS = Limits(-8.0, 6.0)
 SIZES = (32, 64, 128, 256, 512)
@@ -134,3 +135,20 @@ def test_few_wide_edges_leave_the_form_open() -> None:
     law = fit_power_law(beliefs(0.5, 0.5, SIZES[:3]))
     assert isinstance(law, PowerLaw)
     assert max(law.forms.values()) < 0.7
+
+
+def test_an_edge_that_did_not_run_is_told_from_all_forms() -> None:
+    """The interval has the truth, and grows with the distance."""
+    law = fit_power_law(beliefs(0.5, 0.1))
+    assert isinstance(law, PowerLaw)
+    widths = []
+    for size in (1024, 4096):
+        low, high = np.quantile(law.edges_at(size), (0.05, 0.95))
+        assert low < math.log2(0.1 * size**0.5) < high
+        widths.append(high - low)
+    assert widths[0] < widths[1]
+    flat = fit_power_law(
+        {size: belief(-2.0 - np.logaddexp2(0.0, 5.0 - math.log2(size)), 0.05) for size in (16, *SIZES)}
+    )
+    assert isinstance(flat, PowerLaw)
+    assert np.median(flat.edges_at(1024)) == pytest.approx(-2.0, abs=0.25)
