@@ -238,7 +238,7 @@ def test_the_program_runs_a_study_by_name(place: Place) -> None:
         (("run", "digits_cnn", "--dry-run"), 0, "Study:          digits_cnn, budget quick"),
         (("report", "nothing"), 2, "does not exist; run the study first"),
         (("report", "--help"), 0, "usage: batchscale report"),
-        (("fly",), 2, "error: command 'fly': must be list, run or report"),
+        (("fly",), 2, "error: command 'fly': must be list, run, report or recommend"),
         ((), 0, "usage: batchscale list"),
     ):
         program = "import sys; from search_spaces.service.program import main; sys.exit(main())"
