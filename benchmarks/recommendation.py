@@ -1,5 +1,5 @@
-"""Is the edge of a batch size that did not run where analysis.recommend says? The real search and analysis, on synthetic
-studies of which one batch size is held back.
+"""Is the edge of a batch size that did not run where analysis.recommend says it is? The real search and analysis, on
+synthetic studies of which one batch size is held back.
 
     python -m benchmarks.recommendation                # 4 families, 12 studies of each
     python -m benchmarks.recommendation --quick

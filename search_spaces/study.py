@@ -30,10 +30,12 @@ class Study:
         name: the name of the study, of its MLflow experiment and of its results folder.
         question: one sentence, which is printed before the study starts.
         task: what is trained, with its loss and its metric. All runs of a search have the same number of epochs.
-        techniques: recipes by name. The first, at the smallest batch size, is the baseline, which sets A0.
-        batch_sizes: the global batch sizes to search. The smallest is the baseline's.
+        techniques: recipes by name. The first, at the baseline's batch size, is the baseline, which sets A0.
+        batch_sizes: the global batch sizes to search.
         learning_rates: the lowest and the highest peak learning rate to try.
         first_learning_rate: the learning rate at which tuning the baseline starts.
+        baseline_batch_size: the baseline's, one of batch_sizes; None for the smallest. From a larger one, rules scale
+            down as well as up, as LEGW does.
         rules: the scaling rules whose prescriptions are judged at every batch size, by the curve through its runs.
         seeds: the least number of baseline runs that A0 is read off.
         first_seed: this is added to the seed of every run, so that a study can be repeated with other random draws.
@@ -59,6 +61,7 @@ class Study:
     batch_sizes: tuple[int, ...]
     learning_rates: tuple[float, float]
     first_learning_rate: float
+    baseline_batch_size: int | None = None
     rules: tuple[Scaling, ...] = (LinearScaling(), SquareRootScaling())
     seeds: int = 3
     first_seed: int = 0
@@ -93,6 +96,11 @@ class Study:
         return self
 
     @property
+    def reference_batch_size(self) -> int:
+        """The baseline's batch size."""
+        return self.baseline_batch_size or min(self.batch_sizes)
+
+    @property
     def table_task(self) -> Task:
         """The task of the tables' runs, with what they measure."""
         return replace(self.task, measures=(*self.task.measures, *self.table_measures))
@@ -109,7 +117,7 @@ class Study:
         low, high = self.learning_rates
         design = StudyDesign(
             groups=groups,
-            baseline=groups[0],
+            baseline=Group(next(iter(self.techniques)), self.reference_batch_size),
             learning_rates=self.learning_rates,
             tolerance=self.tolerance,
             resolution=self.resolution,
@@ -158,7 +166,7 @@ class Study:
     def _ratio(self, rule: Scaling, group: Group) -> float:
         """The multiple of the baseline's learning rate that a rule prescribes."""
         recipe = replace(self.techniques[group.technique], scaling=rule)
-        return recipe.scale(group.batch_size) / recipe.scale(min(self.batch_sizes))
+        return recipe.scale(group.batch_size) / recipe.scale(self.reference_batch_size)
 
     def on(self, folder: Path) -> "Study":
         """The study on the data in a user's own folder.
