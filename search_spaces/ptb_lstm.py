@@ -71,7 +71,7 @@ def _tuned(name: str, epochs: int) -> PaperTable:
     runs = (best, *(TableRun("constant_then_halved", 640, rate, epochs) for rate in RATES))
     return PaperTable(
         name,
-        f"LEGW against tuned rates at 640, as written and {SUMMED} times as high, {epochs} epochs, halved from the 8th on",
+        f"LEGW against tuned rates at 640, as written and times {SUMMED}, {epochs} epochs, halved from the 8th on",
         runs,
         PERPLEXITY,
     )
