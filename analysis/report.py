@@ -5,6 +5,7 @@ python -m analysis.report cifar_resnet    # print the answer of a study again, a
 """
 
 import argparse
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -26,6 +27,7 @@ from analysis.runs import StudyRuns, load_runs, stored_studies, tracking_uri
 from analysis.scaling_law import PowerLaw
 from analysis.study_design import StudyDesign
 from analysis.tables_report import report_tables
+from analysis.uplift import uplifts
 from analysis.verdict import Verdict
 from analysis.wording import new_console, say
 from trainables.errors import UserError
@@ -72,7 +74,7 @@ def report(runs: StudyRuns, folder: Path, console: Console) -> Report:
     found = answer(runs.design, outcomes)
     frame, table, picture = found.frame(), folder / "frontier.csv", folder / "frontier.png"
     frame.to_csv(table, index=False)
-    sentences = conclusions(runs.design, found) if found.baseline else []
+    sentences = [*conclusions(runs.design, found), *comparisons(runs, found)] if found.baseline else []
     _print(runs, found, sentences, console)
     if found.baseline is None:
         return Report(found, sentences, frame, Files(table))
@@ -248,6 +250,23 @@ def conclusions(design: StudyDesign, found: Answer) -> list[str]:
             lines.append(f"{technique}: which form these edges follow, if it is one of three: {shares}.")
         else:
             lines.append(f"{technique}: {law}.")
+    return lines
+
+
+def comparisons(runs: StudyRuns, found: Answer) -> list[str]:
+    """How far each technique moves the edge against the first, and what it costs, in sentences."""
+    first = runs.design.groups[0].technique
+    lines = []
+    for each in uplifts(found, runs.frame):
+        where = f"{each.technique}: at batch size {each.batch_size}"
+        cost = "" if math.isnan(each.cost) else f", for {each.cost:.2g} times the time a sample"
+        if each.factor is not None:
+            edges = f"its edge is {each.factor:.2g} times that of {first} [{each.lower:.2g}, {each.upper:.2g}]"
+            lines.append(f"{where} {edges}, higher with {each.higher:.0%}{cost}.")
+        elif abs(each.higher - 0.5) >= 0.45:
+            lines.append(
+                f"{where} its edge is {'higher' if each.higher > 0.5 else 'lower'} than that of {first}{cost}."
+            )
     return lines
 
 
