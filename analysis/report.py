@@ -21,6 +21,7 @@ from rich.text import Text
 from analysis.answer import Answer, GroupAnswer, answer
 from analysis.belief import Interval
 from analysis.edge import SAFE_RUNS, Edge
+from analysis.page import write_page
 from analysis.parser import report_parser
 from analysis.picture import draw
 from analysis.runs import StudyRuns, load_runs, stored_studies, tracking_uri
@@ -37,11 +38,12 @@ NUMBERS = ("batch\nsize", "runs")
 
 
 class Files(NamedTuple):
-    """The files that the report wrote: the table, and the picture as PNG and as SVG, where there was one to draw."""
+    """The files that the report wrote: the table, the picture as PNG and as SVG, and the page, where there was one."""
 
     table: Path
     picture: Path | None = None
     drawing: Path | None = None
+    page: Path | None = None
 
 
 class Report(NamedTuple):
@@ -61,7 +63,7 @@ class Report(NamedTuple):
 
 
 def report(runs: StudyRuns, folder: Path, console: Console) -> Report:
-    """Print the answer, and write frontier.csv, frontier.png and frontier.svg into the folder.
+    """Print the answer, and write frontier.csv, frontier.png, frontier.svg and report.html into the folder.
 
     Where papers' tables were run, report_tables prints and writes them instead.
     """
@@ -79,7 +81,9 @@ def report(runs: StudyRuns, folder: Path, console: Console) -> Report:
     if found.baseline is None:
         return Report(found, sentences, frame, Files(table))
     draw(runs.design, found, outcomes, title(runs), picture)
-    return Report(found, sentences, frame, Files(table, picture, picture.with_suffix(".svg")))
+    page = folder / "report.html"
+    write_page(runs, found, title(runs), sentences, page)
+    return Report(found, sentences, frame, Files(table, picture, picture.with_suffix(".svg"), page))
 
 
 def check_writable(folder: Path) -> None:
@@ -246,8 +250,8 @@ def conclusions(design: StudyDesign, found: Answer) -> list[str]:
                 f"interval [{law.lower:.2f}, {law.upper:.2f}], from {law.edges} edges."
             )
             forms = sorted(law.forms, key=lambda form: -law.forms[form])
-            shares = ", ".join(f"{form} {law.forms[form]:.0%}" for form in forms)
-            lines.append(f"{technique}: which form these edges follow, if it is one of three: {shares}.")
+            shares = ", ".join(f"{form} with {law.forms[form]:.0%}" for form in forms)
+            lines.append(f"{technique}: of three forms that a law may have, these edges follow: {shares}.")
         else:
             lines.append(f"{technique}: {law}.")
     return lines
@@ -322,6 +326,8 @@ def print_files(files: Files, console: Console) -> None:
     say(console, f"Table: {files.table}")
     if files.picture:
         say(console, f"Picture: {files.picture}" + (f" and {files.drawing.name}" if files.drawing else ""))
+    if files.page:
+        say(console, f"Page: {files.page} (open it in a browser)")
 
 
 if __name__ == "__main__":

@@ -52,7 +52,8 @@ class StudyRuns(NamedTuple):
             learning_rate (the peak), seed, status, setting (the values of the design's dimensions), and then every
             number that the run reported, under its name; NaN where the run has no value.
         tables: the papers' tables that were run; empty where the study was a search.
-        curves: for tables only, by run_id: one row per epoch with the losses, the metric's means, and the time.
+        curves: by run_id, one row per epoch with the validation loss and the metric's mean; where tables were run, with
+            those of training and the time too.
         substitute: which data replaced which, in words; empty where the study had its own data.
     """
 
@@ -190,8 +191,10 @@ def load_runs(name: str, uri: str) -> StudyRuns:
     tables = tuple(
         PaperTable.from_json(value) for tag, value in sorted(parent.data.tags.items()) if tag.startswith(TABLE_TAG)
     )
-    names = [f"{split}_{name}" for split in ("train", "validation") for name in ("loss", design.metric.reported)]
-    curves = {run_id: _curve(client, run_id, [*names, "train_seconds"]) for run_id in frame["run_id"]} if tables else {}
+    splits = ("train", "validation") if tables else ("validation",)
+    names = [f"{split}_{name}" for split in splits for name in ("loss", design.metric.reported)]
+    names += ["train_seconds"] if tables else []
+    curves = {run_id: _curve(client, run_id, names) for run_id in frame["run_id"]}
     substitute = parent.data.tags.get(SUBSTITUTE_TAG, "")
     return StudyRuns(name, parent.info.run_id, design, parent.data.params, frame, tables, curves, substitute)
 
