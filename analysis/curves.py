@@ -8,6 +8,8 @@ PLATEAU_WITHIN = 0.01
 
 JUMP = 1.1
 """The loss has jumped when it is more than this many times the loss of the epoch before."""
+LEAST_JUMP = 0.02
+"""A jump is also at least this share of the first epoch's loss, because small losses vary by much of themselves."""
 
 
 def plateau(scores: Sequence[float], within: float = PLATEAU_WITHIN) -> int:
@@ -26,10 +28,16 @@ def plateau(scores: Sequence[float], within: float = PLATEAU_WITHIN) -> int:
 def loss_jumps(losses: Sequence[float], factor: float = JUMP) -> list[int]:
     """The epochs, counted from 1, whose mean training loss is more than `factor` times that of the epoch before.
 
+    The rise is at least LEAST_JUMP of the first epoch's loss.
+
     Example:
-        >>> loss_jumps([2.0, 1.0, 1.4, 0.9, 0.95])
+        >>> loss_jumps([2.0, 1.0, 1.4, 0.9, 0.95, 0.03, 0.05])
         [3]
 
     Source: Kaabachi, Ødum and Knöpfel, Figure 7 and section IV.
     """
-    return [epoch for epoch, (before, now) in enumerate(pairwise(losses), start=2) if now > factor * before]
+    return [
+        epoch
+        for epoch, (before, now) in enumerate(pairwise(losses), start=2)
+        if now > factor * before and now - before >= LEAST_JUMP * losses[0]
+    ]

@@ -19,13 +19,33 @@ def report_parser(called_as: str) -> Parser:
     Args:
         called_as: the command as the user typed it.
     """
-    parser = Parser(prog=called_as, description="Print and draw what a study found.")
-    parser.add_argument("study", help="name of the study")
-    parser.add_argument("--tracking-uri", help="MLflow store (default: MLFLOW_TRACKING_URI, else sqlite:///mlflow.db)")
+    parser = Parser(
+        prog=called_as, description="Print and draw what a study found, or list the studies that there are."
+    )
+    parser.add_argument("study", nargs="?", help="name of the study (default: list those in the MLflow store)")
+    _add_store(parser)
     parser.add_argument(
         "--results-dir", default="results", help="where the table and the picture go (default: results)"
     )
     return parser
+
+
+def recommend_parser(called_as: str) -> Parser:
+    """The parser of the recommendation's command.
+
+    Args:
+        called_as: the command as the user typed it.
+    """
+    parser = Parser(prog=called_as, description="Say which learning rate to train with at a batch size.")
+    parser.add_argument("study", help="name of the study")
+    parser.add_argument("--batch-size", type=int, required=True, help="the global batch size to train with")
+    parser.add_argument("--technique", help="name of a technique (default: each of the study's)")
+    _add_store(parser)
+    return parser
+
+
+def _add_store(parser: Parser) -> None:
+    parser.add_argument("--tracking-uri", help="MLflow store (default: MLFLOW_TRACKING_URI, else sqlite:///mlflow.db)")
 
 
 def module_of(command: list[str]) -> tuple[str, list[str]]:

@@ -1,11 +1,11 @@
 """The report: the answer of a study, printed and written as a table and a picture, from the runs in MLflow alone.
 
-This command prints the answer of a finished study again:
-
-    python -m analysis.report cifar_resnet
+python -m analysis.report                 # list the studies in the MLflow store
+python -m analysis.report cifar_resnet    # print the answer of a study again, as far as it has run
 """
 
 import argparse
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -21,12 +21,14 @@ from rich.text import Text
 from analysis.answer import Answer, GroupAnswer, answer
 from analysis.belief import Interval
 from analysis.edge import SAFE_RUNS, Edge
+from analysis.page import write_page
 from analysis.parser import report_parser
 from analysis.picture import draw
-from analysis.runs import StudyRuns, load_runs, tracking_uri
+from analysis.runs import StudyRuns, load_runs, stored_studies, tracking_uri
 from analysis.scaling_law import PowerLaw
 from analysis.study_design import StudyDesign
 from analysis.tables_report import report_tables
+from analysis.uplift import uplifts
 from analysis.verdict import Verdict
 from analysis.wording import new_console, say
 from trainables.errors import UserError
@@ -36,11 +38,12 @@ NUMBERS = ("batch\nsize", "runs")
 
 
 class Files(NamedTuple):
-    """The files that the report wrote: the table, and the picture as PNG and as SVG, where there was one to draw."""
+    """The files that the report wrote: the table, the picture as PNG and as SVG, and the page, where there was one."""
 
     table: Path
     picture: Path | None = None
     drawing: Path | None = None
+    page: Path | None = None
 
 
 class Report(NamedTuple):
@@ -48,17 +51,19 @@ class Report(NamedTuple):
 
     Attributes:
         answer: what the study found; None where papers' tables were run.
+        sentences: the answer in sentences; none where papers' tables were run or nothing could be judged.
         frame: the table that was written: one row per technique and batch size, or per row of a paper's table.
         files: the paths of the table and the pictures.
     """
 
     answer: Answer | None
+    sentences: list[str]
     frame: pd.DataFrame
     files: Files
 
 
 def report(runs: StudyRuns, folder: Path, console: Console) -> Report:
-    """Print the answer, and write frontier.csv, frontier.png and frontier.svg into the folder.
+    """Print the answer, and write frontier.csv, frontier.png, frontier.svg and report.html into the folder.
 
     Where papers' tables were run, report_tables prints and writes them instead.
     """
@@ -66,16 +71,19 @@ def report(runs: StudyRuns, folder: Path, console: Console) -> Report:
     folder.mkdir(parents=True, exist_ok=True)
     if runs.tables:
         frame, table, picture = report_tables(runs, folder, console)
-        return Report(None, frame, Files(table, picture))
+        return Report(None, [], frame, Files(table, picture))
     outcomes = runs.outcomes()
     found = answer(runs.design, outcomes)
     frame, table, picture = found.frame(), folder / "frontier.csv", folder / "frontier.png"
     frame.to_csv(table, index=False)
-    _print(runs, found, console)
+    sentences = [*conclusions(runs.design, found), *comparisons(runs, found)] if found.baseline else []
+    _print(runs, found, sentences, console)
     if found.baseline is None:
-        return Report(found, frame, Files(table))
+        return Report(found, sentences, frame, Files(table))
     draw(runs.design, found, outcomes, title(runs), picture)
-    return Report(found, frame, Files(table, picture, picture.with_suffix(".svg")))
+    page = folder / "report.html"
+    write_page(runs, found, title(runs), sentences, page)
+    return Report(found, sentences, frame, Files(table, picture, picture.with_suffix(".svg"), page))
 
 
 def check_writable(folder: Path) -> None:
@@ -100,7 +108,7 @@ def title(runs: StudyRuns) -> str:
     return f"{runs.name} ({runs.circumstances}): {what} within {tolerance} of the baseline's"
 
 
-def _print(runs: StudyRuns, found: Answer, console: Console) -> None:
+def _print(runs: StudyRuns, found: Answer, sentences: Sequence[str], console: Console) -> None:
     design, baseline = runs.design, found.baseline
     if baseline is None:
         say(
@@ -110,7 +118,7 @@ def _print(runs: StudyRuns, found: Answer, console: Console) -> None:
         return
     metric = design.metric
     substitute = [f"Trained on a substitute: {runs.substitute}."] if runs.substitute else []
-    for line in ["", *substitute, *conclusions(design, found)]:
+    for line in ["", *substitute, *sentences]:
         say(console, line, indent=2)
     say(
         console,
@@ -241,8 +249,28 @@ def conclusions(design: StudyDesign, found: Answer) -> list[str]:
                 f"{technique}: maximum scalable learning rate = {law.factor:.3g} x B^{law.exponent:.2f}, exponent 90 % "
                 f"interval [{law.lower:.2f}, {law.upper:.2f}], from {law.edges} edges."
             )
+            forms = sorted(law.forms, key=lambda form: -law.forms[form])
+            shares = ", ".join(f"{form} with {law.forms[form]:.0%}" for form in forms)
+            lines.append(f"{technique}: of three forms that a law may have, these edges follow: {shares}.")
         else:
             lines.append(f"{technique}: {law}.")
+    return lines
+
+
+def comparisons(runs: StudyRuns, found: Answer) -> list[str]:
+    """How far each technique moves the edge against the first, and what it costs, in sentences."""
+    first = runs.design.groups[0].technique
+    lines = []
+    for each in uplifts(found, runs.frame):
+        where = f"{each.technique}: at batch size {each.batch_size}"
+        cost = "" if math.isnan(each.cost) else f", for {each.cost:.2g} times the time a sample"
+        if each.factor is not None:
+            edges = f"its edge is {each.factor:.2g} times that of {first} [{each.lower:.2g}, {each.upper:.2g}]"
+            lines.append(f"{where} {edges}, higher with {each.higher:.0%}{cost}.")
+        elif abs(each.higher - 0.5) >= 0.45:
+            lines.append(
+                f"{where} its edge is {'higher' if each.higher > 0.5 else 'lower'} than that of {first}{cost}."
+            )
     return lines
 
 
@@ -263,10 +291,14 @@ def _how_far(groups: Sequence[GroupAnswer]) -> str:
 
 
 def main(options: argparse.Namespace) -> int:
-    """Print and draw what a study found; the exit code."""
+    """Print and draw what a study found, or list the studies that there are; the exit code."""
     console = new_console()
+    uri = tracking_uri(options.tracking_uri)
     try:
-        runs = load_runs(options.study, tracking_uri(options.tracking_uri))
+        if options.study is None:
+            _list(uri, console)
+            return 0
+        runs = load_runs(options.study, uri)
         files = report(runs, Path(options.results_dir) / options.study, console).files
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -275,11 +307,27 @@ def main(options: argparse.Namespace) -> int:
     return 0
 
 
+def _list(uri: str, console: Console) -> None:
+    """Print the studies in an MLflow store."""
+    studies = stored_studies(uri)
+    if not studies:
+        say(console, f"{uri} holds no study; `python -m search_spaces` lists those that can be run.")
+        return
+    columns = {
+        "study": [each.name for each in studies],
+        "started": [f"{each.started:%Y-%m-%d %H:%M}" for each in studies],
+        "status": [each.status for each in studies],
+    }
+    console.print(_columns(None, columns))
+
+
 def print_files(files: Files, console: Console) -> None:
     """Print where the report's files are."""
     say(console, f"Table: {files.table}")
     if files.picture:
         say(console, f"Picture: {files.picture}" + (f" and {files.drawing.name}" if files.drawing else ""))
+    if files.page:
+        say(console, f"Page: {files.page} (open it in a browser)")
 
 
 if __name__ == "__main__":

@@ -4,12 +4,13 @@ import math
 import os
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from typing import NamedTuple
 
 import mlflow
 import pandas as pd
 import requests
-from mlflow.entities import Run
+from mlflow.entities import Experiment, Run
 from mlflow.exceptions import MlflowException
 
 from analysis.outcomes import Group, Outcome
@@ -51,7 +52,8 @@ class StudyRuns(NamedTuple):
             learning_rate (the peak), seed, status, setting (the values of the design's dimensions), and then every
             number that the run reported, under its name; NaN where the run has no value.
         tables: the papers' tables that were run; empty where the study was a search.
-        curves: for tables only, by run_id: one row per epoch with the losses, the metric's means, and the time.
+        curves: by run_id, one row per epoch with the validation loss and the metric's mean; where tables were run, with
+            those of training and the time too.
         substitute: which data replaced which, in words; empty where the study had its own data.
     """
 
@@ -109,33 +111,66 @@ def client_of(uri: str) -> mlflow.MlflowClient:
     return mlflow.MlflowClient(uri)
 
 
+class Stored(NamedTuple):
+    """A study of an MLflow store: its name, when it was started the last time, and what became of it then."""
+
+    name: str
+    started: datetime
+    status: str
+
+
+def stored_studies(uri: str) -> list[Stored]:
+    """The studies that an MLflow store holds, the latest first.
+
+    Raises:
+        UserError: the MLflow store cannot be read.
+    """
+    client = _existing(uri)
+    try:
+        found = [_latest(client, each) for each in client.search_experiments()]
+    except MlflowException as error:
+        raise UserError(f"tracking store {uri}: cannot be read ({str(error).splitlines()[0]})") from error
+    studies = [
+        Stored(
+            run.data.tags[STUDY_TAG],
+            datetime.fromtimestamp(run.info.start_time / 1000),
+            run.data.tags.get(STATUS_TAG, run.info.status.lower()),
+        )
+        for run in found
+        if run
+    ]
+    return sorted(studies, key=lambda each: each.started, reverse=True)
+
+
+def _existing(uri: str) -> mlflow.MlflowClient:
+    """A client of a store that exists."""
+    if uri.startswith("sqlite:///") and not os.path.exists(uri.removeprefix("sqlite:///")):
+        raise UserError(f"tracking store {uri}: does not exist; run the study first, or give its --tracking-uri")
+    return client_of(uri)
+
+
+def _latest(client: mlflow.MlflowClient, experiment: Experiment) -> Run | None:
+    """The latest parent run of a study's experiment; None where it holds none."""
+    parents = f"tags.`{STUDY_TAG}` LIKE '%'"
+    found = client.search_runs([experiment.experiment_id], parents, order_by=["start_time DESC"], max_results=1)
+    return found[0] if found else None
+
+
 def load_runs(name: str, uri: str) -> StudyRuns:
     """The latest study of that name, with its runs.
 
     Raises:
         UserError: the MLflow store holds no such study, or cannot be read.
     """
-    if uri.startswith("sqlite:///") and not os.path.exists(uri.removeprefix("sqlite:///")):
-        raise UserError(f"tracking store {uri}: does not exist; run the study first, or give its --tracking-uri")
-    client = client_of(uri)
+    client = _existing(uri)
     try:
         experiment = client.get_experiment_by_name(name)
-        found = (
-            client.search_runs(
-                [experiment.experiment_id],
-                f"tags.`{STUDY_TAG}` = '{name}'",
-                order_by=["start_time DESC"],
-                max_results=1,
-            )
-            if experiment
-            else []
-        )
+        parent = _latest(client, experiment) if experiment else None
     except MlflowException as error:
         raise UserError(f"tracking store {uri}: cannot be read ({str(error).splitlines()[0]})") from error
-    if not experiment or not found:
+    if not experiment or not parent:
         names = sorted(each.name for each in client.search_experiments() if each.name != "Default")
         raise UserError(f"study {name!r}: is not in {uri}, which holds {', '.join(names) or 'no study'}")
-    parent = found[0]
     children: list[Run] = []
     token = None
     while True:
@@ -156,8 +191,10 @@ def load_runs(name: str, uri: str) -> StudyRuns:
     tables = tuple(
         PaperTable.from_json(value) for tag, value in sorted(parent.data.tags.items()) if tag.startswith(TABLE_TAG)
     )
-    names = [f"{split}_{name}" for split in ("train", "validation") for name in ("loss", design.metric.reported)]
-    curves = {run_id: _curve(client, run_id, [*names, "train_seconds"]) for run_id in frame["run_id"]} if tables else {}
+    splits = ("train", "validation") if tables else ("validation",)
+    names = [f"{split}_{name}" for split in splits for name in ("loss", design.metric.reported)]
+    names += ["train_seconds"] if tables else []
+    curves = {run_id: _curve(client, run_id, names) for run_id in frame["run_id"]}
     substitute = parent.data.tags.get(SUBSTITUTE_TAG, "")
     return StudyRuns(name, parent.info.run_id, design, parent.data.params, frame, tables, curves, substitute)
 

@@ -1,20 +1,20 @@
-"""The scaling law: how the maximum scalable learning rate grows with the batch size."""
+"""The scaling law: how the maximum scalable learning rate grows with the batch size, and which form this growth has."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from scipy import special
 
 from analysis.belief import COVERED, MAY_BE_NONE, Belief
+from analysis.law_forms import POWER, SLOPES, Form, forms
 
 FEWEST_EDGES = 3
 SCATTERS = 0.05 * 2.0 ** np.arange(0.0, 5.1, 0.5)
 """The standard deviations of edges around a law, in octaves, that are averaged over."""
 USUAL_SCATTER = 0.15
 """The scale, in octaves, of their prior, a half-Cauchy distribution, whose tail widens the interval from few edges."""
-SLOPES = np.linspace(-2.0, 3.0, 201)
 STEP = 1 / 16
 """Spacing, in octaves, of the grid of edges and of heights of the line."""
 MARGIN = 4.0
@@ -24,6 +24,28 @@ ABOVE = 0.2
 LINES = 2000
 
 
+class Drawn(NamedTuple):
+    """Curves of one form, drawn from the posterior; each array is (curves,).
+
+    Attributes:
+        form: gives the curves' shapes.
+        parameters: of the shapes.
+        heights: log2 of the learning rate at the batch size whose log2 is `middle`.
+        scatters: the standard deviations of edges around the curves, in octaves.
+    """
+
+    form: Form
+    middle: float
+    parameters: np.ndarray
+    heights: np.ndarray
+    scatters: np.ndarray
+
+    def edges(self, size: float) -> np.ndarray:
+        """log2 of an edge at a batch size that did not run, given as log2, (curves,)."""
+        rise = self.form.rise(self.parameters, size) - self.form.rise(self.parameters, self.middle)
+        return self.heights + rise + self.scatters * np.random.default_rng(0).standard_normal(len(self.heights))
+
+
 class PowerLaw(NamedTuple):
     """eta* = factor * B^exponent.
 
@@ -31,6 +53,8 @@ class PowerLaw(NamedTuple):
         lower, upper: the ends of the 90 % interval of the exponent.
         edges: the number of edges that the law was fitted to.
         lines: slopes and intercepts, in log2, drawn from the posterior, (LINES, 2).
+        forms: the probability of each form of analysis.law_forms, where all were equally likely before.
+        drawn: curves of every form, as many of each as it is probable; LINES in all, but for rounding.
     """
 
     factor: float
@@ -39,6 +63,8 @@ class PowerLaw(NamedTuple):
     upper: float
     edges: int
     lines: np.ndarray
+    forms: Mapping[str, float]
+    drawn: Sequence[Drawn]
 
     def band(self, batch_sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The ends of the 90 % interval of the law's learning rate at each batch size."""
@@ -47,9 +73,15 @@ class PowerLaw(NamedTuple):
         low, high = np.quantile(rates, (outside, 1 - outside), axis=0)
         return 2.0**low, 2.0**high
 
+    def edges_at(self, batch_size: int) -> np.ndarray:
+        """log2 of where the edge may lie at a batch size that did not run, in whatever form the law has, (curves,)."""
+        return np.concatenate([each.edges(math.log2(batch_size)) for each in self.drawn])
+
 
 def fit_power_law(beliefs: Mapping[int, Belief]) -> PowerLaw | str:
     """Fit log2 eta* = log2 c + alpha * log2 B + scatter to beliefs of edges, or return the reason for no fit.
+
+    How probable the other forms are beside it is told by the same likelihood, summed over each form's curves.
 
     The likelihood of a line is the probability of every belief around it: a wide belief counts for little, the part
     above the searched range as "somewhere above", and the part where nothing holds says nothing about the line. The
@@ -70,13 +102,13 @@ def fit_power_law(beliefs: Mapping[int, Belief]) -> PowerLaw | str:
     middle = float(sizes.mean())
     low, high = next(iter(used.values())).limits
     heights = np.arange(low - MARGIN, high + MARGIN, STEP)
-    posterior = np.zeros((len(SLOPES), len(heights)))
-    for scatter, weight in zip(SCATTERS, _scatter_weights(), strict=True):
-        log = np.zeros_like(posterior)
-        for size, belief in zip(sizes, used.values(), strict=True):
-            near = np.log(np.maximum(_around(belief, heights, float(scatter)), 1e-12))
-            log += np.interp(heights + SLOPES[:, None] * (size - middle), heights, near)
-        posterior += weight * np.exp(log)
+    near = _near(list(used.values()), heights)
+    of_forms = forms(sizes)
+    likely = {name: _likelihood(form, sizes, middle, near, heights) for name, form in of_forms.items()}
+    weighted = {name: likely[name] * form.prior[:, None] for name, form in of_forms.items()}
+    evidence = {name: float(each.sum()) for name, each in weighted.items()}
+    shares = {name: each / sum(evidence.values()) for name, each in evidence.items()}
+    posterior = likely[POWER].sum(axis=0)
     posterior /= posterior.sum()
     of_slopes = np.cumsum(posterior.sum(axis=1))
     outside = (1 - COVERED) / 2
@@ -85,7 +117,41 @@ def fit_power_law(beliefs: Mapping[int, Belief]) -> PowerLaw | str:
     slopes, levels = SLOPES[cells // len(heights)], heights[cells % len(heights)]
     lines = np.stack([slopes, levels - slopes * middle], axis=1)
     factor = 2.0 ** (float(np.median(levels)) - exponent * middle)
-    return PowerLaw(factor, exponent, lower, upper, len(used), lines)
+    drawn = [
+        _drawn(form, middle, weighted[name], heights, round(LINES * shares[name])) for name, form in of_forms.items()
+    ]
+    return PowerLaw(factor, exponent, lower, upper, len(used), lines, shares, drawn)
+
+
+def _drawn(form: Form, middle: float, weighted: np.ndarray, heights: np.ndarray, count: int) -> Drawn:
+    """Curves of one form, drawn in proportion to their weights, (scatters, curves, heights)."""
+    cells = np.random.default_rng(0).choice(weighted.size, count, p=(weighted / weighted.sum()).ravel())
+    scatters, parameters, levels = np.unravel_index(cells, weighted.shape)
+    return Drawn(form, middle, form.parameters[parameters], heights[levels], SCATTERS[scatters])
+
+
+def _near(beliefs: Sequence[Belief], heights: np.ndarray) -> np.ndarray:
+    """The logarithm of the density of each belief's edge around each height, (scatters, beliefs, heights)."""
+    near = [[_around(belief, heights, float(scatter)) for belief in beliefs] for scatter in SCATTERS]
+    return np.log(np.maximum(near, 1e-12))
+
+
+def _likelihood(form: Form, sizes: np.ndarray, middle: float, near: np.ndarray, heights: np.ndarray) -> np.ndarray:
+    """The likelihood of a form's curves, times the prior of the scatter, (scatters, curves, heights).
+
+    Args:
+        sizes: log2 of the batch sizes of the beliefs, (beliefs,).
+        middle: log2 of the batch size at which a curve has its height.
+        near: what _near returns.
+        heights: log2 of the learning rate there, (heights,).
+    """
+    parameters = form.parameters[:, None]
+    rises = form.rise(parameters, sizes) - form.rise(parameters, middle)  # (curves, beliefs)
+    log = np.zeros((len(SCATTERS), len(rises), len(heights)))
+    for of_scatter, total in zip(near, log, strict=True):
+        for rise, of_belief in zip(rises.T, of_scatter, strict=True):
+            total += np.interp(heights + rise[:, None], heights, of_belief)
+    return _scatter_weights()[:, None, None] * np.exp(log)
 
 
 def _scatter_weights() -> np.ndarray:

@@ -1,18 +1,15 @@
 """The sharpness of the minimum that a run ended in: how much the loss rises close to the final weights."""
 
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from scipy import optimize
-from torch import Tensor, nn
+from torch import nn
 
+from analysis.loss_surface import LossSurface, vector
 from trainables.errors import require
-from trainables.layers.split_invariant import split_invariant
 from trainables.loss import CrossEntropy, Loss
 from trainables.measure import Batches
-from trainables.nested import call
 
 MOST_SHARPNESS = 1e12
 """The highest value that is reported, also where the loss or its gradient is not finite at or near the weights."""
@@ -43,6 +40,48 @@ class Sharpness:
 
     def __call__(self, model: nn.Module, batches: Batches, loss: Loss = CrossEntropy()) -> float:
         return sharpness(model, batches, self.epsilon, self.iterations, loss)
+
+
+@dataclass(frozen=True)
+class AscentSharpness:
+    """The measure `ascent_sharpness` of a final model, over its training set: what SAM perturbs the weights to feel.
+
+        L(w + rho * g / |g|) - L(w)    with g the gradient of the mean loss L over all batches
+
+    It takes two passes over the batches. It is at most MOST_SHARPNESS, also where a loss is not finite.
+
+    Attributes:
+        rho: how far the weights move, in the Euclidean norm.
+
+    Raises:
+        UserError: rho is not above 0, or the model is in training mode.
+
+    Source: Foret et al. 2021, "Sharpness-Aware Minimization for Efficiently Improving Generalization", equation 2.
+    """
+
+    rho: float = 0.05
+
+    def __post_init__(self) -> None:
+        require(self.rho > 0, f"AscentSharpness rho {self.rho}: must be above 0")
+
+    @property
+    def name(self) -> str:
+        return "ascent_sharpness"
+
+    def __call__(self, model: nn.Module, batches: Batches, loss: Loss = CrossEntropy()) -> float:
+        surface = LossSurface(model, batches, loss)
+        saved = surface.weights()
+        try:
+            surface.move(saved)
+            low, slope = surface.gradient()
+            norm = float(np.linalg.norm(slope))
+            if norm == 0:
+                return 0.0
+            surface.move(surface.pieces(vector(saved) + self.rho * slope / norm))
+            high, _ = surface.gradient()
+        finally:
+            surface.move(saved)
+        return min(high - low, MOST_SHARPNESS) if np.isfinite(high - low) else MOST_SHARPNESS
 
 
 def sharpness(
@@ -79,16 +118,16 @@ def sharpness(
     Source: Keskar et al. 2017, "On Large-Batch Training for Deep Learning", metric 2.1, with the paper's
     epsilon and number of iterations.
     """
-    require(not model.training, "sharpness model: is in training mode; call model.eval() first")
-    surface = _Surface(model, batches, loss)
-    saved = [parameter.detach().clone() for parameter in surface.parameters]
+    surface = LossSurface(model, batches, loss)
+    climb = _Climb(surface)
+    saved = surface.weights()
     try:
-        x = _vector(saved)
+        x = vector(saved)
         reach = epsilon * (np.abs(x) + 1)
-        descent, slope = surface(x)
-        surface(x + reach * np.sign(-slope))
+        descent, slope = climb(x)
+        climb(x + reach * np.sign(-slope))
         optimize.minimize(
-            surface,
+            climb,
             x,
             jac=True,
             method="L-BFGS-B",
@@ -99,67 +138,26 @@ def sharpness(
     finally:
         surface.move(saved)
     start = -descent
-    return min(100 * (surface.highest - start) / (1 + start), MOST_SHARPNESS) if surface.finite else MOST_SHARPNESS
+    return min(100 * (climb.highest - start) / (1 + start), MOST_SHARPNESS) if climb.finite else MOST_SHARPNESS
 
 
-class _Surface:
-    """Minus the mean loss over all batches, and its gradient, as functions of the model's weights in one vector.
+class _Climb:
+    """Minus the mean loss, and its gradient, as functions of the model's weights in one vector.
 
     Attributes:
-        parameters: the parameters of the model that are trained.
         highest: the highest loss seen so far.
         finite: whether all losses and gradients seen so far were finite.
     """
 
-    def __init__(self, model: nn.Module, batches: Batches, loss: Loss) -> None:
-        self.parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    def __init__(self, surface: LossSurface) -> None:
         self.highest, self.finite = -np.inf, True
-        self._model, self._batches, self._loss = model, batches, loss
+        self._surface = surface
 
-    def __call__(self, vector: np.ndarray) -> tuple[float, np.ndarray]:
+    def __call__(self, values: np.ndarray) -> tuple[float, np.ndarray]:
         if not self.finite:  # no loss can be higher; a constant value ends the search
-            return 0.0, np.zeros_like(vector)
-        sizes = [parameter.numel() for parameter in self.parameters]
-        pieces = torch.from_numpy(vector).split(sizes)
-        self.move([piece.view_as(each) for piece, each in zip(pieces, self.parameters, strict=True)])
-        loss, gradient = self._evaluate()
+            return 0.0, np.zeros_like(values)
+        self._surface.move(self._surface.pieces(values))
+        loss, gradient = self._surface.gradient()
         self.finite = bool(np.isfinite(loss) and np.isfinite(gradient).all())
         self.highest = max(self.highest, loss)
-        return (-loss, -gradient) if self.finite else (0.0, np.zeros_like(vector))
-
-    @torch.no_grad()
-    def move(self, values: list[Tensor]) -> None:
-        """Set the model's weights to these values."""
-        for parameter, value in zip(self.parameters, values, strict=True):
-            parameter.copy_(value)
-        self._restart()
-
-    def _evaluate(self) -> tuple[float, np.ndarray]:
-        """Mean loss and its gradient, summed in 64 bits so that they do not depend on how samples are batched."""
-        total, answers = 0.0, 0
-        gradient = [torch.zeros_like(parameter, dtype=torch.float64) for parameter in self.parameters]
-        with torch.enable_grad(), self._backward_in_evaluation():
-            for inputs, targets in self._batches():
-                count = self._loss.answers(targets)
-                loss = self._loss(call(self._model, inputs), targets) * count
-                parts = torch.autograd.grad(loss, self.parameters, allow_unused=True, materialize_grads=True)
-                for sum_, part in zip(gradient, parts, strict=True):
-                    sum_ += part
-                total += loss.item()
-                answers += count
-        return total / answers, _vector(gradient) / answers
-
-    def _restart(self) -> None:
-        """Reset carried states, so that each pass reads the same texts from their beginning."""
-        for layer in split_invariant(self._model):
-            layer.restart()
-
-    def _backward_in_evaluation(self) -> AbstractContextManager[None]:
-        """Turn cuDNN off for recurrent layers, because it refuses their backward pass in evaluation mode."""
-        recurrent = any(isinstance(module, nn.RNNBase) for module in self._model.modules())
-        return torch.backends.cudnn.flags(enabled=False) if recurrent else nullcontext()
-
-
-def _vector(values: list[Tensor]) -> np.ndarray:
-    """All values in one vector of 64-bit numbers."""
-    return torch.cat([value.double().flatten() for value in values]).cpu().numpy()
+        return (-loss, -gradient) if self.finite else (0.0, np.zeros_like(values))

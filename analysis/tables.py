@@ -34,6 +34,8 @@ COLUMNS = {
     "train_seconds": Column("seconds", ".1f"),
     "speed_up": Column("speed-up", ".2f"),
     "sharpness": Column("sharpness", ".3g"),
+    "ascent_sharpness": Column("ascent sharpness", ".3g"),
+    "top_eigenvalue": Column("top eigenvalue", ".3g"),
 }
 
 

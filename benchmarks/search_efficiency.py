@@ -112,10 +112,10 @@ class Studied(NamedTuple):
     stops: Stops
 
 
-def plan(scale: Scale = STANDARD, runs: int = 55, resolution: float = 1.25) -> Plan:
+def plan(scale: Scale = STANDARD, runs: int = 55, resolution: float = 1.25, sizes: Sequence[int] = BATCH_SIZES) -> Plan:
     """The question for every arm and the runs it may use; the grid and the samplers have their own numbers of runs."""
-    groups = tuple(Group("synthetic", size) for size in BATCH_SIZES)
-    ratios = [size / BATCH_SIZES[0] for size in BATCH_SIZES]
+    groups = tuple(Group("synthetic", size) for size in sizes)
+    ratios = [size / sizes[0] for size in sizes]
     design = StudyDesign(
         groups=groups,
         baseline=groups[0],

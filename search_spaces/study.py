@@ -16,6 +16,7 @@ from search_spaces.policy.plan import Plan
 from trainables import Recipe, Task
 from trainables.data import ImageFolder, TextCorpus
 from trainables.errors import UserError
+from trainables.measure import Measure
 from trainables.metric import Accuracy
 from trainables.recipe import value_in, with_values
 from trainables.scaling import LinearScaling, Scaling, SquareRootScaling
@@ -29,10 +30,12 @@ class Study:
         name: the name of the study, of its MLflow experiment and of its results folder.
         question: one sentence, which is printed before the study starts.
         task: what is trained, with its loss and its metric. All runs of a search have the same number of epochs.
-        techniques: recipes by name. The first, at the smallest batch size, is the baseline, which sets A0.
-        batch_sizes: the global batch sizes to search. The smallest is the baseline's.
+        techniques: recipes by name. The first, at the baseline's batch size, is the baseline, which sets A0.
+        batch_sizes: the global batch sizes to search.
         learning_rates: the lowest and the highest peak learning rate to try.
         first_learning_rate: the learning rate at which tuning the baseline starts.
+        baseline_batch_size: the baseline's, one of batch_sizes; None for the smallest. From a larger one, rules scale
+            down as well as up, as LEGW does.
         rules: the scaling rules whose prescriptions are judged at every batch size, by the curve through its runs.
         seeds: the least number of baseline runs that A0 is read off.
         first_seed: this is added to the seed of every run, so that a study can be repeated with other random draws.
@@ -48,6 +51,7 @@ class Study:
         substitute: the task that is trained instead where the task's data cannot be had; None where that is an error.
         tables: the papers' tables that can be run instead of a search.
         table_techniques: recipes that only tables use, by name.
+        table_measures: what the runs of tables measure on their final models, besides the task's own measures.
     """
 
     name: str
@@ -57,6 +61,7 @@ class Study:
     batch_sizes: tuple[int, ...]
     learning_rates: tuple[float, float]
     first_learning_rate: float
+    baseline_batch_size: int | None = None
     rules: tuple[Scaling, ...] = (LinearScaling(), SquareRootScaling())
     seeds: int = 3
     first_seed: int = 0
@@ -70,6 +75,7 @@ class Study:
     substitute: Task | None = None
     tables: tuple[PaperTable, ...] = ()
     table_techniques: Mapping[str, Recipe] = field(default_factory=dict)
+    table_measures: tuple[Measure, ...] = ()
 
     def check(self, workers: int) -> "Study":
         """The study itself, after a check that this number of workers can train every run its search may ask for.
@@ -90,6 +96,16 @@ class Study:
         return self
 
     @property
+    def reference_batch_size(self) -> int:
+        """The baseline's batch size."""
+        return self.baseline_batch_size or min(self.batch_sizes)
+
+    @property
+    def table_task(self) -> Task:
+        """The task of the tables' runs, with what they measure."""
+        return replace(self.task, measures=(*self.task.measures, *self.table_measures))
+
+    @property
     def all_techniques(self) -> dict[str, Recipe]:
         """The techniques that are searched and those that only tables use."""
         return {**self.techniques, **self.table_techniques}
@@ -101,7 +117,7 @@ class Study:
         low, high = self.learning_rates
         design = StudyDesign(
             groups=groups,
-            baseline=groups[0],
+            baseline=Group(next(iter(self.techniques)), self.reference_batch_size),
             learning_rates=self.learning_rates,
             tolerance=self.tolerance,
             resolution=self.resolution,
@@ -150,7 +166,7 @@ class Study:
     def _ratio(self, rule: Scaling, group: Group) -> float:
         """The multiple of the baseline's learning rate that a rule prescribes."""
         recipe = replace(self.techniques[group.technique], scaling=rule)
-        return recipe.scale(group.batch_size) / recipe.scale(min(self.batch_sizes))
+        return recipe.scale(group.batch_size) / recipe.scale(self.reference_batch_size)
 
     def on(self, folder: Path) -> "Study":
         """The study on the data in a user's own folder.

@@ -29,9 +29,13 @@ def check_search(study: "Study", workers: int) -> None:
     sizes = ",".join(map(str, study.batch_sizes))
     require(
         len(set(study.batch_sizes)) >= 2,
-        f"batch sizes {sizes or 'none'}: must be two or more; the smallest is the baseline's",
+        f"batch sizes {sizes or 'none'}: must be two or more, one of them the baseline's",
     )
     require(len(set(study.batch_sizes)) == len(study.batch_sizes), f"batch sizes {sizes}: each must be given once")
+    require(
+        study.reference_batch_size in study.batch_sizes,
+        f"baseline batch size {study.reference_batch_size}: must be one of {sizes}",
+    )
     highest = 1.0 if study.task.metric.unit else math.inf
     require(
         0 < study.tolerance < highest,
@@ -90,14 +94,14 @@ def check_tables(study: "Study", workers: int) -> None:
                 run.technique in techniques,
                 f"{table.name}: technique {run.technique!r} is not one of {', '.join(techniques)}",
             )
-            task = replace(study.task, epochs=run.epochs)
+            task = replace(study.table_task, epochs=run.epochs)
             check_run(task, techniques[run.technique], run.batch_size, run.learning_rate, workers)
 
 
 def _check_prescriptions(study: "Study") -> None:
     """Refuse a range in which no prescription can lie, whatever the baseline's best learning rate is."""
     design = study.plan().design
-    others = [at for at, group in enumerate(design.groups) if group.batch_size != min(study.batch_sizes)]
+    others = [at for at, group in enumerate(design.groups) if group.batch_size != study.reference_batch_size]
     ratios = [design.rules[name][position] for name in design.rules for position in others]
     low, high = study.learning_rates
     least = min((max(ratio, 1 / ratio) for ratio in ratios), default=1.0)

@@ -70,6 +70,7 @@ def study_parser(called_as: str, question: str, name: str, budgets: Iterable[str
     add("--tables", action="store_true", help="run the papers' tables as they are written, instead of a search")
     add("--search", choices=SEARCHES, default="frontier", help="how to search (default: frontier)")
     add("--batch-sizes", type=batch_sizes, metavar="B,B,...", help="global batch sizes, two or more")
+    add("--baseline-batch-size", type=whole(1), metavar="B", help="the one that sets A0 (default: the study's)")
     add("--learning-rates", type=learning_rates, metavar="LOW,HIGH", help="range of peak learning rates")
     add("--seeds", type=whole(*SEEDS), help="baseline runs that A0 is read off, at least")
     add(
@@ -151,7 +152,7 @@ def batch_sizes(text: str) -> tuple[int, ...]:
     except ValueError as error:
         raise argparse.ArgumentTypeError(f"{text!r} is not a list of whole numbers such as 32,64,128") from error
     if len(sizes) < 2:
-        raise argparse.ArgumentTypeError(f"{text!r}: must be two or more; the smallest is the baseline's")
+        raise argparse.ArgumentTypeError(f"{text!r}: must be two or more, one of them the baseline's")
     if min(sizes) < 1:
         raise argparse.ArgumentTypeError(f"{text!r}: batch size {min(sizes)}: must be above 0")
     twice = sorted({size for size in sizes if sizes.count(size) > 1})

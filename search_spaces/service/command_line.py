@@ -18,7 +18,15 @@ from search_spaces.service.cluster import Capacity, find_capacity
 from search_spaces.study import Study
 from trainables.errors import UserError, require
 
-SEARCH_OPTIONS = ("batch_sizes", "learning_rates", "seeds", "tolerance", "resolution", "max_runs")
+SEARCH_OPTIONS = (
+    "batch_sizes",
+    "baseline_batch_size",
+    "learning_rates",
+    "seeds",
+    "tolerance",
+    "resolution",
+    "max_runs",
+)
 """The options of a search, which have no meaning for tables."""
 
 
@@ -109,6 +117,7 @@ def _chosen(budgets: Mapping[str, Study], budget: str, options: argparse.Namespa
         name=options.name,
         first_seed=options.first_seed,
         batch_sizes=options.batch_sizes,
+        baseline_batch_size=options.baseline_batch_size,
         learning_rates=options.learning_rates,
         seeds=options.seeds,
         tolerance=options.tolerance,

@@ -1,18 +1,23 @@
-"""The command `batchscale`: lists the studies, runs one, or reports on one. It imports a study only to run it."""
+"""The command `batchscale`: lists the studies, runs one, reports on one, or recommends a learning rate from one.
 
+It imports a study only to run it.
+"""
+
+import argparse
 import signal
 import sys
 from importlib import import_module
 from pathlib import Path
 
-from analysis.parser import report_parser
+from analysis.parser import recommend_parser, report_parser
 from search_spaces import end_at_signals
 from search_spaces.service.arguments import Outline, outline, parse, study_parser
 
 FOLDER = Path(__file__).parent.parent
 USAGE = """usage: batchscale list
        batchscale run STUDY [options]      (batchscale run STUDY --help)
-       batchscale report STUDY [options]   (batchscale report --help)
+       batchscale report [STUDY] [options] (batchscale report --help)
+       batchscale recommend STUDY --batch-size B
        batchscale --version"""
 
 
@@ -27,17 +32,23 @@ def main() -> int:
         case "run":
             return run(arguments)
         case "report":
-            options = report_parser("batchscale report").parse_args(arguments)
-            report = import_module("analysis.report")
-            signal.signal(signal.SIGINT, signal.default_int_handler)
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            return int(report.main(options))
+            return _analyse("analysis.report", report_parser("batchscale report").parse_args(arguments))
+        case "recommend":
+            return _analyse("analysis.recommend", recommend_parser("batchscale recommend").parse_args(arguments))
         case "--version":
             parse(study_parser("batchscale", "", "", []), ["--version"])
         case "--help" | "-h":
             print(USAGE)
             return 0
-    return refuse(f"command {command!r}: must be list, run or report")
+    return refuse(f"command {command!r}: must be list, run, report or recommend")
+
+
+def _analyse(module: str, options: argparse.Namespace) -> int:
+    """Carry out a command of the analysis; its exit code."""
+    command = import_module(module)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    return int(command.main(options))
 
 
 def studies() -> dict[str, Outline]:

@@ -262,6 +262,8 @@ def _search_and_report(
         if spent and found.answer and found.answer.undecided:
             say(console, f"All {work.most_runs} runs are spent; --max-runs allows more for what is undecided.")
         print_files(found.files, console)
+        if found.sentences:
+            tracker.answer(found.sentences, found.frame)
         for path in filter(None, found.files):
             tracker.upload(path)
     finally:

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import mlflow
+import pandas as pd
 from mlflow.entities import Metric, Param
 from mlflow.exceptions import MlflowException
+from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
 from analysis.runs import DESIGN_TAG, PARENT_TAG, STATUS_TAG, STUDY_TAG, TABLE_TAG, client_of
 from trainables.errors import UserError
@@ -21,6 +23,12 @@ from trainables.history import DONE, FAILED, RUNNING, STATUSES
 
 TRACEBACK_FILE = "traceback.txt"
 """The artifact of a run that holds the traceback of a worker's error."""
+
+EDGE_COLUMNS = (
+    "best_learning_rate",
+    *(f"{edge}_{end}" for edge in ("scalable", "competitive", "safe", "joint") for end in ("lower", "upper")),
+)
+"""The columns of the frontier that are metrics of the parent run."""
 
 _ENDINGS = {status: "FAILED" if status == FAILED else "FINISHED" for status in STATUSES}
 """MLflow's status for each status of a run. Diverged, stopped and out-of-memory runs are finished measurements."""
@@ -135,6 +143,26 @@ class Tracker:
     def upload(self, path: Path) -> None:
         """Attach a file to the study's parent run."""
         self._write(lambda: self._client.log_artifact(self.parent_id, str(path)))
+
+    def answer(self, sentences: Sequence[str], frontier: pd.DataFrame) -> None:
+        """Write the answer into the description of the study's parent run, and its edges as metrics of that run.
+
+        A metric is named TECHNIQUE/COLUMN, and its step is the batch size, so that MLflow draws edges over batch sizes.
+
+        Args:
+            sentences: of the answer.
+            frontier: the table of the answer, with one row per technique and batch size.
+        """
+        now = int(time.time() * 1000)
+        edges = [
+            Metric(f"{row['technique']}/{column}", float(row[column]), now, int(row["batch_size"]))
+            for row in frontier.to_dict("records")
+            for column in EDGE_COLUMNS
+            if pd.notna(row[column])
+        ]
+        note = "\n".join(f"- {sentence}" for sentence in sentences)
+        self._write(lambda: self._client.set_tag(self.parent_id, MLFLOW_RUN_NOTE, note))
+        self._write(lambda: self._client.log_batch(self.parent_id, metrics=edges))
 
     def close(self, status: str) -> int:
         """End the parent run, and end as killed the runs that still run. Returns how many writes never succeeded."""

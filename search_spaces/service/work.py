@@ -58,7 +58,7 @@ def running_tables(study: Study) -> Work:
     techniques = {name: recipe for name, recipe in study.all_techniques.items() if name in used}
     words = f"the {len(runs)} of {', '.join(table.name for table in study.tables)}"
     return Work(
-        study=replace(study, techniques=techniques),
+        study=replace(study, techniques=techniques, task=study.table_task),
         plan=plan,
         search="tables",
         most_runs=len(runs),

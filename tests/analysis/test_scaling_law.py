@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from analysis.belief import Belief, Limits
+from analysis.law_forms import POWER, RISE_AND_FALL, SATURATING
 from analysis.scaling_law import PowerLaw, fit_power_law
 
 LIMITS = Limits(-8.0, 6.0)
@@ -109,3 +110,45 @@ def test_the_band_is_narrowest_among_the_edges() -> None:
     assert widths[1] < widths[0] / 2
     assert widths[1] < widths[2] / 2
     assert low[1] < 0.1 * 128**0.5 < high[1]
+
+
+OCTAVES = np.arange(7.0)
+"""log2 of a batch size by the smallest, 16."""
+
+
+@pytest.mark.parametrize(
+    ("form", "edges"),
+    [
+        (POWER, 0.5 * OCTAVES),
+        (SATURATING, -np.logaddexp2(0.0, 2.0 - OCTAVES)),
+        (RISE_AND_FALL, -np.logaddexp2((3.0 - OCTAVES) / 2, (OCTAVES - 3.0) / 2)),
+    ],
+)
+def test_edges_give_back_their_form(form: str, edges: np.ndarray) -> None:
+    law = fit_power_law({16 * 2 ** int(at): belief(edge, 0.1) for at, edge in zip(OCTAVES, edges, strict=True)})
+    assert isinstance(law, PowerLaw)
+    assert sum(law.forms.values()) == pytest.approx(1)
+    assert law.forms[form] > 0.9
+
+
+def test_few_wide_edges_leave_the_form_open() -> None:
+    law = fit_power_law(beliefs(0.5, 0.5, SIZES[:3]))
+    assert isinstance(law, PowerLaw)
+    assert max(law.forms.values()) < 0.7
+
+
+def test_an_edge_that_did_not_run_is_told_from_all_forms() -> None:
+    """The interval has the truth, and grows with the distance."""
+    law = fit_power_law(beliefs(0.5, 0.1))
+    assert isinstance(law, PowerLaw)
+    widths = []
+    for size in (1024, 4096):
+        low, high = np.quantile(law.edges_at(size), (0.05, 0.95))
+        assert low < math.log2(0.1 * size**0.5) < high
+        widths.append(high - low)
+    assert widths[0] < widths[1]
+    flat = fit_power_law(
+        {size: belief(-2.0 - np.logaddexp2(0.0, 5.0 - math.log2(size)), 0.05) for size in (16, *SIZES)}
+    )
+    assert isinstance(flat, PowerLaw)
+    assert np.median(flat.edges_at(1024)) == pytest.approx(-2.0, abs=0.25)

@@ -215,7 +215,7 @@ def test_two_measures_of_one_name_are_refused() -> None:
 
 
 def test_what_cannot_be_measured_is_refused() -> None:
-    with pytest.raises(UserError, match=r"sharpness model: is in training mode; call model.eval\(\) first"):
+    with pytest.raises(UserError, match=r"model to measure: is in training mode; call model.eval\(\) first"):
         sharpness(network().train(), batches(16))
     with pytest.raises(UserError, match="Sharpness epsilon 0: must be above 0"):
         Sharpness(epsilon=0)

@@ -131,6 +131,7 @@ def test_a_plateau_is_of_the_score_so_perplexities_count_downwards() -> None:
 def test_a_jump_is_a_rise_not_a_level() -> None:
     assert loss_jumps([1.0, 0.5, 0.54, 0.6, 0.3]) == [4]
     assert loss_jumps([1.0]) == []
+    assert loss_jumps([1.5, 0.04, 0.05, 0.04, 0.06, 0.1]) == [6], "a small loss that varies has not jumped"
 
 
 def test_the_linear_rule_keeps_the_scale_of_fluctuations_while_batches_are_small() -> None:

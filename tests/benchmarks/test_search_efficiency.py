@@ -51,6 +51,14 @@ def test_coverage() -> None:
     assert len(found["raw"]["quick24"]) == len(FAMILIES)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_recommendation() -> None:
+    _, found = run_quick("recommendation")
+    assert found["ratios"]["twice_the_largest_width"] < 4
+    assert found["ratios"]["in_the_middle_width"] < found["ratios"]["twice_the_largest_width"]
+
+
 def test_the_asks_of_a_search_are_timed_one_by_one() -> None:
     asks = ask_seconds(runs=20, every=10)
     assert [(each.finished, len(each.seconds)) for each in asks] == [(10, 10), (20, 10)]

@@ -47,6 +47,16 @@ def test_every_technique_has_a_group_at_every_batch_size_the_smallest_first() ->
     assert (plan.design.validation_samples, plan.design.train_samples, plan.design.chance) == (500, 1000, 0.1)
 
 
+def test_a_larger_baseline_scales_down_as_well_as_up() -> None:
+    study = STUDY.with_choices(batch_sizes=(32, 64, 256), baseline_batch_size=64, learning_rates=(0.01, 10.0))
+    design = study.check(workers=1).plan().design
+    assert design.baseline == Group("plain", 64)
+    of_plain = [at for at, group in enumerate(design.groups) if group.technique == "plain"]
+    assert [design.rules["linear"][at] for at in of_plain] == [0.5, 1.0, 4.0]
+    with pytest.raises(UserError, match="baseline batch size 128: must be one of 32,64,256"):
+        study.with_choices(baseline_batch_size=128).check(workers=1)
+
+
 def test_a_plan_asks_what_the_study_asks() -> None:
     plan = STUDY.plan()
     assert (plan.design.learning_rates, plan.design.tolerance, plan.design.resolution) == ((0.01, 1.0), 0.02, 1.5)

@@ -30,6 +30,24 @@ def test_known_edges_are_bracketed(make_plan: MakePlan, concurrent: int) -> None
     assert len(outcomes) < grid.size(the_plan), "fewer runs than the grid"
 
 
+@pytest.mark.parametrize("base", [64, 256])
+def test_edges_are_found_from_a_baseline_that_is_not_the_smallest(make_plan: MakePlan, base: int) -> None:
+    """Rules then scale down as well as up."""
+    usual = make_plan()
+    rules = {
+        name: tuple(ratio / ratios[SIZES.index(base)] for ratio in ratios)
+        for name, ratios in usual.design.rules.items()
+    }
+    the_plan = replace(usual, design=replace(usual.design, baseline=Group("t", base), rules=rules))
+    outcomes = search(the_plan, sharp)
+    assert outcomes[0].group == Group("t", base)
+    assert policy.objection(the_plan, outcomes) is None
+    found = answer(the_plan.design, outcomes)
+    assert all(each.scalable.flags == () for each in found.groups)
+    assert sum(covers(each) for each in found.groups) >= 4
+    assert found.baseline.learning_rate <= edge_at(Group("t", base))
+
+
 def test_no_run_is_asked_for_twice_and_the_budget_is_kept(make_plan: MakePlan) -> None:
     outcomes = search(make_plan(max_runs=17), sharp)
     runs = [outcome[:3] for outcome in outcomes]

@@ -238,7 +238,7 @@ def test_the_program_runs_a_study_by_name(place: Place) -> None:
         (("run", "digits_cnn", "--dry-run"), 0, "Study:          digits_cnn, budget quick"),
         (("report", "nothing"), 2, "does not exist; run the study first"),
         (("report", "--help"), 0, "usage: batchscale report"),
-        (("fly",), 2, "error: command 'fly': must be list, run or report"),
+        (("fly",), 2, "error: command 'fly': must be list, run, report or recommend"),
         ((), 0, "usage: batchscale list"),
     ):
         program = "import sys; from search_spaces.service.program import main; sys.exit(main())"
@@ -314,7 +314,7 @@ def test_dry_run_prints_the_plan_and_starts_nothing(place: Place) -> None:
         (("--search", "grid", "--max-runs", "50"), "--max-runs with --search grid: a grid makes all its runs"),
         (("--resolution", "inf"), "'inf' is not a positive, finite number"),
         (("--batch-sizes", "16,16"), "'16,16' has 16 twice; give each batch size once"),
-        (("--batch-sizes", "16"), "'16': must be two or more; the smallest is the baseline's"),
+        (("--batch-sizes", "16"), "'16': must be two or more, one of them the baseline's"),
         (("--name", ""), "'' is no name; use letters"),
         (("--name", "a/b"), "'a/b' is no name"),
         (("--name", "../../x"), "'../../x' is no name"),

@@ -13,12 +13,14 @@ from trainables import UserError
 
 
 def test_a_run_that_two_tables_have_is_made_once() -> None:
+    """The first row of a table, to whose time the others are compared, comes last."""
     runs = (TableRun("warmup", 16, 0.1, 5), TableRun("warmup", 32, 0.2, 5))
     tables = (PaperTable("I", "", runs, seeds=2), PaperTable("II", "", runs[:1]))
     study = BUDGETS["quick"].with_choices(tables=tables)
     made = table_runs(study)
-    assert [(run.group.batch_size, run.seed) for run in made] == [(16, 1), (16, 2), (32, 1), (32, 2)]
+    assert [(run.group.batch_size, run.seed) for run in made] == [(32, 1), (16, 1), (32, 2), (16, 2)]
     assert table_plan(study).max_runs == 4
+    assert table_plan(study).design.baseline.batch_size == 16
 
 
 def test_a_table_of_what_cannot_be_trained_is_refused() -> None:

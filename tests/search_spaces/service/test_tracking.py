@@ -1,12 +1,18 @@
 """The writer: a store that fails for a moment loses nothing."""
 
+import argparse
 from pathlib import Path
 
 import mlflow
 import pytest
 from mlflow.exceptions import MlflowException
 
+from analysis import report
+from analysis.answer import answer
+from analysis.report import conclusions
+from analysis.runs import stored_studies
 from search_spaces.service.tracking import Tracker, open_store
+from tests.analysis.test_answer import DESIGN, OUTCOMES
 
 PARAMS = {"technique": "t", "batch_size": 32, "learning_rate": 0.1, "seed": 1}
 
@@ -60,3 +66,37 @@ def test_a_trial_that_starts_twice_has_one_run(store: mlflow.MlflowClient, tmp_p
     runs = store.search_runs([tracker.experiment_id])
     assert sorted(run.info.status for run in runs) == ["KILLED", "KILLED"]
     assert len(runs) == 2, "the study and the trial"
+
+
+def test_the_answer_is_in_the_parents_description_and_its_edges_are_metrics(
+    store: mlflow.MlflowClient, tmp_path: Path
+) -> None:
+    found = answer(DESIGN, OUTCOMES)
+    tracker = Tracker(store, "s", "{}", {"study": "s"}, tmp_path)
+    tracker.answer(conclusions(DESIGN, found), found.frame())
+    assert tracker.close("done") == 0
+    parent = store.get_run(tracker.parent_id)
+    assert parent.data.tags["mlflow.note.content"].startswith("- t: scales up to batch size 256")
+    lower = {point.step: point.value for point in store.get_metric_history(tracker.parent_id, "t/scalable_lower")}
+    frame = found.frame().query("technique == 't'")
+    assert lower == dict(zip(frame.batch_size, frame.scalable_lower, strict=True))
+    assert "starved/scalable_lower" not in parent.data.metrics, "it has no edge"
+
+
+def test_the_report_lists_the_studies_of_a_store_the_latest_first(
+    store: mlflow.MlflowClient, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = argparse.Namespace(study=None, tracking_uri=f"sqlite:///{tmp_path / 'mlflow.db'}", results_dir="results")
+    assert report.main(options) == 0
+    assert "holds no study; `python -m search_spaces` lists those that can be run." in capsys.readouterr().out
+    store.create_run(store.create_experiment("somebody's own"))
+    Tracker(store, "first", "{}", {}, tmp_path).close("done")
+    Tracker(store, "second", "{}", {}, tmp_path)
+    assert [(each.name, each.status) for each in stored_studies(options.tracking_uri)] == [
+        ("second", "running"),
+        ("first", "done"),
+    ]
+    assert report.main(options) == 0
+    told = capsys.readouterr().out
+    assert told.index("second") < told.index("first")
+    assert "own" not in told
