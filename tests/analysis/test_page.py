@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import vl_convert
 
 from analysis.answer import Answer, answer
-from analysis.page import frames, write_page
+from analysis.chart_data import LEARNING_ROWS, chart_data
+from analysis.page import specification, write_page
 from analysis.runs import StudyRuns
 from tests.analysis.test_answer import DESIGN, OUTCOMES
 
@@ -59,22 +61,21 @@ def runs() -> StudyRuns:
 
 
 def test_the_numbers_that_are_drawn_are_those_of_the_answer(runs: StudyRuns, found: Answer) -> None:
-    drawn = frames(runs, found)
+    drawn = chart_data(runs, found)
     judged = [run for run in OUTCOMES if run.is_evidence]
-    assert len(drawn["points"]) == len(judged)
-    assert set(drawn["points"].how) == {"trained", "diverged"}
+    assert len(drawn.points) == len(judged)
+    assert set(drawn.points.how) == {"trained", "diverged"}
     for each in found.groups:
-        mine = drawn["edges"].query(f"technique == '{each.group.technique}' and batch_size == {each.group.batch_size}")
+        mine = drawn.edges.query(f"technique == '{each.group.technique}' and batch_size == {each.group.batch_size}")
         ends = [(each.scalable.lower, each.scalable.upper)] if each.scalable.finite else []
         assert list(zip(mine.lower, mine.upper, strict=True)) == ends
-    linear = drawn["rules"].query("technique == 't' and rule == 'linear'")
+    linear = drawn.rules.query("technique == 't' and rule == 'linear'")
     assert linear.learning_rate.tolist() == pytest.approx([0.1 * size / 32 for size in linear.batch_size])
-    learning = drawn["learning"]
-    assert len(learning) == 2 * len(judged)
-    assert learning.query("epoch == 2").score.tolist() == pytest.approx([run.score for run in judged])
-    law = drawn["laws"]
-    assert (law.low < law.learning_rate).all()
-    assert (law.learning_rate < law.high).all()
+    assert len(drawn.learning) == 2 * len(judged)
+    assert drawn.learning.query("epoch == 2").score.tolist() == pytest.approx([run.score for run in judged])
+    assert (drawn.laws.low < drawn.laws.learning_rate).all()
+    assert (drawn.laws.learning_rate < drawn.laws.high).all()
+    assert drawn.scores[1] > max(run.score for run in judged)
 
 
 def test_the_page_needs_no_other_file_and_hides_no_markup(runs: StudyRuns, found: Answer, tmp_path: Path) -> None:
@@ -85,8 +86,42 @@ def test_the_page_needs_no_other_file_and_hides_no_markup(runs: StudyRuns, found
     assert "a &lt;b&gt;title&lt;/b&gt;" in text
     assert "<li>scales &amp; &lt;i&gt;more&lt;/i&gt;</li>" in text
     assert "&lt;quick&gt;" in text
+    assert "default-src 'none'" in text
     without_scripts = re.sub(r"<script>.*?</script>", "", text, flags=re.DOTALL)
     assert not re.search(r"(src|href)=|url\(|@import", without_scripts)
+
+
+def draws(runs: StudyRuns, found: Answer) -> str:
+    """The SVG that Vega draws of the page's charts; it raises where a specification means nothing."""
+    return vl_convert.vegalite_to_svg(specification(runs, found))
+
+
+def test_many_long_runs_are_thinned_out(runs: StudyRuns, found: Answer) -> None:
+    long = {
+        run_id: pd.DataFrame({"validation_loss": [1.0] * 501, "validation_accuracy": [0.5] * 501}, index=range(1, 502))
+        for run_id in runs.curves
+    }
+    many = runs._replace(curves=long)
+    learning = chart_data(many, found).learning
+    assert len(learning) <= 1.2 * LEARNING_ROWS
+    assert set(learning.groupby(["technique", "batch_size", "learning_rate", "seed"]).epoch.max()) == {501}
+    assert "batch size 256" in draws(many, found)
+
+
+def test_a_study_without_edges_and_one_without_rules_are_drawn(runs: StudyRuns, found: Answer) -> None:
+    assert "batch size 256" in draws(runs._replace(design=replace(DESIGN, rules={})), found)
+    first = {run_id for run_id, run in zip(runs.frame["run_id"], OUTCOMES, strict=True) if run.learning_rate < 0.12}
+    only = runs._replace(
+        design=replace(DESIGN, groups=DESIGN.groups[:1], rules={}),
+        frame=runs.frame[
+            runs.frame["run_id"].isin(first) & (runs.frame["batch_size"] == 32) & (runs.frame["technique"] == "t")
+        ],
+    )
+    noisy = only.frame.assign(validation_accuracy=[0.9, 0.5, 0.1, 0.8] * 2 + [0.3] * (len(only.frame) - 8))
+    open_study = only._replace(frame=noisy)
+    answered = answer(open_study.design, open_study.outcomes())
+    assert chart_data(open_study, answered).edges.empty
+    assert "batch size 32" in draws(open_study, answered)
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
@@ -94,23 +129,13 @@ def test_the_page_needs_no_other_file_and_hides_no_markup(runs: StudyRuns, found
 def test_a_browser_draws_it_without_an_error_or_a_request(
     runs: StudyRuns, found: Answer, tmp_path: Path, width: int
 ) -> None:
-    page, log = tmp_path / "report.html", tmp_path / "requests.json"
-    write_page(runs, found, "title", ["sentence"], page)
+    """The page forbids requests, so that one would be an error on the console."""
+    page = tmp_path / "report.html"
+    write_page(runs, found, "title", ["<!--<script>"], page)
     options = ["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--virtual-time-budget=10000"]
-    own = [f"--user-data-dir={tmp_path / 'profile'}", f"--log-net-log={log}", f"--window-size={width},900"]
+    own = [f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={width},900"]
     command = [str(CHROMIUM), *options, *own, "--dump-dom", f"file://{page}"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     assert "CONSOLE" not in done.stderr
     assert len(re.findall(r'<svg[^>]*class="marks"', done.stdout)) == 1
     assert done.stdout.count("batch size 256") >= 1
-    requested = set(re.findall(r'"url":"(https?://[^"/]+)', log.read_text()))
-    assert not {url for url in requested if "google" not in url and "gvt" not in url}, "the browser's own aside"
-
-
-def test_a_study_whose_every_group_is_open_has_a_page_too(runs: StudyRuns, tmp_path: Path) -> None:
-    few = [run for run in OUTCOMES if run.group.batch_size == 32][:4]
-    design = replace(DESIGN, groups=DESIGN.groups[:1], rules={"linear": (1.0,)})
-    frame = runs.frame[runs.frame["run_id"].isin([f"run{number}" for number, run in enumerate(OUTCOMES) if run in few])]
-    found = answer(design, few)
-    write_page(runs._replace(design=design, frame=frame), found, "title", [], tmp_path / "report.html")
-    assert (tmp_path / "report.html").stat().st_size > 0

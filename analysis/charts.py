@@ -1,0 +1,150 @@
+"""The page's charts: the edges over batch size, every run at every batch size, and learning curves, linked together."""
+
+from typing import Any
+
+import altair as alt
+import pandas as pd
+
+from analysis.answer import Answer
+from analysis.chart_data import ChartData, chart_data
+from analysis.outcomes import Group
+from analysis.runs import StudyRuns
+from analysis.study_design import StudyDesign
+
+BLACK, BLUE, GREEN, VERMILLION, GREY = "#000000", "#0072B2", "#009E73", "#D55E00", "#767676"
+TECHNIQUES = [BLUE, GREEN, VERMILLION, "#CC79A7", "#E69F00", "#56B4E9"]
+"""Colours that people with any colour vision tell apart (Okabe and Ito 2008), and a grey."""
+VERDICTS = {"holds": GREEN, "fails": VERMILLION, "undecided": GREY}
+HOW = {"trained": "circle", "given up": "cross", "diverged": "triangle-down"}
+"""The mark of a run, by how it ended."""
+PANEL, WIDE, HIGH = 200, 430, 260
+"""Widths and heights in pixels."""
+ACROSS = 4
+"""So many panels stand beside each other."""
+SHADE = 0.14
+
+
+def charts(runs: StudyRuns, found: Answer) -> alt.VConcatChart:
+    """All charts; a click on an interval chooses a batch size, and a click on a run its learning rate."""
+    data = chart_data(runs, found)
+    group = alt.selection_point(name="group", fields=["technique", "batch_size"], empty=True)
+    point = alt.selection_point(name="point", fields=["technique", "batch_size", "learning_rate"], empty=False)
+    score = alt.Y(
+        "score:Q",
+        title=runs.design.metric.name.replace("_", " "),
+        scale=alt.Scale(domain=list(data.scores), nice=False, clamp=True),
+    )
+    panels = [
+        alt.concat(
+            *(
+                _panel(data, runs.design, found, each.group, score, point)
+                for each in found.groups
+                if each.group.technique == technique
+            ),
+            columns=ACROSS,
+        ).properties(title=technique)
+        for technique in found.laws
+    ]
+    edges = [_edges(data, group)] if len(data.rules) or len(data.edges) else []
+    top = alt.hconcat(*edges, _learning(data, score, group, point))
+    whole = alt.vconcat(top, *panels).resolve_scale(color="independent", strokeDash="independent")
+    return (
+        whole.configure_view(stroke="#dddddd")
+        .configure_axis(labelFontSize=11, titleFontSize=12)
+        .configure_legend(orient="bottom", symbolOpacity=1.0)
+    )
+
+
+def _log(field: str, title: str, channel: type[Any] = alt.X, form: str = ".2~g", **scale: Any) -> Any:
+    """A logarithmic axis."""
+    axis = alt.Axis(format=form, labelOverlap=True)
+    scaled = alt.Scale(type="log", base=2, nice=False, **scale)
+    return channel(field, type="quantitative", title=title, axis=axis, scale=scaled)
+
+
+def _edges(data: ChartData, group: alt.Parameter) -> alt.LayerChart | alt.FacetChart:
+    """The edges over batch size, with the rules and the laws."""
+    x, y = _log("batch_size", "batch size", form=",d"), _log("learning_rate", "peak learning rate", alt.Y)
+    layers: list[alt.Chart] = []
+    if len(data.rules):
+        rules = alt.Chart(data.rules).mark_line(color=GREY)
+        layers.append(rules.encode(x=x, y=y, strokeDash=alt.StrokeDash("rule:N", title="rule"), detail="technique:N"))
+    if len(data.laws):
+        band = alt.Chart(data.laws).mark_area(opacity=SHADE, color=VERMILLION)
+        layers.append(band.encode(x=x, y=_log("low", "peak learning rate", alt.Y), y2="high", detail="technique:N"))
+        layers.append(alt.Chart(data.laws).mark_line(color=VERMILLION).encode(x=x, y=y, detail="technique:N"))
+    if len(data.edges):
+        intervals = alt.Chart(data.edges).mark_bar(width=9)
+        layers.append(
+            intervals.encode(
+                x=_log("at", "batch size", form=",d"),
+                y=_log("lower", "peak learning rate", alt.Y),
+                y2="upper",
+                color=alt.Color("technique:N", scale=alt.Scale(range=TECHNIQUES)),
+                opacity=alt.condition(group, alt.value(1.0), alt.value(0.25)),
+                tooltip=["technique:N", "batch_size:Q", _short("lower"), _short("upper"), "flags:N"],
+            ).add_params(group)
+        )
+    title = "maximum scalable learning rate, 90 % intervals"
+    return alt.layer(*layers).properties(width=WIDE, height=HIGH, title=title)
+
+
+def _short(field: str) -> alt.Tooltip:
+    return alt.Tooltip(f"{field}:Q", format=".3g")
+
+
+def _learning(data: ChartData, score: alt.Y, group: alt.Parameter, point: alt.Parameter) -> alt.Chart:
+    """The learning curves of the runs of the chosen batch size; those of the chosen rate stand out."""
+    drawn = (
+        alt.Chart(data.learning)
+        .mark_line(point=True)
+        .encode(
+            x=alt.X("epoch:Q", axis=alt.Axis(tickMinStep=1)),
+            y=score.copy().scale(zero=False),
+            detail=["technique:N", "batch_size:Q", "learning_rate:Q", "seed:Q"],
+            color=alt.condition(point, alt.value(VERMILLION), alt.value(GREY)),
+            opacity=alt.condition(point, alt.value(1.0), alt.value(0.35)),
+            tooltip=["technique:N", "batch_size:Q", _short("learning_rate"), "seed:Q", _short("score")],
+        )
+        .properties(width=WIDE, height=HIGH, title="learning curves of what is chosen")
+    )
+    return drawn.transform_filter(group) if len(data.edges) else drawn
+
+
+def _panel(
+    data: ChartData, design: StudyDesign, found: Answer, group: Group, score: alt.Y, point: alt.Parameter
+) -> alt.LayerChart | alt.FacetChart:
+    """The score of every run of a group over its learning rate, the bar, and the interval of the edge."""
+    assert found.baseline is not None
+
+    def mine(frame: pd.DataFrame) -> pd.DataFrame:
+        if frame.empty:
+            return frame
+        return frame[(frame["technique"] == group.technique) & (frame["batch_size"] == group.batch_size)]
+
+    domain = [design.learning_rates[0] / 1.3, design.learning_rates[1] * 1.3]
+    x = _log("learning_rate", "peak learning rate", domain=domain)
+    levels = {"A0": found.baseline.score, "A0 - tolerance": found.baseline.score - design.tolerance}
+    bars = pd.DataFrame([{"bar": name, "score": design.metric.value(level)} for name, level in levels.items()])
+    layers = [alt.Chart(bars).mark_rule(color=BLUE).encode(y=score, strokeDash=alt.StrokeDash("bar:N"))]
+    if len(edges := mine(data.edges)):
+        interval = alt.Chart(edges).mark_rect(opacity=SHADE, color=BLUE)
+        layers.append(interval.encode(x=_log("lower", "peak learning rate", domain=domain), x2="upper"))
+    if len(fitted := mine(data.fitted)):
+        layers.append(alt.Chart(fitted).mark_line(color=BLACK, opacity=0.5).encode(x=x, y=score))
+    if len(points := mine(data.points)):
+        verdicts = alt.Scale(domain=list(VERDICTS), range=list(VERDICTS.values()))
+        how = alt.Scale(domain=list(HOW), range=list(HOW.values()))
+        marks = alt.Chart(points).mark_point(filled=True, stroke=BLACK, strokeWidth=0.6)
+        told = ["technique:N", "batch_size:Q", _short("learning_rate"), "seed:Q", "shown:N", "how:N", "verdict:N"]
+        layers.append(
+            marks.encode(
+                x=x,
+                y=score,
+                color=alt.Color("verdict:N", scale=verdicts, title="its rate"),
+                shape=alt.Shape("how:N", scale=how, title="the run"),
+                size=alt.condition(point, alt.value(160), alt.value(70)),
+                tooltip=told,
+            ).add_params(point)
+        )
+    return alt.layer(*layers).properties(width=PANEL, height=PANEL, title=f"batch size {group.batch_size}")
