@@ -74,8 +74,8 @@ class Answer(NamedTuple):
         metric: the metric that runs were judged by.
         baseline: the baseline; None where no run of it has learnt anything, and then there are no groups either.
         laws: for each technique, the power law fitted to its scalable edges, or the reason why there is none.
-        breaks: for each technique and rule, the smallest batch size at which the rule's prescription fails; None
-            where it fails at none.
+        breaks: for each technique and rule, the smallest batch size from the baseline's on at which the rule's
+            prescription fails; None where it fails at none.
     """
 
     metric: Score
@@ -108,7 +108,7 @@ def answer(design: StudyDesign, outcomes: Sequence[Outcome]) -> Answer:
         laws[technique] = fit_power_law({each.group.batch_size: each.belief for each in mine if each.points})
         for rule in design.rules:
             failed = [each.group.batch_size for each in mine if each.rules[rule][1] is Verdict.FAILS]
-            breaks[technique, rule] = min(failed, default=None)
+            breaks[technique, rule] = min((size for size in failed if size >= design.baseline.batch_size), default=None)
     return Answer(design.metric, baseline, groups, laws, breaks)
 
 

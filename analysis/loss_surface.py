@@ -43,7 +43,6 @@ class LossSurface:
         """Set the model's weights to these values."""
         for parameter, value in zip(self.parameters, values, strict=True):
             parameter.copy_(value)
-        self._restart()
 
     def weights(self) -> list[Tensor]:
         """A copy of the model's weights."""
@@ -58,6 +57,7 @@ class LossSurface:
         """The mean loss and its gradient in one vector, summed in 64 bits so that it does not matter how samples are
         batched."""
         total, answers, sums = 0.0, 0, self._zeros()
+        self._restart()
         with self._derivatives():
             for inputs, targets in self._batches():
                 count = self._loss.answers(targets)
@@ -65,6 +65,7 @@ class LossSurface:
                 _add(sums, torch.autograd.grad(loss, self.parameters, allow_unused=True, materialize_grads=True))
                 total += loss.item()
                 answers += count
+        self._restart()
         return total / answers, vector(sums) / answers
 
     def curvature(self, along: np.ndarray) -> np.ndarray:

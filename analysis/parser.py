@@ -25,7 +25,7 @@ def report_parser(called_as: str) -> Parser:
     parser.add_argument("study", nargs="?", help="name of the study (default: list those in the MLflow store)")
     _add_store(parser)
     parser.add_argument(
-        "--results-dir", default="results", help="where the table and the picture go (default: results)"
+        "--results-dir", default="results", help="where the table, the picture and the page go (default: results)"
     )
     return parser
 
@@ -38,10 +38,17 @@ def recommend_parser(called_as: str) -> Parser:
     """
     parser = Parser(prog=called_as, description="Say which learning rate to train with at a batch size.")
     parser.add_argument("study", help="name of the study")
-    parser.add_argument("--batch-size", type=int, required=True, help="the global batch size to train with")
+    parser.add_argument("--batch-size", type=_above_zero, required=True, help="the global batch size to train with")
     parser.add_argument("--technique", help="name of a technique (default: each of the study's)")
     _add_store(parser)
     return parser
+
+
+def _above_zero(text: str) -> int:
+    """A whole number above 0."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: must be a whole number above 0")
+    return int(text)
 
 
 def _add_store(parser: Parser) -> None:

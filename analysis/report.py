@@ -29,7 +29,7 @@ from analysis.scaling_law import PowerLaw
 from analysis.study_design import StudyDesign
 from analysis.tables_report import report_tables
 from analysis.uplift import uplifts
-from analysis.verdict import Verdict
+from analysis.verdict import SURE, Verdict
 from analysis.wording import new_console, say
 from trainables.errors import UserError
 
@@ -229,7 +229,11 @@ def conclusions(design: StudyDesign, found: Answer) -> list[str]:
     ]
     for technique in found.laws:
         mine = [each for each in found.groups if each.group.technique == technique]
-        lines.append(f"{technique}: {_how_far(mine)}.")
+        above = [each for each in mine if each.group.batch_size >= design.baseline.batch_size]
+        below = [each for each in reversed(mine) if each.group.batch_size < design.baseline.batch_size]
+        lines.append(f"{technique}: {_how_far(above, 'up')}.")
+        if below:
+            lines.append(f"{technique}: {_how_far(below, 'down')}.")
         settled = [str(each.group.batch_size) for each in mine if each.points and not each.limit]
         if settled:
             lines.append(f"{technique}: decided at batch size {', '.join(settled)}.")
@@ -241,6 +245,8 @@ def conclusions(design: StudyDesign, found: Answer) -> list[str]:
             name = rule.replace("_", " ")
             unknown = [each.group.batch_size for each in mine if each.rules[rule][1] in (None, Verdict.UNDECIDED)]
             where = f"breaks at batch size {breaks}" if breaks else "was not seen to break"
+            fails = [each.group.batch_size for each in below if each.rules[rule][1] is Verdict.FAILS]
+            where += f" above the baseline, and at {fails[0]} below" if fails else ""
             doubt = f" (undecided or out of range at {', '.join(map(str, unknown))})" if unknown else ""
             lines.append(f"{technique}: the {name} rule {where}{doubt}.")
         law = found.laws[technique]
@@ -258,31 +264,42 @@ def conclusions(design: StudyDesign, found: Answer) -> list[str]:
 
 
 def comparisons(runs: StudyRuns, found: Answer) -> list[str]:
-    """How far each technique moves the edge against the first, and what it costs, in sentences."""
-    first = runs.design.groups[0].technique
+    """How far each technique moves the edge and the best score against the first, and what it costs, in sentences."""
+    first, metric = runs.design.groups[0].technique, runs.design.metric
     lines = []
     for each in uplifts(found, runs.frame):
-        where = f"{each.technique}: at batch size {each.batch_size}"
-        cost = "" if math.isnan(each.cost) else f", for {each.cost:.2g} times the time a sample"
+        said = []
         if each.factor is not None:
-            edges = f"its edge is {each.factor:.2g} times that of {first} [{each.lower:.2g}, {each.upper:.2g}]"
-            lines.append(f"{where} {edges}, higher with {each.higher:.0%}{cost}.")
-        elif abs(each.higher - 0.5) >= 0.45:
-            lines.append(
-                f"{where} its edge is {'higher' if each.higher > 0.5 else 'lower'} than that of {first}{cost}."
+            interval = f"[{each.lower:.2g}, {each.upper:.2g}]"
+            said.append(f"its edge is {each.factor:.2g} {interval} times as high (higher with {each.higher:.0%})")
+        elif abs(each.higher - 0.5) >= SURE - 0.5:
+            said.append(f"its edge is {'higher' if each.higher > 0.5 else 'lower'}")
+        if each.score is not None:
+            better = "better" if each.score > 0 else "worse"
+            said.append(
+                f"its best {metric.name.replace('_', ' ')} {metric.show_difference(round(abs(each.score), 3))} {better}"
             )
+        if not math.isnan(each.cost):
+            said.append(f"a sample takes {each.cost:.2g} times as long")
+        if said:
+            lines.append(f"{each.technique} against {first} at batch size {each.batch_size}: {', '.join(said)}.")
     return lines
 
 
-def _how_far(groups: Sequence[GroupAnswer]) -> str:
-    """Up to which batch size a technique scales, where it stops, and why."""
+def _how_far(groups: Sequence[GroupAnswer], way: str) -> str:
+    """Up or down to which batch size a technique scales, where it stops, and why.
+
+    Args:
+        groups: from the baseline's batch size on, away from it.
+        way: "up" or "down".
+    """
     scales = [each for each in groups if each.scales]
     stops = [each for each in groups if each.why and not each.scales]
     unsure = [each.group.batch_size for each in groups if not each.scales and not each.why]
-    found = "no batch size is known to scale"
+    found = "no batch size is known to scale" if way == "up" else "no smaller batch size is known to scale"
     if scales:
-        last = scales[-1].group.batch_size
-        found = f"scales up to batch size {last}" + (", the largest tried" if scales[-1] is groups[-1] else "")
+        last, farthest = scales[-1].group.batch_size, "largest" if way == "up" else "smallest"
+        found = f"scales {way} to batch size {last}" + (f", the {farthest} tried" if scales[-1] is groups[-1] else "")
     for each in stops[:1]:
         found += f"; it does not at {each.group.batch_size} ({each.why})"
     if unsure:

@@ -146,7 +146,24 @@ def _existing(uri: str) -> mlflow.MlflowClient:
     """A client of a store that exists."""
     if uri.startswith("sqlite:///") and not os.path.exists(uri.removeprefix("sqlite:///")):
         raise UserError(f"tracking store {uri}: does not exist; run the study first, or give its --tracking-uri")
-    return client_of(uri)
+    return opened(uri)
+
+
+def opened(uri: str) -> mlflow.MlflowClient:
+    """A client of a store that answers. A missing sqlite file and its tables are created.
+
+    Raises:
+        UserError: the store cannot be opened or does not answer.
+    """
+    try:
+        client = client_of(uri)
+        client.search_experiments(max_results=1)
+    except UserError:
+        raise
+    except Exception as error:  # MLflow lets errors of the database through
+        reason = str(error).splitlines()[0]
+        raise UserError(f"tracking store {uri}: cannot be opened ({reason})") from error
+    return client
 
 
 def _latest(client: mlflow.MlflowClient, experiment: Experiment) -> Run | None:
@@ -156,8 +173,8 @@ def _latest(client: mlflow.MlflowClient, experiment: Experiment) -> Run | None:
     return found[0] if found else None
 
 
-def load_runs(name: str, uri: str) -> StudyRuns:
-    """The latest study of that name, with its runs.
+def load_runs(name: str, uri: str, curves: bool = True) -> StudyRuns:
+    """The latest study of that name, with its runs and, if asked for, their learning curves.
 
     Raises:
         UserError: the MLflow store holds no such study, or cannot be read.
@@ -194,9 +211,9 @@ def load_runs(name: str, uri: str) -> StudyRuns:
     splits = ("train", "validation") if tables else ("validation",)
     names = [f"{split}_{name}" for split in splits for name in ("loss", design.metric.reported)]
     names += ["train_seconds"] if tables else []
-    curves = {run_id: _curve(client, run_id, names) for run_id in frame["run_id"]}
+    after_epochs = {run_id: _curve(client, run_id, names) for run_id in frame["run_id"]} if curves or tables else {}
     substitute = parent.data.tags.get(SUBSTITUTE_TAG, "")
-    return StudyRuns(name, parent.info.run_id, design, parent.data.params, frame, tables, curves, substitute)
+    return StudyRuns(name, parent.info.run_id, design, parent.data.params, frame, tables, after_epochs, substitute)
 
 
 def _curve(client: mlflow.MlflowClient, run_id: str, names: list[str]) -> pd.DataFrame:

@@ -43,7 +43,7 @@ class Drawn(NamedTuple):
     def edges(self, size: float) -> np.ndarray:
         """log2 of an edge at a batch size that did not run, given as log2, (curves,)."""
         rise = self.form.rise(self.parameters, size) - self.form.rise(self.parameters, self.middle)
-        return self.heights + rise + self.scatters * np.random.default_rng(0).standard_normal(len(self.heights))
+        return self.heights + rise + self.scatters * np.random.default_rng(1).standard_normal(len(self.heights))
 
 
 class PowerLaw(NamedTuple):

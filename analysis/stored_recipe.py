@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from trainables import Recipe, decay, gradient, growth, optimizers, scaling, warmup
+from trainables.recipe import SLOTS
 
 _BUILDERS: dict[str, Callable[..., Any]] = {
     "Recipe": Recipe,
@@ -12,7 +13,7 @@ _BUILDERS: dict[str, Callable[..., Any]] = {
         name: value
         for module in (decay, gradient, growth, optimizers, scaling, warmup)
         for name, value in vars(module).items()
-        if isinstance(value, type)
+        if isinstance(value, type) and issubclass(value, tuple(SLOTS.values()))
     },
 }
 """What a stored recipe may be made of, by name."""

@@ -9,6 +9,7 @@ import pandas as pd
 
 from analysis.answer import Answer, GroupAnswer
 from analysis.belief import COVERED
+from analysis.edge import other_order
 from trainables.history import DONE
 
 
@@ -46,14 +47,17 @@ def uplifts(found: Answer, frame: pd.DataFrame) -> list[Uplift]:
     first = found.groups[0].group.technique if found.groups else ""
     of_first = {each.group.batch_size: each for each in found.groups if each.group.technique == first and each.points}
     return [
-        _uplift(each, of_first[each.group.batch_size], frame)
+        _uplift(each, of_first[each.group.batch_size], found, frame)
         for each in found.groups
         if each.group.technique != first and each.points and each.group.batch_size in of_first
     ]
 
 
-def _uplift(each: GroupAnswer, first: GroupAnswer, frame: pd.DataFrame) -> Uplift:
-    edges, others = each.belief.edges, first.belief.edges  # the curves of a place have the same A0
+def _uplift(each: GroupAnswer, first: GroupAnswer, found: Answer, frame: pd.DataFrame) -> Uplift:
+    assert found.baseline is not None
+    edges, others = each.belief.edges, first.belief.edges
+    if first.fit == found.baseline.fit:  # its curves have their own A0s; those of other groups have them in this order
+        others = others[other_order(len(others))]
     higher = float((edges > others).mean() + (edges == others).mean() / 2)
     factors: Sequence[float | None] = (None, None, None)
     if each.scalable.finite and first.scalable.finite:

@@ -84,8 +84,8 @@ QUICK = Study(
     learning_rates=(0.003, 12.8),
     first_learning_rate=0.1,
     tolerance=0.025,
-    resolution=1.5,
-    max_runs=60,
+    resolution=2.0,
+    max_runs=40,
     left_out="the techniques that the budgets momentum, adaptive and layerwise have",
     tables=(
         PaperTable(

@@ -98,7 +98,7 @@ class Study:
     @property
     def reference_batch_size(self) -> int:
         """The baseline's batch size."""
-        return self.baseline_batch_size or min(self.batch_sizes)
+        return min(self.batch_sizes) if self.baseline_batch_size is None else self.baseline_batch_size
 
     @property
     def table_task(self) -> Task:

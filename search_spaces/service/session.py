@@ -314,6 +314,7 @@ def _params(work: Work, budget: str, allotment: Allotment) -> dict[str, object]:
         "task": repr(study.task),
         "held_equal": "epochs",
         "batch_sizes": tuple(sorted({group.batch_size for group in design.groups})),
+        "baseline_batch_size": design.baseline.batch_size,
         "learning_rates": design.learning_rates,
         "dimensions": ", ".join(range_words(*each) for each in study.dimensions.items()),
         "tolerance": study.tolerance,

@@ -17,7 +17,7 @@ from mlflow.entities import Metric, Param
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
-from analysis.runs import DESIGN_TAG, PARENT_TAG, STATUS_TAG, STUDY_TAG, TABLE_TAG, client_of
+from analysis.runs import DESIGN_TAG, PARENT_TAG, STATUS_TAG, STUDY_TAG, TABLE_TAG, opened
 from trainables.errors import UserError
 from trainables.history import DONE, FAILED, RUNNING, STATUSES
 
@@ -51,15 +51,7 @@ def open_store(uri: str) -> mlflow.MlflowClient:
                 pass
         except OSError as error:
             raise UserError(f"tracking store {uri}: cannot be written ({error.strerror})") from error
-    try:
-        client = client_of(uri)
-        client.search_experiments(max_results=1)
-    except UserError:
-        raise
-    except Exception as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(f"tracking store {uri}: cannot be opened ({reason})") from error
-    return client
+    return opened(uri)
 
 
 class Tracker:

@@ -207,6 +207,21 @@ def test_why_a_batch_size_stopped_scaling(runs: list[Outcome], edge: Edge, why: 
     assert why_it_stopped(design, outcomes, LARGE, baseline, edge) == why
 
 
+def test_from_a_baseline_in_the_middle_it_is_told_how_far_up_and_how_far_down() -> None:
+    sizes = (16, 32, 64, 128)
+    groups, base = tuple(Group("t", size) for size in sizes), Group("t", 64)
+    rules = {"linear": tuple(size / 64 for size in sizes), "unscaled": (1.0,) * 4}
+    design = replace(DESIGN, groups=groups, baseline=base, rules=rules)
+    short = [run._replace(group=groups[0]) for run in FALLS_SHORT]
+    runs = [*(run for group in groups[1:] for run in around(group)), *short]
+    found = answer(design, runs)
+    told = conclusions(design, found)
+    assert "t: scales up to batch size 128, the largest tried." in told
+    assert "t: scales down to batch size 32; it does not at 16 (optimisation gap)." in told
+    assert found.breaks["t", "unscaled"] is None
+    assert any("the unscaled rule was not seen to break above the baseline, and at 16 below" in line for line in told)
+
+
 def test_the_sentences_say_how_far_it_scales_and_what_is_open() -> None:
     told = conclusions(DESIGN, answer(DESIGN, OUTCOMES))
     assert "t: scales up to batch size 256, the largest tried." in told

@@ -3,10 +3,12 @@
 import math
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from analysis.answer import answer
+from analysis.edge import other_order
 from analysis.outcomes import Group, Outcome
 from analysis.uplift import uplifts
 from tests.analysis.constructed import BASELINE, SMALL, diverged, done
@@ -54,6 +56,21 @@ def test_a_technique_is_compared_with_the_first_at_the_same_batch_size() -> None
     assert lost.higher < 0.05
     assert -0.06 < lost.score < -0.02
     assert math.isnan(uplifts(answer(design, OUTCOMES), FRAME.iloc[:0])[0].cost)
+
+
+def test_the_error_of_a0_is_the_same_for_both() -> None:
+    """So the factor of two equal sets of runs that decline slowly is known better than either edge."""
+    noisy = [done(SMALL, 0.05, 0.9 + (-1) ** seed * 0.012, seed) for seed in range(10)]
+    slope = [(0.1, 0.898), (0.14, 0.894), (0.2, 0.888), (0.28, 0.88), (0.4, 0.86)]
+    runs = [*noisy, *(done(group, *each, seed) for group in (SMALL, WIDER) for each in slope for seed in (1, 2))]
+    design = replace(DESIGN, groups=(SMALL, WIDER), rules={}, learning_rates=(0.01, 0.9), tolerance=0.012)
+    found = answer(design, runs)
+    one, other = (each.belief.edges for each in found.groups)
+    assert found.groups[0].fit == found.baseline.fit
+    both = np.isfinite(one[other_order(len(one))]) & np.isfinite(other)
+    assert np.corrcoef(one[other_order(len(one))][both], other[both])[0, 1] > 0.2
+    (told,) = uplifts(found, FRAME)
+    assert told.lower < 1 < told.upper
 
 
 def test_one_technique_is_compared_with_none() -> None:
