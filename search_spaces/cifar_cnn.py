@@ -10,10 +10,10 @@ Budgets:
     paper     the paper's network, all 50,000 training images, 100 epochs, batch sizes 4 to 2,048, judged on the test
               set as in the paper.
 
-Expect from quick: A0 is near 54.5 % at batch size 32 with a learning rate of 0.2. The edge at 32 is between 0.44 and
-0.68, and between 0.34 and 0.64 with a warm-up. At 64 runs end up to 2 points above the bar, and the edge, near 0.55,
-stays undecided. At 512 the best accuracy is 34 %, 20 points short of A0. One run varies by 0.36 of the tolerance, with
-which 30 runs decided two of three batch sizes of each technique.
+Expect from quick: A0 is near 54 % at batch size 32 with a learning rate of 0.2. The edge at 32 is between 0.5 and 0.74,
+and between 0.43 and 0.67 with a warm-up. At 64 runs end up to 2 points above the bar; the edge is near 0.6 and may
+stay undecided. At 512 the best accuracy is 34 %, 20 points short of A0. One run varies by 0.37 of the tolerance, with
+which 30 runs decided five of six edges.
 The paper's answer: at 128 to 512, scaled learning rates are far better than a fixed rate. From 512 on, training with
 scaled rates jumps up and down, and a warm-up steadies it.
 
