@@ -32,6 +32,8 @@ def print_plan(
     """
     study, design, size = work.study, work.plan.design, allotment.size
     low, high = design.learning_rates
+    sizes = sorted({group.batch_size for group in design.groups})
+    baseline = f"; the baseline's is {design.baseline.batch_size}" if not work.tables else ""
     rules = f"; rules judged: {', '.join(rule.name for rule in study.rules)}" if design.rules else ""
     gpus = (
         f", {size.gpus_per_worker:g} GPUs each" if size.gpus_per_worker else f", {size.threads_per_worker} threads each"
@@ -46,7 +48,7 @@ def print_plan(
         "Study": f"{study.name}, budget {budget}: {study.question}",
         "Ray cluster": capacity.description,
         "Techniques": ", ".join(study.techniques),
-        "Batch sizes": ", ".join(map(str, sorted({group.batch_size for group in design.groups}))),
+        "Batch sizes": ", ".join(map(str, sizes)) + baseline,
         "Learning rates": f"{low:g} to {high:g}{rules}",
         "Also searched": ", ".join(range_words(*each) for each in study.dimensions.items()),
         "Data": _data_words(study),
