@@ -244,6 +244,7 @@ BUDGETS |= {
         baseline_batch_size=128,
         max_runs=100,
         tables=(),
+        table_techniques={},
     ),
     "paper_cifar_stem": replace(PAPER, task=replace(PAPER.task, model=ResNet18(stem="cifar"))),
 }

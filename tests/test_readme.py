@@ -29,7 +29,12 @@ def test_its_commands_exist() -> None:
 
 
 def test_every_dependency_is_imported_somewhere() -> None:
-    names = {"pillow": "PIL", "scikit-learn": "sklearn", "pytorch-optimizer": "pytorch_optimizer"}
+    names = {
+        "pillow": "PIL",
+        "scikit-learn": "sklearn",
+        "pytorch-optimizer": "pytorch_optimizer",
+        "vl-convert-python": "vl_convert",
+    }
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     code = "\n".join(
         path.read_text()

@@ -98,6 +98,7 @@ def address_now() -> str:
     return ray.get_runtime_context().gcs_address
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("unconnected")
 def test_an_embedded_cluster_is_kept_while_it_has_the_room_and_ends_when_told_to() -> None:
     capacity = find_capacity()

@@ -70,8 +70,11 @@ def test_digits_end_to_end(place: Place) -> None:
     assert [run.info.run_id for run in parents] == [runs.parent_id]
     assert parents[0].info.status == "FINISHED"
     assert {artifact.path for artifact in client.list_artifacts(runs.parent_id)} == {
-        f"frontier.{kind}" for kind in ("csv", "png", "svg")
+        *(f"frontier.{kind}" for kind in ("csv", "png", "svg")),
+        "report.html",
     }
+    assert parents[0].data.tags["mlflow.note.content"].startswith("- warmup: ")
+    assert parents[0].data.metrics["warmup/best_learning_rate"] > 0
     epochs = client.get_metric_history(runs.frame.run_id[0], "train_loss")
     assert [point.step for point in epochs] == list(range(1, len(epochs) + 1))
 
@@ -165,6 +168,7 @@ def test_optuna_stops_early_within_a_batch_size_only(place: Place) -> None:
     assert (frame[frame.status == "stopped_early"].epoch < 10).all()
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_finished_and_leaves_nothing(place: Place) -> None:
     process = place.start("--batch-sizes", "16,64", "--max-runs", "500", "--resolution", "1.1")
     finished = 0
@@ -229,6 +233,7 @@ def test_the_studies_are_listed(place: Place) -> None:
     assert "digits_cnn  (quick, momentum, adaptive, layerwise)" in done.stdout
 
 
+@pytest.mark.slow
 def test_the_program_runs_a_study_by_name(place: Place) -> None:
     for arguments, code, words in (
         (("list",), 0, "cifar_resnet  (quick, standard, paper"),
@@ -286,7 +291,7 @@ def test_dry_run_prints_the_plan_and_starts_nothing(place: Place) -> None:
         "Techniques:",
         "warmup",
         "16, 64, 128, 512",
-        "at most 60",
+        "at most 40",
         "Time:",
         "sqlite",
     ):

@@ -128,6 +128,7 @@ class _Processes(tune.Callback):
         self.seen.add(result["process"])
 
 
+@pytest.mark.slow
 def test_worker_groups_that_wait_for_a_run_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TUNE_DISABLE_AUTO_CALLBACK_LOGGERS", "1")
     folder = tempfile.mkdtemp(dir="/tmp")  # Ray's sockets need a short path

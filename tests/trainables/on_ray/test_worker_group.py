@@ -39,6 +39,7 @@ def workers_alive() -> int:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("cluster")
 def test_two_workers_equal_one_process_and_leave_nothing() -> None:
     """With BatchNorm over the whole batch, and with a run stopped early before it; nothing is left at the end."""
@@ -69,6 +70,7 @@ def test_two_workers_equal_one_process_and_leave_nothing() -> None:
     assert open_placement_groups() == []
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("cluster")
 def test_a_group_of_one_survives_a_run_that_raises() -> None:
     group = WorkerGroup(GroupSize())
