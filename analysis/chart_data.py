@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.answer import Answer, GroupAnswer
+from analysis.looks import TOLERANCES_BELOW
 from analysis.outcomes import Group, Outcome
 from analysis.runs import StudyRuns
 from analysis.scaling_law import PowerLaw
@@ -13,8 +14,6 @@ from analysis.study_design import StudyDesign
 from analysis.tables import scores
 from trainables.history import DIVERGED
 
-TOLERANCES_BELOW = 6.0
-"""How far below A0 the score axis reaches, in tolerances. Runs below that are drawn at its end."""
 CURVE_POINTS = 60
 APART = 1.12
 """The intervals of two techniques at a batch size stand this factor apart."""

@@ -7,13 +7,13 @@ import pandas as pd
 
 from analysis.answer import Answer
 from analysis.chart_data import ChartData, chart_data
+from analysis.looks import BLACK, BLUE, GREEN, GREY, SHADE, VERMILLION
 from analysis.outcomes import Group
 from analysis.runs import StudyRuns
 from analysis.study_design import StudyDesign
 
-BLACK, BLUE, GREEN, VERMILLION, GREY = "#000000", "#0072B2", "#009E73", "#D55E00", "#767676"
 TECHNIQUES = [BLUE, GREEN, VERMILLION, "#CC79A7", "#E69F00", "#56B4E9"]
-"""Colours that people with any colour vision tell apart (Okabe and Ito 2008), and a grey."""
+"""The colours of techniques, all of them Okabe and Ito's."""
 VERDICTS = {"holds": GREEN, "fails": VERMILLION, "undecided": GREY}
 HOW = {"trained": "circle", "given up": "cross", "diverged": "triangle-down"}
 """The mark of a run, by how it ended."""
@@ -21,7 +21,6 @@ PANEL, WIDE, HIGH = 200, 430, 260
 """Widths and heights in pixels."""
 ACROSS = 4
 """So many panels stand beside each other."""
-SHADE = 0.14
 
 
 def charts(runs: StudyRuns, found: Answer) -> alt.VConcatChart:

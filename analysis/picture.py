@@ -14,23 +14,17 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from analysis.answer import Answer, GroupAnswer
+from analysis.looks import BLACK, BLUE, GREEN, GREY, SHADE, TOLERANCES_BELOW, VERMILLION
 from analysis.outcomes import Outcome
 from analysis.scaling_law import PowerLaw
 from analysis.study_design import StudyDesign
 from analysis.verdict import Verdict
 from trainables.history import DIVERGED
 
-BLACK, BLUE, GREEN, VERMILLION, GREY = "#000000", "#0072B2", "#009E73", "#D55E00", "#767676"
-"""Colours that people with any colour vision tell apart (Okabe and Ito 2008), and a grey. Each has a contrast of at
-least 3 to 1 against white."""
 MARKS = {Verdict.HOLDS: ("o", GREEN), Verdict.FAILS: ("s", VERMILLION), Verdict.UNDECIDED: ("D", GREY)}
 """The mark of a run, by the verdict on its learning rate."""
 DIVERGED_MARK, BEYOND_MARK, GIVEN_UP_MARK, NONE_MARK = "X", "v", "P", "x"
-SHADE = 0.14
-"""The opacity of intervals, whose ends are also drawn as lines. Marks have a black outline, which stands out there."""
 RULE_STYLES = ((0, (5, 2)), (0, (1, 1.5)), (0, (5, 2, 1, 2)), (0, (3, 1, 1, 1, 1, 1)))
-TOLERANCES_BELOW = 6.0
-"""How far below A0 the score axis reaches, in tolerances. Runs below that are drawn at its end."""
 BAND_POINTS, CURVE_POINTS = 40, 80
 VALUES = 6
 """At the most so many values are written at the score axis where it is logarithmic."""

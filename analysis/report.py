@@ -1,7 +1,9 @@
 """The report: the answer of a study, printed and written as a table and a picture, from the runs in MLflow alone.
 
-python -m analysis.report                 # list the studies in the MLflow store
-python -m analysis.report cifar_resnet    # print the answer of a study again, as far as it has run
+These commands list what there is, and print an answer again:
+
+    python -m analysis.report                 # list the studies in the MLflow store
+    python -m analysis.report cifar_resnet    # print the answer of a study again, as far as it has run
 """
 
 import argparse

@@ -13,7 +13,6 @@ rate and of the exponent, the share of edges wrongly said not to exist, and how 
 The exponent's truth is the slope of the straight line through the true edges, by least squares.
 """
 
-import argparse
 import math
 from collections.abc import Iterable, Sequence
 from statistics import median
@@ -27,7 +26,7 @@ from analysis.belief import SAFE
 from analysis.scaling_law import PowerLaw
 from benchmarks.replay import PolicyArm, replay
 from benchmarks.result import show_json
-from benchmarks.search_efficiency import IN_FLIGHT, contains, on_all_cores, plan, right, table
+from benchmarks.search_efficiency import IN_FLIGHT, contains, on_all_cores, plan, right, studies_parser, table
 from benchmarks.synthetic import FAMILIES, QUICK, STANDARD, Scale, world
 from search_spaces.policy import policy
 
@@ -123,13 +122,9 @@ def study(job: tuple[str, str, int]) -> Found:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = studies_parser(__doc__, 12, "one study of each family at 24 runs")
     parser.add_argument("--sizes", default=",".join(SIZES), help="(default: %(default)s)")
     parser.add_argument("--families", default=",".join(FAMILIES), help="(default: all of them)")
-    parser.add_argument("--studies", type=int, default=12, help="of each family and size (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=1000, help="of the first study (default: %(default)s)")
-    parser.add_argument("--json", action="store_true", help="print one JSON object last")
-    parser.add_argument("--quick", action="store_true", help="one study of each family at 24 runs")
     options = parser.parse_args()
     sizes = ["quick24"] if options.quick else options.sizes.split(",")
     count = 1 if options.quick else options.studies

@@ -10,7 +10,6 @@ the edges are said not to follow a power law. The families are laws of different
 benchmarks/synthetic.py have one of these laws too.
 """
 
-import argparse
 import math
 from collections.abc import Sequence
 from statistics import median
@@ -23,7 +22,7 @@ from analysis.outcomes import Group
 from analysis.recommend import recommend
 from benchmarks.replay import PolicyArm, replay
 from benchmarks.result import show_json
-from benchmarks.search_efficiency import IN_FLIGHT, on_all_cores, plan, table
+from benchmarks.search_efficiency import IN_FLIGHT, on_all_cores, plan, studies_parser, table
 from benchmarks.synthetic import BATCH_SIZES, STANDARD, world
 from search_spaces.policy import policy
 from trainables.errors import UserError
@@ -69,12 +68,8 @@ def study(job: tuple[str, str, int, int]) -> Told | None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--studies", type=int, default=12, help="of each family (default: %(default)s)")
+    parser = studies_parser(__doc__, 12, "one study of each family")
     parser.add_argument("--runs", type=int, default=55, help="of each study (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=1000, help="of the first study (default: %(default)s)")
-    parser.add_argument("--json", action="store_true", help="print one JSON object last")
-    parser.add_argument("--quick", action="store_true", help="one study of each family")
     options = parser.parse_args()
     count = 1 if options.quick else options.studies
     jobs = [

@@ -321,12 +321,7 @@ def _stops(the_world: World, spent: Spent) -> Stops:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--studies", type=int, default=8, help="of each family (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=1000, help="of the first study (default: %(default)s)")
-    parser.add_argument("--json", action="store_true", help="print one JSON object last")
-    parser.add_argument("--quick", action="store_true", help="one study of every third family")
-    options = parser.parse_args()
+    options = studies_parser(__doc__, 8, "one study of every third family").parse_args()
     count = 1 if options.quick else options.studies
     jobs = [
         (family, options.seed + n, n % GP_EVERY == 0 and not options.quick)
@@ -345,6 +340,21 @@ def main() -> None:
         console.print(f"{name:<28}{value:8.3f}", highlight=False)
     if options.json:
         show_json(ratios, {name: [each[-1].epochs for each in _of(studies, name)] for name in studies[0].scores})
+
+
+def studies_parser(description: str | None, studies: int, quick: str) -> argparse.ArgumentParser:
+    """The options of a benchmark that searches synthetic studies.
+
+    Args:
+        studies: the usual number of studies of each family.
+        quick: what --quick does.
+    """
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--studies", type=int, default=studies, help="of each family (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=1000, help="of the first study (default: %(default)s)")
+    parser.add_argument("--json", action="store_true", help="print one JSON object last")
+    parser.add_argument("--quick", action="store_true", help=quick)
+    return parser
 
 
 def on_all_cores(function: Callable[[Job], Result], jobs: Sequence[Job]) -> list[Result]:

@@ -73,8 +73,13 @@ def rmsprop(reading: str, value: float) -> Recipe:
     return replace(BATCHWISE_RMSPROP, optimizer=RMSprop(momentum=0.9, weight_decay=value))
 
 
+def scaled_rmsprop(reading: str, norm_batch_size: int | None) -> Recipe:
+    """RMSprop's baseline with linear scaling and warm-up."""
+    return replace(rmsprop(reading, 0.05), scaling=LinearScaling(), warmup=RAMP, norm_batch_size=norm_batch_size)
+
+
 READINGS = ("factor", "weight")
-RMSPROP = replace(rmsprop("factor", 0.05), scaling=LinearScaling(), warmup=RAMP, norm_batch_size=32)
+RMSPROP = scaled_rmsprop("factor", 32)
 
 
 def both(value: float, columns: tuple[str, ...], *lines: tuple[float, ...]) -> tuple[TableRun, ...]:
@@ -169,9 +174,7 @@ TABLES = (
 TABLE_TECHNIQUES = {
     f"rmsprop_{reading}{value:g}": rmsprop(reading, value) for reading in READINGS for value in (0.1, 0.5, 0.05, 0.01)
 } | {
-    f"rmsprop_{reading}_{name}": replace(
-        rmsprop(reading, 0.05), scaling=LinearScaling(), warmup=RAMP, norm_batch_size=size
-    )
+    f"rmsprop_{reading}_{name}": scaled_rmsprop(reading, size)
     for reading in READINGS
     for name, size in (("whole", None), ("norm128", 128))
 }
