@@ -53,6 +53,18 @@ class LossSurface:
         pieces = torch.from_numpy(values).split([parameter.numel() for parameter in self.parameters])
         return [piece.view_as(each) for piece, each in zip(pieces, self.parameters, strict=True)]
 
+    @torch.no_grad()
+    def loss(self) -> float:
+        """The mean loss."""
+        total, answers = 0.0, 0
+        self._restart()
+        for inputs, targets in self._batches():
+            count = self._loss.answers(targets)
+            total += self._loss(call(self._model, inputs), targets).item() * count
+            answers += count
+        self._restart()
+        return total / answers
+
     def gradient(self) -> tuple[float, np.ndarray]:
         """The mean loss and its gradient in one vector, summed in 64 bits so that it does not matter how samples are
         batched."""

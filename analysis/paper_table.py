@@ -30,6 +30,28 @@ class TableRun(NamedTuple):
         return Group(self.technique, self.batch_size)
 
 
+class Plot(NamedTuple):
+    """One quantity of a table's runs, as the paper's figure draws it.
+
+    Attributes:
+        y: what is drawn. Over "epoch", a number that runs report after each epoch; over "step", "line" and "plane", a
+            series that they report; otherwise a name in analysis.tables.COLUMNS.
+        x: "epoch", "step" (of the optimizer), "batch_size", "learning_rate", or "line" and "plane" for the slices of
+            analysis.landscape.
+        panels: "technique" or "batch_size" where each of them has a panel of its own; otherwise all runs share one. A
+            plane always has a panel for each run.
+    """
+
+    y: str
+    x: str = "epoch"
+    panels: str = ""
+
+
+SERIES_AXES = ("step", "line", "plane")
+"""The axes over which a series is drawn."""
+PANELS = ("", "technique", "batch_size")
+
+
 @dataclass(frozen=True)
 class PaperTable:
     """A table of a paper, or the runs behind one of its figures.
@@ -40,6 +62,7 @@ class PaperTable:
         runs: the rows, in the paper's order. Speed-ups are relative to the first row.
         columns: the columns that are shown, each a name in analysis.tables.COLUMNS.
         seeds: the number of runs of each row, each with its own seed.
+        plots: what is drawn; nothing stands for the metric over the epochs.
     """
 
     name: str
@@ -47,6 +70,17 @@ class PaperTable:
     runs: tuple[TableRun, ...]
     columns: tuple[str, ...] = ("test_accuracy", "train_accuracy")
     seeds: int = 1
+    plots: tuple[Plot, ...] = ()
+
+    @property
+    def all_columns(self) -> tuple[str, ...]:
+        """The columns that are shown or drawn."""
+        drawn = [plot.y for plot in self.plots if plot.x in ("batch_size", "learning_rate")]
+        return tuple(dict.fromkeys([*self.columns, *drawn]))
+
+    def drawn_over(self, *axes: str) -> list[str]:
+        """What is drawn over one of these axes."""
+        return list(dict.fromkeys(plot.y for plot in self.plots if plot.x in axes))
 
     def to_json(self) -> str:
         return json.dumps(self.__dict__)
@@ -55,7 +89,8 @@ class PaperTable:
     def from_json(text: str) -> "PaperTable":
         value: dict[str, Any] = json.loads(text)
         runs = tuple(TableRun(*row) for row in value["runs"])
-        return PaperTable(value["name"], value["caption"], runs, tuple(value["columns"]), value["seeds"])
+        plots = tuple(Plot(*plot) for plot in value.get("plots", ()))  # older stores have none
+        return PaperTable(value["name"], value["caption"], runs, tuple(value["columns"]), value["seeds"], plots)
 
 
 def rows(

@@ -40,7 +40,10 @@ NUMBERS = ("batch\nsize", "runs")
 
 
 class Files(NamedTuple):
-    """The files that the report wrote: the table, the picture as PNG and as SVG, and the page, where there was one."""
+    """The files that the report wrote: the table, the picture as PNG and as SVG, and the page, where there was one.
+
+    Where papers' tables were run, the picture is the folder of their figures.
+    """
 
     table: Path
     picture: Path | None = None
@@ -344,7 +347,8 @@ def print_files(files: Files, console: Console) -> None:
     """Print where the report's files are."""
     say(console, f"Table: {files.table}")
     if files.picture:
-        say(console, f"Picture: {files.picture}" + (f" and {files.drawing.name}" if files.drawing else ""))
+        also = f" and {files.drawing.name}" if files.drawing else ""
+        say(console, f"Picture{'s' * files.picture.is_dir()}: {files.picture}" + also)
     if files.page:
         say(console, f"Page: {files.page} (open it in a browser)")
 

@@ -14,7 +14,7 @@ from mlflow.entities import Experiment, Run
 from mlflow.exceptions import MlflowException
 
 from analysis.outcomes import Group, Outcome
-from analysis.paper_table import PaperTable
+from analysis.paper_table import SERIES_AXES, PaperTable
 from analysis.study_design import StudyDesign
 from trainables.errors import UserError
 from trainables.history import REPORTED, SPLITS, STATUSES
@@ -53,7 +53,8 @@ class StudyRuns(NamedTuple):
             number that the run reported, under its name; NaN where the run has no value.
         tables: the papers' tables that were run; empty where the study was a search.
         curves: by run_id, one row per epoch with the validation loss and the metric's mean; where tables were run, with
-            those of training and the time too.
+            those of training, the time and what else is drawn over the epochs too.
+        series: where tables were run, by run_id and name, the series that are drawn, by position.
         substitute: which data replaced which, in words; empty where the study had its own data.
     """
 
@@ -65,6 +66,7 @@ class StudyRuns(NamedTuple):
     tables: tuple[PaperTable, ...] = ()
     curves: Mapping[str, pd.DataFrame] = {}
     substitute: str = ""
+    series: Mapping[str, Mapping[str, pd.Series]] = {}
 
     @property
     def circumstances(self) -> str:
@@ -210,17 +212,22 @@ def load_runs(name: str, uri: str, curves: bool = True) -> StudyRuns:
     )
     splits = ("train", "validation") if tables else ("validation",)
     names = [f"{split}_{name}" for split in splits for name in ("loss", design.metric.reported)]
-    names += ["train_seconds"] if tables else []
+    if tables:
+        names += ["train_seconds", *(name for table in tables for name in table.drawn_over("epoch"))]
+    drawn = [name for table in tables for name in table.drawn_over(*SERIES_AXES)]
     after_epochs = {run_id: _curve(client, run_id, names) for run_id in frame["run_id"]} if curves or tables else {}
+    series = {run_id: {name: _curve(client, run_id, [name])[name] for name in drawn} for run_id in frame["run_id"]}
     substitute = parent.data.tags.get(SUBSTITUTE_TAG, "")
-    return StudyRuns(name, parent.info.run_id, design, parent.data.params, frame, tables, after_epochs, substitute)
+    return StudyRuns(
+        name, parent.info.run_id, design, parent.data.params, frame, tables, after_epochs, substitute, series
+    )
 
 
 def _curve(client: mlflow.MlflowClient, run_id: str, names: list[str]) -> pd.DataFrame:
     """The named numbers of a run after each epoch, in order."""
-    histories = {name: client.get_metric_history(run_id, name) for name in names}
+    histories = {name: client.get_metric_history(run_id, name) for name in dict.fromkeys(names)}
     columns = {name: {each.step: each.value for each in history} for name, history in histories.items()}
-    return pd.DataFrame(columns, columns=names).sort_index()
+    return pd.DataFrame(columns).sort_index()
 
 
 def _row(run: Run, design: StudyDesign) -> dict[str, object]:

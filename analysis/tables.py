@@ -25,6 +25,8 @@ class Column(NamedTuple):
 COLUMNS = {
     "test_accuracy": Column("test accuracy", ".2%"),
     "train_accuracy": Column("train accuracy", ".2%"),
+    "test_loss": Column("test loss", ".3f"),
+    "train_loss": Column("train loss", ".3f"),
     "test_perplexity": Column("test perplexity", ".2f"),
     "plateau_epoch": Column("epoch at plateau", ".0f"),
     "epoch_seconds": Column("seconds per epoch", ".2f"),
@@ -45,8 +47,8 @@ def compare(
     """The paper's results beside our own: a frame with one row for each row of the paper's table.
 
     A row holds its technique, batch size, learning rate and epochs, and how many of its runs have ended. For each
-    column it holds the paper's number, and the mean and standard deviation of our runs over seeds. A missing number
-    is NaN.
+    column, shown or drawn, it holds the paper's number, and the mean and standard deviation of our runs over seeds. A
+    missing number is NaN.
 
     Args:
         frame: the runs, as analysis.runs gives them.
@@ -69,7 +71,7 @@ def compare(
         }
         if len(values):
             values["speed_up"] = base / values["train_seconds"]
-        for column in table.columns:
+        for column in table.all_columns:
             ours = values[column] if column in values else pd.Series(dtype=float)
             line[f"{column}_paper"] = run.paper.get(column, float("nan"))
             line[column] = (

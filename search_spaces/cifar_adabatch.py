@@ -1,7 +1,8 @@
 """How far does the learning rate scale when the batch doubles during training, compared with a fixed batch?
 
     python -m search_spaces.cifar_adabatch                       # quick without a GPU, standard with one
-    python -m search_spaces.cifar_adabatch --tables              # Devarakonda et al.'s Figure 1b: ResNet-20, 5 seeds
+    python -m search_spaces.cifar_adabatch --tables              # Devarakonda et al.'s Figure 1 at the quick size
+    python -m search_spaces.cifar_adabatch --tables --budget paper              # Figure 1b: ResNet-20, 5 seeds
     python -m search_spaces.cifar_adabatch --tables --budget paper_vgg19        # Figure 1a: VGG19 with BatchNorm
 
 Budgets:
@@ -24,7 +25,7 @@ section 3, Figure 1.
 
 from dataclasses import replace
 
-from analysis.paper_table import PaperTable, TableRun
+from analysis.paper_table import PaperTable, Plot, TableRun
 from search_spaces import Study, main
 from trainables import Recipe, Task
 from trainables.data import CIFAR10, CIFAR100
@@ -48,6 +49,16 @@ GROWTH = StepGrowth(every_epochs=20, factor=2, learning_rate_factor=0.5)
 """Every 20 epochs the learning rate per sample is multiplied by 0.25, as by the decay of FIXED."""
 ADAPTIVE = replace(FIXED, decay=NoDecay(), growth=GROWTH)
 BASELINE = replace(FIXED, warmup=NoWarmup())
+GPUS = 4
+"""The paper's GPUs. Each normalises its own share of a batch, a quarter of it, which grows with the batch."""
+
+
+def on_gpus(techniques: dict[str, Recipe]) -> dict[str, Recipe]:
+    """The techniques with the paper's normalisation batches, which are a GPU's share of a batch."""
+    return {
+        f"{name}_shares": replace(recipe, norm_batch_size=None, norm_parts=GPUS) for name, recipe in techniques.items()
+    }
+
 
 SIZES = (128, 256, 512, 1024)
 
@@ -61,23 +72,33 @@ def shortened(epochs: int) -> dict[str, Recipe]:
     }
 
 
+PLOTS = (
+    Plot("speed_up", "batch_size"),
+    Plot("test_accuracy", "batch_size"),
+    Plot("validation_accuracy", panels="technique"),
+)
+
+
 def figure(name: str, model: str, speed_up: float) -> PaperTable:
     """The runs of one figure of the paper.
 
     They have a fixed batch of 128, larger fixed batches with warm-up, and batches that start at each of SIZES and
-    double four times.
+    double four times. Normalisation batches are the shares of the paper's GPUs; where the batch grows, also fixed ones
+    of 128 samples.
     """
     adaptive = [
-        TableRun("adaptive", size, 0.1 * size / 128, 100, {"speed_up": speed_up} if size == 1024 else {})
+        TableRun(technique, size, 0.1 * size / 128, 100, {"speed_up": speed_up} if size == 1024 else {})
+        for technique in ("adaptive_shares", "adaptive")
         for size in SIZES
     ]
-    fixed = [TableRun("fixed", size, 0.1 * size / 128, 100) for size in (*SIZES[1:], 2048, 4096, 8192, 16384)]
+    fixed = [TableRun("fixed_shares", size, 0.1 * size / 128, 100) for size in (*SIZES[1:], 2048, 4096, 8192, 16384)]
     return PaperTable(
         name,
         f"{model}: speed-up against a fixed 128, and accuracy; adaptive from the batch size given to 16 times as much",
-        (TableRun("baseline", 128, 0.1, 100), *fixed, *adaptive),
+        (TableRun("baseline_shares", 128, 0.1, 100), *fixed, *adaptive),
         columns=("test_accuracy", "train_seconds", "speed_up"),
         seeds=5,
+        plots=PLOTS,
     )
 
 
@@ -91,7 +112,25 @@ PAPER = Study(
     first_learning_rate=0.1,
     max_runs=200,
     tables=(figure("Figure 1b", "ResNet-20", 6.25),),
-    table_techniques={"baseline": BASELINE},
+    table_techniques=on_gpus({"baseline": BASELINE, "fixed": FIXED, "adaptive": ADAPTIVE}),
+)
+QUICK = {name: replace(recipe, base_batch_size=32, norm_batch_size=32) for name, recipe in shortened(10).items()}
+QUICK_SIZES = (128, 512)
+QUICK_TABLES = (
+    PaperTable(
+        "Figure 1",
+        "speed-up against a fixed 32, and accuracy; adaptive from the batch size given to 4 times as much",
+        (
+            TableRun("fixed_shares", 32, 0.1, 6),
+            *(
+                TableRun(technique, size, 0.1 * size / 32, 6)
+                for technique in ("fixed_shares", "adaptive_shares", "adaptive")
+                for size in QUICK_SIZES
+            ),
+        ),
+        columns=("test_accuracy", "train_seconds", "speed_up"),
+        plots=PLOTS,
+    ),
 )
 BUDGETS = {
     "quick": Study(
@@ -107,9 +146,9 @@ BUDGETS = {
             data=CIFAR10(train_samples=15_000, validation_samples=4_000, augment=False),
             epochs=6,
         ),
-        techniques={
-            name: replace(recipe, base_batch_size=32, norm_batch_size=32) for name, recipe in shortened(10).items()
-        },
+        techniques=QUICK,
+        tables=QUICK_TABLES,
+        table_techniques=on_gpus(QUICK),
         batch_sizes=(32, 128, 1024),
         learning_rates=(0.0125, 12.8),
         first_learning_rate=0.1,

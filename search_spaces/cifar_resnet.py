@@ -1,7 +1,8 @@
 """How far does the learning rate of a residual network on CIFAR-10 scale with the batch size?
 
     python -m search_spaces.cifar_resnet                      # quick without a GPU, standard with one
-    python -m search_spaces.cifar_resnet --tables             # Li and Sheng's Tables I to VII, as they are written
+    python -m search_spaces.cifar_resnet --tables             # Li and Sheng's tables and figures at the quick size
+    python -m search_spaces.cifar_resnet --tables --budget paper              # Tables I to VII, as they are written
 
 Budgets:
     quick             ResNet-8 with a stem of stride 4, the first 16,000 images without crop and flip, 5 epochs: 6 to 15
@@ -25,7 +26,8 @@ Source: Li and Sheng, "On the large-batch training of CIFAR-10", sections III-B 
 
 from dataclasses import replace
 
-from analysis.paper_table import PaperTable, TableRun, rows
+from analysis.landscape import LossLine, LossPlane
+from analysis.paper_table import PaperTable, Plot, TableRun, rows
 from search_spaces import Study, main
 from trainables import Recipe, Task
 from trainables.data import CIFAR10
@@ -33,7 +35,7 @@ from trainables.decay import CosineDecay, StepDecay
 from trainables.models import ResNet8, ResNet18
 from trainables.optimizers import SGD, RMSprop
 from trainables.scaling import LinearScaling, NoScaling, SquareRootScaling
-from trainables.warmup import LinearWarmup
+from trainables.warmup import LinearWarmup, NoWarmup
 
 QUESTION = "how far does the learning rate of a residual network on CIFAR-10 scale?"
 
@@ -89,9 +91,56 @@ def both(value: float, columns: tuple[str, ...], *lines: tuple[float, ...]) -> t
 
 ACCURACIES = ("test_accuracy", "train_accuracy")
 COLUMNS = (*ACCURACIES, "fluctuation_scale")
+CURVES = (Plot("train_accuracy"), Plot("validation_accuracy"))
+SIZES = (32, 64, 128, 256, 512, 1024, 2048)
+MEASURES = (LossLine(answers=500), LossPlane(points=9, answers=250))
+
+
+def figures(
+    techniques: tuple[str, str, str],
+    base: float,
+    smallest: int,
+    sizes: tuple[int, ...],
+    compared: tuple[int, ...],
+    epochs: int,
+) -> tuple[PaperTable, ...]:
+    """Figures 1 and 5 of the paper.
+
+    Args:
+        techniques: with a fixed rate, with the linear rule, and with that and small normalisation batches.
+        base: the learning rate at the smallest batch size.
+        smallest: the smallest batch size.
+        sizes: the batch sizes of Figure 1.
+        compared: the batch sizes at which Figure 5 compares the techniques.
+        epochs: the number of epochs.
+    """
+    fixed, scaled, best = techniques
+    return (
+        PaperTable(
+            "Figure 1",
+            "the linear rule with normalisation batches of the baseline's size: accuracy, and the loss around minima",
+            tuple(TableRun(best, size, base * size / smallest, epochs) for size in sizes),
+            ("test_accuracy",),
+            plots=(Plot("validation_accuracy"), Plot("loss_line", "line"), Plot("loss_plane", "plane")),
+        ),
+        PaperTable(
+            "Figure 5",
+            "a fixed rate, the linear rule, and that with normalisation batches of the baseline's size",
+            tuple(
+                TableRun(name, size, base if name == fixed else base * size / smallest, epochs)
+                for size in compared
+                for name in (fixed, scaled, best)
+            ),
+            ACCURACIES,
+            plots=tuple(Plot(plot.y, panels="batch_size") for plot in CURVES),
+        ),
+    )
+
+
 TABLES = (
+    *figures(("plain", "warmup", "warmup_norm32"), 0.025, 32, SIZES, (1024, 2048), 200),
     PaperTable(
-        "Table I",
+        "Table I and Figure 2",
         "SGD, batch size increased, nothing else",
         rows(
             "plain", 200, ACCURACIES,
@@ -100,9 +149,10 @@ TABLES = (
             (2048, 0.025, 0.7883, 0.9511),
         ),
         COLUMNS,
+        plots=CURVES,
     ),
     PaperTable(
-        "Table II",
+        "Table II and Figure 3",
         "SGD, linear scaling with 10 epochs of warm-up",
         rows(
             "warmup", 200, ACCURACIES,
@@ -111,9 +161,10 @@ TABLES = (
             (2048, 1.6, 0.8666, 0.9865),
         ),
         COLUMNS,
+        plots=CURVES,
     ),
     PaperTable(
-        "Table III",
+        "Table III and Figure 4",
         "SGD, the same with normalisation batches of 32; 4,096 is said to diverge",
         rows(
             "warmup_norm32", 200, ACCURACIES,
@@ -122,6 +173,7 @@ TABLES = (
             (2048, 1.6, 0.8759, 0.9736), (4096, 3.2),
         ),
         COLUMNS,
+        plots=CURVES,
     ),
     PaperTable(
         "Table IV",
@@ -152,7 +204,7 @@ TABLES = (
         ("test_accuracy",),
     ),
     PaperTable(
-        "Table VII",
+        "Table VII and Figure 6",
         "RMSprop, linear scaling with 10 epochs of warm-up, normalisation batches of at most 128, the baseline's",
         tuple(
             run
@@ -169,6 +221,7 @@ TABLES = (
                 ),
             )
         ),
+        plots=CURVES,
     ),
 )  # fmt: skip
 TABLE_TECHNIQUES = {
@@ -178,6 +231,48 @@ TABLE_TECHNIQUES = {
     for reading in READINGS
     for name, size in (("whole", None), ("norm128", 128))
 }
+
+QUICK_TECHNIQUES = {
+    "plain": replace(QUICK, scaling=NoScaling(), warmup=NoWarmup(), norm_batch_size=None),
+    "warmup": replace(QUICK, norm_batch_size=None),
+    **{
+        f"rmsprop_{reading}": replace(
+            QUICK,
+            optimizer=RMSprop(momentum=0.9, weight_decay=0.05 if reading == "weight" else 5e-4),
+            decay=CosineDecay() if reading == "weight" else StepDecay(every_epochs=1.5, factor=0.05),
+        )
+        for reading in READINGS
+    },
+}
+QUICK_SIZES = (16, 128, 1024)
+QUICK_TABLES = (
+    *figures(("plain", "warmup", "warmup_norm16"), 0.05, 16, QUICK_SIZES, (128, 1024), 5),
+    PaperTable(
+        "Table I and Figure 2",
+        "SGD, batch size increased, nothing else",
+        tuple(TableRun("plain", size, 0.05, 5) for size in QUICK_SIZES),
+        COLUMNS,
+        plots=CURVES,
+    ),
+    PaperTable(
+        "Tables II and III, Figures 3 and 4",
+        "SGD, linear scaling with warm-up, without and with normalisation batches of 16",
+        tuple(
+            TableRun(name, size, 0.05 * size / 16, 5) for name in ("warmup", "warmup_norm16") for size in QUICK_SIZES
+        ),
+        COLUMNS,
+        plots=tuple(Plot(plot.y, panels="technique") for plot in CURVES),
+    ),
+    PaperTable(
+        "Table VII and Figure 6",
+        "RMSprop, linear scaling with warm-up, normalisation batches of 16, in both readings of `decay`",
+        tuple(
+            TableRun(f"rmsprop_{reading}", size, 0.001 * size / 128, 5) for reading in READINGS for size in QUICK_SIZES
+        ),
+        ACCURACIES,
+        plots=tuple(Plot(plot.y, panels="technique") for plot in CURVES),
+    ),
+)
 
 STANDARD = {
     name: replace(recipe, decay=CosineDecay(), warmup=LinearWarmup(epochs=1.5))
@@ -201,6 +296,9 @@ BUDGETS = {
         tolerance=0.03,
         resolution=2.0,
         max_runs=34,
+        tables=QUICK_TABLES,
+        table_techniques=QUICK_TECHNIQUES,
+        table_measures=MEASURES,
         left_out=(
             "ResNet-18, a stem of stride 1, 34,000 images, crop and flip, 195 epochs, a weight decay of 0.0005 (0.001 "
             "instead), steps of the rate (a cosine instead), batch sizes 256, 512 and above 1,024, the techniques "
@@ -235,6 +333,7 @@ PAPER = Study(
     max_runs=300,
     tables=TABLES,
     table_techniques=TABLE_TECHNIQUES,
+    table_measures=MEASURES,
 )
 BUDGETS |= {
     "paper": PAPER,

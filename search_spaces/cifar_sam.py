@@ -28,7 +28,7 @@ Source: Surlemont, Farahzadi and Staehle, "Large batch sizes for Deep Learning",
 from dataclasses import replace
 
 from analysis.hessian import TopEigenvalue
-from analysis.paper_table import PaperTable, TableRun
+from analysis.paper_table import PaperTable, Plot, TableRun
 from analysis.sharpness import AscentSharpness, Sharpness
 from search_spaces import Study, main
 from trainables import Recipe, Task
@@ -44,6 +44,11 @@ QUESTION = "does SAM carry a small network on CIFAR-10 to larger batches, and ar
 PLAIN = Recipe(base_batch_size=32, optimizer=SGD(momentum=0.9), scaling=LinearScaling())
 ADAM = Recipe(base_batch_size=32, optimizer=Adam(), scaling=SquareRootScaling())
 SGD_TECHNIQUES = {"sgd": PLAIN, "sgd_sam": replace(PLAIN, gradient=SAM(rho=0.05))}
+PLAIN_TECHNIQUES = {
+    "plain_sgd": replace(PLAIN, optimizer=SGD()),
+    "plain_sgd_sam": replace(PLAIN, optimizer=SGD(), gradient=SAM(rho=0.05)),
+}
+"""SGD without momentum, which is the paper's equation 2; momentum is our choice."""
 ADAM_TECHNIQUES = {"adam": ADAM, "adam_sam": replace(ADAM, gradient=SAM(rho=0.05))}
 MEASURES = (Sharpness(), AscentSharpness(), TopEigenvalue())
 
@@ -60,8 +65,8 @@ def figures(sizes: tuple[int, ...], epochs: int) -> tuple[PaperTable, ...]:
     """
     return tuple(
         PaperTable(
-            f"Figures {number} and {number + 1}",
-            f"{name} at {base:g} x the root of batch size / 32, with and without SAM: accuracy and sharpness",
+            f"Figures {numbers}",
+            f"{name} at {base:g} x the root of batch size / 32, with and without SAM: loss and sharpness",
             tuple(
                 TableRun(technique, size, base * (size / 32) ** 0.5, epochs)
                 for technique in techniques
@@ -75,10 +80,16 @@ def figures(sizes: tuple[int, ...], epochs: int) -> tuple[PaperTable, ...]:
                 "top_eigenvalue",
                 "train_seconds",
             ),
+            plots=(
+                Plot("train_loss", panels="technique"),
+                Plot("validation_loss", panels="technique"),
+                *(Plot(measure.name, "batch_size") for measure in MEASURES),
+            ),
         )
-        for number, name, techniques, base in (
-            (1, "SGD", SGD_TECHNIQUES, 0.01),
-            (3, "Adam", ADAM_TECHNIQUES, 0.001),
+        for numbers, name, techniques, base in (
+            ("1 and 2", "SGD", PLAIN_TECHNIQUES, 0.1),
+            ("1 and 2 with momentum", "SGD with momentum", SGD_TECHNIQUES, 0.01),
+            ("3 and 4", "Adam", ADAM_TECHNIQUES, 0.001),
         )
     )
 
@@ -97,7 +108,7 @@ PAPER = Study(
     first_learning_rate=0.01,
     max_runs=200,
     tables=figures((32, 64, 128, 256, 512, 1024, 2048, 4096), 100),
-    table_techniques=ADAM_TECHNIQUES,
+    table_techniques=PLAIN_TECHNIQUES | ADAM_TECHNIQUES,
     table_measures=MEASURES,
 )
 BUDGETS = {
@@ -109,7 +120,7 @@ BUDGETS = {
             epochs=10,
         ),
         techniques=with_cosine(SGD_TECHNIQUES),
-        table_techniques=with_cosine(ADAM_TECHNIQUES),
+        table_techniques=with_cosine(PLAIN_TECHNIQUES | ADAM_TECHNIQUES),
         batch_sizes=(32, 128, 2048),
         learning_rates=(0.0025, 1.28),
         first_learning_rate=0.02,

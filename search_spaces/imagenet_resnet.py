@@ -2,7 +2,8 @@
 
     python -m search_spaces.imagenet_resnet                      # quick without a GPU, standard with one
     python -m search_spaces.imagenet_resnet --data my_images     # any folder with train/CLASS/*.jpg and val/CLASS/*.jpg
-    python -m search_spaces.imagenet_resnet --tables             # You et al.'s Table 1
+    python -m search_spaces.imagenet_resnet --tables             # both papers' figures at the quick size
+    python -m search_spaces.imagenet_resnet --tables --budget paper             # You et al.'s Table 1, Figures 1 and 2
     python -m search_spaces.imagenet_resnet --tables --budget paper_adabatch    # Devarakonda et al.'s Figures 2 and 3
 
 Budgets:
@@ -29,7 +30,7 @@ and Garland 2017, "AdaBatch", section 3, Figures 2 and 3.
 
 from dataclasses import replace
 
-from analysis.paper_table import PaperTable, TableRun, rows
+from analysis.paper_table import PaperTable, Plot, TableRun, rows
 from search_spaces import Study, main
 from trainables import Recipe, Task
 from trainables.data import CIFAR10JPEG, ImageFolder
@@ -73,7 +74,20 @@ GROWTHS = {
 }
 
 TOP5 = ("test_accuracy",)
+AGAINST_SIZE = Plot("test_accuracy", "batch_size")
+CURVES = Plot("validation_accuracy", panels="technique")
+RATES = Plot("last_learning_rate", panels="technique")
 TABLES = (
+    PaperTable(
+        "Figure 1",
+        "LARS with LEGW, against linear scaling of SGD with 5 epochs of warm-up: top-5 accuracy",
+        (
+            *(TableRun("lars_legw_poly", 1024 * 2**k, 2 ** (2.5 + k / 2), 90) for k in range(6)),
+            *(TableRun("linear_warmup", 1024 * 2**k, 0.1 * 4 * 2**k, 90) for k in range(6)),
+        ),
+        TOP5,
+        plots=(AGAINST_SIZE, CURVES),
+    ),
     PaperTable(
         "Table 1",
         "LARS with LEGW, poly decay: top-5 accuracy",
@@ -83,12 +97,14 @@ TABLES = (
             (4096, 2**3.5, 0.9334), (2048, 2**3.0, 0.9325), (1024, 2**2.5, 0.9336),
         ),
         TOP5,
+        plots=(AGAINST_SIZE, RATES),
     ),
     PaperTable(
         "Figure 2",
         "LARS with LEGW, steps at 30, 60 and 80 epochs: top-5 accuracy",
         tuple(TableRun("lars_legw_steps", 1024 * 2**k, 2 ** (2.5 + k / 2), 90) for k in range(6)),
         TOP5,
+        plots=(AGAINST_SIZE, RATES),
     ),
 )  # fmt: skip
 ADABATCH_SIZES = (256, 4096, 8192, 16384)
@@ -100,12 +116,14 @@ ADABATCH_TABLES = (
             TableRun(name, size, 0.1 * size / 256, 90) for name in ("fixed", "growth_2") for size in (256, 4096, 16384)
         ),
         ("test_accuracy",),
+        plots=(CURVES,),
     ),
     PaperTable(
         "Figure 3",
         "growth by 2, 4 and 8 from 8,192 and 16,384",
         tuple(TableRun(name, size, 0.1 * size / 256, 90) for size in (8192, 16384) for name in GROWTHS),
         ("test_accuracy",),
+        plots=(Plot("validation_accuracy", panels="batch_size"),),
     ),
 )
 PAPER = Study(
@@ -117,6 +135,7 @@ PAPER = Study(
     learning_rates=(0.5, 128.0),
     first_learning_rate=2**2.5,
     tables=TABLES,
+    table_techniques={"linear_warmup": FIXED},
 )
 
 
@@ -132,6 +151,49 @@ def shortened(epochs: int, base_batch_size: int, norm_batch_size: int) -> dict[s
     )
     return {"lars_legw_poly": poly, "lars_legw_steps": replace(poly, decay=steps)}
 
+
+QUICK_SGD = replace(
+    FIXED,
+    base_batch_size=32,
+    norm_batch_size=32,
+    max_micro_batch=None,
+    warmup=LinearWarmup(epochs=5 * 5 / 90),
+    decay=StepDecay(every_epochs=5 / 3, factor=0.1),
+)
+QUICK_GROWTHS = {
+    f"growth_{factor}": replace(
+        QUICK_SGD,
+        decay=NoDecay(),
+        growth=StepGrowth(every_epochs=5 / 3, factor=factor, learning_rate_factor=factor / 10),
+    )
+    for factor in (2, 4, 8)
+}
+QUICK_SIZES = (32, 128, 512)
+QUICK_TABLES = (
+    PaperTable(
+        "Table 1, Figures 1 and 2 (You et al.)",
+        "LARS with LEGW, poly decay and steps, against linear scaling of SGD with a warm-up",
+        (
+            *(
+                TableRun(name, size, 4 * (size / 32) ** 0.5, 5)
+                for name in ("lars_legw_poly", "lars_legw_steps")
+                for size in QUICK_SIZES
+            ),
+            *(TableRun("linear_warmup", size, 0.1 * size / 32, 5) for size in QUICK_SIZES),
+        ),
+        TOP5,
+        plots=(AGAINST_SIZE, RATES, CURVES),
+    ),
+    PaperTable(
+        "Figures 2 and 3 (Devarakonda et al.)",
+        "fixed batches, and such that grow by 2, 4 and 8 at a third and at two thirds of the run",
+        tuple(
+            TableRun(name, size, 0.1 * size / 32, 5) for size in (32, 64) for name in ("linear_warmup", *QUICK_GROWTHS)
+        ),
+        TOP5,
+        plots=(Plot("validation_accuracy", panels="batch_size"),),
+    ),
+)
 
 BUDGETS = {
     "quick": replace(
@@ -151,7 +213,8 @@ BUDGETS = {
         tolerance=0.05,
         resolution=2.0,
         max_runs=32,
-        tables=(),
+        tables=QUICK_TABLES,
+        table_techniques={"linear_warmup": QUICK_SGD, **QUICK_GROWTHS},
         left_out="ResNet-50, 224 x 224 pixels, 1.27 million images, 85 epochs, other batch sizes, growing batches",
     ),
     "standard": replace(
@@ -167,6 +230,7 @@ BUDGETS = {
         resolution=1.5,
         max_runs=30,
         tables=(),
+        table_techniques={},
         left_out="ResNet-50, 224 x 224 pixels, 1.18 million images, 80 epochs, larger batches, growing batches",
     ),
     "paper": PAPER,
@@ -178,6 +242,7 @@ BUDGETS = {
         learning_rates=(0.0125, 25.6),
         first_learning_rate=0.1,
         tables=ADABATCH_TABLES,
+        table_techniques={},
     ),
 }
 

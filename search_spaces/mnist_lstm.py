@@ -1,7 +1,8 @@
 """Does an LSTM that reads MNIST row by row scale to larger batches with LEGW than with the usual recipes and Adam?
 
     python -m search_spaces.mnist_lstm                           # quick without a GPU, standard with one
-    python -m search_spaces.mnist_lstm --tables                  # You et al.'s Figures 4 to 7
+    python -m search_spaces.mnist_lstm --tables                  # You et al.'s Figures 2 to 7 at the quick size
+    python -m search_spaces.mnist_lstm --tables --budget paper   # the same, as they are written
 
 Budgets:
     quick       an LSTM of 64 units, 12,000 images, 5 epochs, on Fashion-MNIST where MNIST cannot be had: about 5
@@ -22,13 +23,15 @@ Source: You et al. 2019, "Large-Batch Training for LSTM and Beyond", sections 5.
 
 from dataclasses import replace
 
-from analysis.paper_table import PaperTable, TableRun
+from analysis.lipschitz import GradientLipschitz
+from analysis.paper_table import PaperTable, Plot, TableRun
 from search_spaces import Study, main
 from trainables import Recipe, Task
 from trainables.data import MNIST, FashionMNIST
 from trainables.decay import PolynomialDecay
+from trainables.measure import Tracked
 from trainables.models import LSTMClassifier
-from trainables.optimizers import SGD, Adam
+from trainables.optimizers import SGD, Adadelta, Adagrad, Adam, RMSprop
 from trainables.scaling import LinearScaling, NoScaling, SquareRootScaling
 from trainables.warmup import LEGWarmup, LinearWarmup
 
@@ -48,39 +51,95 @@ TECHNIQUES = {
     "legw": replace(CONSTANT, scaling=SquareRootScaling(), warmup=LEGWarmup(base_epochs=BASE_EPOCHS)),
 }
 ADAM = replace(CONSTANT, optimizer=Adam(), scaling=NoScaling())
+SOLVERS = {
+    "sgd": (SGD(), 0.5),
+    "momentum": (SGD(momentum=0.9), 0.05),
+    "nesterov": (SGD(momentum=0.9, nesterov=True), 0.05),
+    "adagrad": (Adagrad(), 0.02),
+    "rmsprop": (RMSprop(), 0.001),
+    "adam": (Adam(), 0.002),
+    "adadelta": (Adadelta(), 1.0),
+}
+"""The seven solvers of section 5.2, each with the learning rate that is tried at its own baseline, and at a quarter and
+four times as much. The rates are ours."""
+TABLE_TECHNIQUES = {
+    "fixed": replace(CONSTANT, scaling=NoScaling()),
+    **{name: replace(CONSTANT, optimizer=optimizer, scaling=NoScaling()) for name, (optimizer, _) in SOLVERS.items()},
+}
 
 SIZES = (128, 256, 512, 1024, 2048, 4096, 8192)
 TUNED = (0.01, 0.02, 0.04, 0.08, 0.16)
+AGAINST_SIZE = (Plot("test_accuracy", "batch_size"),)
+TRACKED = (Tracked(GradientLipschitz(), every=2, until=600),)
+"""The curvature along the gradient, over the first steps, in which its peak lies."""
 
 
-def _runs(technique: str, power: float, epochs: int = 25, base: float = BASE_LR) -> list[TableRun]:
-    """One technique at every batch size, with a learning rate proportional to the batch size to the given power."""
-    return [TableRun(technique, size, base * (size / 128) ** power, epochs) for size in SIZES]
+def figures(
+    techniques: dict[str, Recipe],
+    sizes: tuple[int, ...],
+    base_lr: float,
+    tuned: tuple[float, ...],
+    epochs: int,
+    longer: int,
+    baseline: dict[str, float],
+) -> tuple[PaperTable, ...]:
+    """Figures 2 to 7, and the seven solvers.
 
+    Args:
+        techniques: the recipes by name, which say how rates scale.
+        sizes: the batch sizes, the baseline's first.
+        base_lr: the learning rate at the first.
+        tuned: the rates that are tried at the last, against LEGW.
+        epochs, longer: the number of epochs, and that of Figure 7.
+        baseline: the paper's results of the baseline.
+    """  # fmt: skip
 
-def _tuned(name: str, epochs: int) -> PaperTable:
-    legw = TECHNIQUES["legw"].peak_learning_rate(BASE_LR, 8192)
-    runs = [TableRun("legw", 8192, legw, epochs), *(TableRun("constant", 8192, rate, epochs) for rate in TUNED)]
-    return PaperTable(name, f"LEGW against the best tuned rate at 8,192, {epochs} epochs", tuple(runs))
+    def scaled(name: str, number: int = epochs, at: tuple[int, ...] = sizes) -> list[TableRun]:
+        return [TableRun(name, size, techniques[name].peak_learning_rate(base_lr, size), number) for size in at]
 
-
-TABLES = (
-    PaperTable("Figure 4.1", "one rate at every batch size", tuple(_runs("constant", 0))),
-    PaperTable("Figure 4.2", "linear scaling", tuple(_runs("constant", 1))),
-    PaperTable("Figure 4.3", "linear scaling, poly decay", tuple(_runs("poly", 1))),
-    PaperTable("Figure 4.4", "linear scaling, poly decay, 5 epochs of warm-up", tuple(_runs("poly_warmup", 1))),
-    PaperTable(
-        "Figure 5",
-        "LEGW and Adam; the paper reports 98.8 % for the baseline, batch size 128",
-        (
-            TableRun("legw", 128, BASE_LR, 25, {"test_accuracy": 0.988}),
-            *_runs("legw", 0.5)[1:],
-            *_runs("adam", 0, base=0.001),
+    adam = [TableRun("adam", size, 0.001, epochs) for size in sizes]
+    legw = scaled("legw")
+    legw[0] = legw[0]._replace(paper=baseline)
+    last = sizes[-1]
+    return (
+        PaperTable(
+            "Figures 2, 3 and 5",
+            "LEGW and Adam; learning rates over the run, and the curvature along the gradient over the first steps",
+            (*legw, *adam),
+            plots=(
+                *AGAINST_SIZE,
+                Plot("last_learning_rate", panels="technique"),
+                Plot("gradient_lipschitz", "step", panels="technique"),
+            ),
         ),
-    ),
-    _tuned("Figure 6.1", 25),
-    _tuned("Figure 7.1", 100),
-)
+        PaperTable(
+            "Figure 4",
+            "one rate, the linear rule, that with poly decay, that with 5 epochs of warm-up too, and Adam",
+            (*(run for name in ("fixed", "constant", "poly", "poly_warmup") for run in scaled(name)), *adam),
+            plots=AGAINST_SIZE,
+        ),
+        *(
+            PaperTable(
+                name,
+                f"LEGW against tuned rates at {last:,}, {number} epochs",
+                (*scaled("legw", number, (last,)), *(TableRun("constant", last, rate, number) for rate in tuned)),
+                plots=(Plot("test_accuracy", "learning_rate"), Plot("validation_accuracy")),
+            )
+            for name, number in (("Figure 6.1", epochs), ("Figure 7.1", longer))
+        ),
+        PaperTable(
+            "Solvers",
+            f"the seven solvers of section 5.2 at batch size {sizes[0]}, three rates each",
+            tuple(
+                TableRun(name, sizes[0], rate * factor, epochs)
+                for name, (_, rate) in SOLVERS.items()
+                for factor in (0.25, 1.0, 4.0)
+            ),
+            plots=(Plot("test_accuracy", "learning_rate"),),
+        ),
+    )
+
+
 PAPER = Study(
     name="mnist_lstm",
     question=QUESTION,
@@ -91,9 +150,18 @@ PAPER = Study(
     first_learning_rate=0.04,
     rules=(NoScaling(), LinearScaling(), SquareRootScaling()),
     max_runs=300,
-    tables=TABLES,
-    table_techniques={"adam": ADAM},
+    tables=figures(TABLE_TECHNIQUES | TECHNIQUES, SIZES, BASE_LR, TUNED, 25, 100, {"test_accuracy": 0.988}),
+    table_techniques=TABLE_TECHNIQUES,
+    table_tracked=TRACKED,
 )
+QUICK = {name: replace(recipe, base_batch_size=32) for name, recipe in TECHNIQUES.items()}
+QUICK["poly_warmup"] = replace(QUICK["poly_warmup"], warmup=LinearWarmup(epochs=1))
+QUICK_SEARCH = {name: QUICK[name] for name in ("constant", "legw")}
+QUICK_TABLE = {
+    name: replace(recipe, base_batch_size=32)
+    for name, recipe in (TABLE_TECHNIQUES | QUICK).items()
+    if name not in QUICK_SEARCH
+}
 BUDGETS = {
     "quick": replace(
         PAPER,
@@ -101,10 +169,7 @@ BUDGETS = {
         substitute=Task(
             model=LSTMClassifier(width=64), data=FashionMNIST(train_samples=12_000, validation_samples=5_000), epochs=5
         ),
-        techniques={
-            "constant": replace(CONSTANT, base_batch_size=32),
-            "legw": replace(TECHNIQUES["legw"], base_batch_size=32),
-        },
+        techniques=QUICK_SEARCH,
         batch_sizes=(32, 128, 1024),
         learning_rates=(0.0025, 2.56),
         first_learning_rate=0.02,
@@ -113,8 +178,8 @@ BUDGETS = {
         tolerance=0.05,
         resolution=2.0,
         max_runs=40,
-        tables=(),
-        table_techniques={},
+        tables=figures(QUICK_TABLE | QUICK_SEARCH, (32, 128, 1024), 0.04, (0.04, 0.08, 0.16, 0.32, 0.64), 5, 10, {}),
+        table_techniques=QUICK_TABLE,
         left_out="half of the units, 48,000 images, 20 epochs, batch sizes 256, 512 and above 1,024, poly decay, Adam",
     ),
     "standard": replace(

@@ -2,7 +2,8 @@
 
     python -m search_spaces.ptb_lstm                             # quick without a GPU, standard with one
     python -m search_spaces.ptb_lstm --data my_corpus            # any folder with train.txt, valid.txt and test.txt
-    python -m search_spaces.ptb_lstm --tables                    # You et al.'s Figures 5 to 7
+    python -m search_spaces.ptb_lstm --tables                    # You et al.'s Figures 2 to 7 at the quick size
+    python -m search_spaces.ptb_lstm --tables --budget paper     # the same, as they are written
 
 Budgets:
     quick       one LSTM layer of 64 units, 1,000 words, 60,000 tokens, 12 epochs, on the King James Bible where the
@@ -28,11 +29,13 @@ Source: You et al. 2019, "Large-Batch Training for LSTM and Beyond", sections 5.
 
 from dataclasses import replace
 
-from analysis.paper_table import PaperTable, TableRun
+from analysis.lipschitz import GradientLipschitz
+from analysis.paper_table import PaperTable, Plot, TableRun
 from search_spaces import Study, main
 from trainables import Recipe, Task
 from trainables.data import KingJamesBible, TextCorpus
 from trainables.decay import ExponentialDecay
+from trainables.measure import Tracked
 from trainables.metric import Perplexity
 from trainables.models import LSTMLanguageModel
 from trainables.optimizers import SGD, Adam
@@ -64,39 +67,68 @@ averaged over them, so that our rates are 20 times the tutorial's. The paper doe
 RATES = tuple(factor * rate for factor in (1, SUMMED) for rate in TUNED)
 """The paper's tuned rates for 640 in both readings of its loss."""
 PERPLEXITY = ("test_perplexity",)
+TRACKED = (Tracked(GradientLipschitz(), every=2, until=600),)
+"""The curvature along the gradient, over the first steps, in which its peak lies."""
 
 
-def _tuned(name: str, epochs: int) -> PaperTable:
-    best = TableRun("legw", 640, LEGW.peak_learning_rate(BASE_LR, 640), epochs)
-    runs = (best, *(TableRun("constant_then_halved", 640, rate, epochs) for rate in RATES))
-    return PaperTable(
-        name,
-        f"LEGW against tuned rates at 640, as written and times {SUMMED}, {epochs} epochs, halved from the 8th on",
-        runs,
-        PERPLEXITY,
+def figures(
+    legw: Recipe,
+    sizes: tuple[int, ...],
+    base_lr: float,
+    tuned: tuple[float, ...],
+    epochs: int,
+    longer: int,
+    baseline: dict[str, float],
+) -> tuple[PaperTable, ...]:
+    """Figures 2, 3, 5, 6.2 and 7.2, and the tuning of the baseline.
+
+    Args:
+        legw: LEGW, which says how rates scale.
+        sizes: the batch sizes, the baseline's first.
+        base_lr: the learning rate at the first.
+        tuned: the rates that are tried at the first and at the last.
+        epochs, longer: the number of epochs, and that of Figure 7.
+        baseline: the paper's results of the baseline.
+    """  # fmt: skip
+    scaled = [TableRun("legw", size, legw.peak_learning_rate(base_lr, size), epochs) for size in sizes]
+    scaled[0] = scaled[0]._replace(paper=baseline)
+    first, last = sizes[0], sizes[-1]
+    against_rate = (Plot("test_perplexity", "learning_rate"), Plot("validation_perplexity"))
+    return (
+        PaperTable(
+            "Baseline",
+            f"tuning batch size {first}",
+            tuple(TableRun("constant_then_halved", first, rate, epochs, baseline) for rate in tuned),
+            PERPLEXITY,
+            plots=against_rate,
+        ),
+        PaperTable(
+            "Figures 2, 3 and 5",
+            "LEGW and Adam; learning rates over the run, and the curvature along the gradient over the first steps",
+            (*scaled, *(TableRun("adam", size, 0.001, epochs) for size in sizes)),
+            PERPLEXITY,
+            plots=(
+                Plot("test_perplexity", "batch_size"),
+                Plot("last_learning_rate", panels="technique"),
+                Plot("gradient_lipschitz", "step", panels="technique"),
+            ),
+        ),
+        *(
+            PaperTable(
+                name,
+                f"LEGW against tuned rates at {last:,}, {number} epochs",
+                (
+                    scaled[-1]._replace(epochs=number),
+                    *(TableRun("constant_then_halved", last, rate, number) for rate in tuned),
+                ),
+                PERPLEXITY,
+                plots=against_rate,
+            )
+            for name, number in (("Figure 6.2", epochs), ("Figure 7.2", longer))
+        ),
     )
 
 
-TABLES = (
-    PaperTable(
-        "Baseline",
-        "tuning batch size 20, for which the paper reports 115.91",
-        tuple(TableRun("constant_then_halved", 20, rate, 13, {"test_perplexity": 115.91}) for rate in RATES),
-        PERPLEXITY,
-    ),
-    PaperTable(
-        "Figure 5",
-        "LEGW and Adam; the paper reports 115.91 for the baseline, batch size 20",
-        (
-            TableRun("legw", 20, BASE_LR, 13, {"test_perplexity": 115.91}),
-            *(TableRun("legw", size, LEGW.peak_learning_rate(BASE_LR, size), 13) for size in SIZES[1:]),
-            *(TableRun("adam", size, 0.001, 13) for size in SIZES),
-        ),
-        PERPLEXITY,
-    ),
-    _tuned("Figure 6.2", 13),
-    _tuned("Figure 7.2", 50),
-)
 PAPER = Study(
     name="ptb_lstm",
     question=QUESTION,
@@ -106,9 +138,14 @@ PAPER = Study(
     learning_rates=(0.025, 51.2),
     first_learning_rate=BASE_LR,
     max_runs=200,
-    tables=TABLES,
+    tables=figures(LEGW, SIZES, BASE_LR, RATES, 13, 50, {"test_perplexity": 115.91}),
     table_techniques={"adam": ADAM},
+    table_tracked=TRACKED,
 )
+QUICK = {
+    name: replace(recipe, base_batch_size=10, decay=ExponentialDecay(constant_epochs=6, factor=0.5))
+    for name, recipe in {**TECHNIQUES, "adam": ADAM}.items()
+}
 SMALL = LSTMLanguageModel(vocabulary=1_000, width=64, layers=1)
 BUDGETS = {
     "quick": replace(
@@ -117,10 +154,7 @@ BUDGETS = {
         substitute=Task(
             model=SMALL, data=KingJamesBible("bible", 1_000, 20, 60_000, 20_000), epochs=12, metric=Perplexity()
         ),
-        techniques={
-            name: replace(recipe, base_batch_size=10, decay=ExponentialDecay(constant_epochs=6, factor=0.5))
-            for name, recipe in TECHNIQUES.items()
-        },
+        techniques={name: QUICK[name] for name in TECHNIQUES},
         batch_sizes=(10, 40, 160),
         learning_rates=(0.025, 25.6),
         first_learning_rate=0.4,
@@ -128,8 +162,8 @@ BUDGETS = {
         tolerance=0.08,
         resolution=2.0,
         max_runs=36,
-        tables=(),
-        table_techniques={},
+        tables=figures(QUICK["legw"], (10, 40, 160), 0.4, (0.1, 0.4, 1.6, 6.4), 12, 20, {}),
+        table_techniques={"adam": QUICK["adam"]},
         left_out="a layer, 2/3 of the units, 9,000 words, 870,000 tokens, 1 epoch, batches but 40 and 160, Adam",
     ),
     "standard": replace(

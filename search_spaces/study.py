@@ -16,7 +16,7 @@ from search_spaces.policy.plan import Plan
 from trainables import Recipe, Task
 from trainables.data import ImageFolder, TextCorpus
 from trainables.errors import UserError
-from trainables.measure import Measure
+from trainables.measure import Measure, Tracked
 from trainables.metric import Accuracy
 from trainables.recipe import value_in, with_values
 from trainables.scaling import LinearScaling, Scaling, SquareRootScaling
@@ -52,6 +52,7 @@ class Study:
         tables: the papers' tables that can be run instead of a search.
         table_techniques: recipes that only tables use, by name.
         table_measures: what the runs of tables measure on their final models, besides the task's own measures.
+        table_tracked: what the runs of tables measure during training, besides what the task's own runs do.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Study:
     tables: tuple[PaperTable, ...] = ()
     table_techniques: Mapping[str, Recipe] = field(default_factory=dict)
     table_measures: tuple[Measure, ...] = ()
+    table_tracked: tuple[Tracked, ...] = ()
 
     def check(self, workers: int) -> "Study":
         """The study itself, after a check that this number of workers can train every run its search may ask for.
@@ -103,7 +105,11 @@ class Study:
     @property
     def table_task(self) -> Task:
         """The task of the tables' runs, with what they measure."""
-        return replace(self.task, measures=(*self.task.measures, *self.table_measures))
+        return replace(
+            self.task,
+            measures=(*self.task.measures, *self.table_measures),
+            tracked=(*self.task.tracked, *self.table_tracked),
+        )
 
     @property
     def all_techniques(self) -> dict[str, Recipe]:

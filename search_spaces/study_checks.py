@@ -5,10 +5,12 @@ import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from analysis.landscape import LossLine, LossPlane
+from analysis.paper_table import PANELS, PaperTable
 from analysis.tables import COLUMNS
 from search_spaces.service.arguments import FEWEST_OTHER_RUNS, FINEST, HIGHEST_FIRST_SEED, SEEDS
 from trainables import Recipe
-from trainables.engine.checks import check_fit, check_learning_rate, check_model, check_run
+from trainables.engine.checks import check_fit, check_learning_rate, check_model, check_run, workers_for
 from trainables.errors import require
 from trainables.recipe import value_in, with_values
 
@@ -77,16 +79,19 @@ def _check_first_seed(study: "Study") -> None:
 
 
 def check_tables(study: "Study", workers: int) -> None:
-    """Refuse a study if this number of workers cannot train a run of its tables, or a column does not exist.
+    """Refuse a study if a run of its tables cannot be trained, by this number of workers or by one of them, or a column
+    does not exist.
 
     Raises:
         UserError: the study is refused; the message names what is wrong, its value, and what is accepted.
     """
     _check_first_seed(study)
     check_model(study.task)
-    techniques = study.all_techniques
+    techniques, names = study.all_techniques, [table.name for table in study.tables]
+    require(len(set(names)) == len(names), f"tables {', '.join(names)}: each must have a name of its own")
     for table in study.tables:
         require(len(table.runs) > 0, f"{table.name}: has no runs")
+        _check_plots(study, table)
         for column in table.columns:
             require(column in COLUMNS, f"{table.name}: column {column!r} is not one of {', '.join(COLUMNS)}")
         for run in table.runs:
@@ -95,7 +100,31 @@ def check_tables(study: "Study", workers: int) -> None:
                 f"{table.name}: technique {run.technique!r} is not one of {', '.join(techniques)}",
             )
             task = replace(study.table_task, epochs=run.epochs)
-            check_run(task, techniques[run.technique], run.batch_size, run.learning_rate, workers)
+            recipe = techniques[run.technique]
+            used = workers_for(task, recipe, run.batch_size, workers)
+            check_run(task, recipe, run.batch_size, run.learning_rate, used)
+
+
+def _check_plots(study: "Study", table: PaperTable) -> None:
+    """Refuse a plot of what no run reports."""
+    task = study.table_task
+    measured = [each.name for each in task.measures]
+    known = {
+        "epoch": task.reported_names,
+        "step": tuple(each.name for each in task.tracked),
+        "line": tuple(name for name in measured if name == LossLine().name),
+        "plane": tuple(name for name in measured if name == LossPlane().name),
+        "batch_size": tuple(COLUMNS),
+        "learning_rate": tuple(COLUMNS),
+    }
+    for plot in table.plots:
+        require(plot.x in known, f"{table.name}: axis {plot.x!r} of a plot is not one of {', '.join(known)}")
+        require(
+            plot.panels in PANELS,
+            f"{table.name}: panels {plot.panels!r} of a plot are not one of {', '.join(map(repr, PANELS))}",
+        )
+        there = ", ".join(known[plot.x]) or "none: the study's table_measures and table_tracked name them"
+        require(plot.y in known[plot.x], f"{table.name}: {plot.y!r} cannot be drawn over {plot.x}; there is {there}")
 
 
 def _check_prescriptions(study: "Study") -> None:

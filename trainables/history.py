@@ -1,6 +1,6 @@
 """The names and units of everything that a run reports, in one place."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
@@ -17,6 +17,9 @@ STATUSES = (DONE, DIVERGED, STOPPED_EARLY, OUT_OF_MEMORY, FAILED)
 """How a run can end. Divergence is a result and not an error: a diverged run gets the score of a guess."""
 
 SPLITS = ("train", "validation", "test")
+
+Series = Mapping[str, Sequence[tuple[int, float]]]
+"""By name, numbers with their positions."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,9 @@ class EpochReport:
         values: what the task's metric reports for each split, such as train_accuracy, validation_accuracy and, after
             the last epoch, test_accuracy. After the last epoch of a run that ended well, also the task's measures, by
             name.
+        series: by name, what is no single number after an epoch, as (position, number) pairs. A tracked measure has the
+            numbers taken in this epoch, at the steps they were taken before. A measure of several numbers has them
+            after the last epoch, at their places from 0 on.
     """
 
     epoch: int
@@ -58,6 +64,7 @@ class EpochReport:
     diverged: int
     status: str
     values: Mapping[str, float] = field(default_factory=dict)
+    series: Series = field(default_factory=dict)
 
     def numbers(self) -> dict[str, float]:
         """The reported numbers by name, without those that have no value after this epoch."""
@@ -75,7 +82,7 @@ class EpochReport:
         return self.values[name]
 
 
-REPORTED = tuple(each.name for each in fields(EpochReport) if each.name not in ("status", "values"))
+REPORTED = tuple(each.name for each in fields(EpochReport) if each.name not in ("status", "values", "series"))
 """The names of the numbers that every run reports."""
 
 
@@ -108,3 +115,9 @@ class History:
         if name not in names:
             raise KeyError(f"{name!r}: the run reported {', '.join(names)}")
         return [epoch.values.get(name) if name not in (*REPORTED, "status") else epoch[name] for epoch in self.epochs]
+
+    @property
+    def series(self) -> dict[str, list[tuple[int, float]]]:
+        """The series of all epochs, by name, as (position, number) pairs in order."""
+        names = dict.fromkeys(name for epoch in self.epochs for name in epoch.series)
+        return {name: [pair for epoch in self.epochs for pair in epoch.series.get(name, ())] for name in names}

@@ -48,13 +48,16 @@ class Recipe:
         base_batch_size: B0, the batch size at which the scaling is 1, in samples; no run needs to have it.
         norm_batch_size: number of samples in a normalisation batch, over which BatchNorm computes its statistics; None
             for the whole batch.
+        norm_parts: number of equal normalisation batches that every batch is cut into instead, as over so many GPUs;
+            they grow as the batch grows. None where norm_batch_size says it.
         max_micro_batch: largest number of samples of a worker's share that are computed at once, a multiple of
             norm_batch_size; None for all of them. It is halved whenever the samples do not fit into memory. Results do
             not depend on it.
         mixed_precision: whether layers that gain from it compute in bfloat16; weights and sums stay in 32 bits.
 
     Raises:
-        UserError: a size is below 1, or max_micro_batch is not a multiple of norm_batch_size.
+        UserError: a size or norm_parts is below 1, max_micro_batch is not a multiple of norm_batch_size, or norm_parts
+            is given together with one of them.
     """
 
     base_batch_size: int = 32
@@ -65,6 +68,7 @@ class Recipe:
     growth: Growth = FixedBatch()
     gradient: Gradient = Plain()
     norm_batch_size: int | None = None
+    norm_parts: int | None = None
     max_micro_batch: int | None = None
     mixed_precision: bool = False
 
@@ -74,12 +78,17 @@ class Recipe:
             value = getattr(self, name)
             require(isinstance(value, base), f"Recipe {name} {value!r}: must be of a subclass of {base.__name__}")
         size, micro = self.norm_batch_size, self.max_micro_batch
-        for name, value in (("norm_batch_size", size), ("max_micro_batch", micro)):
+        for name, value in (("norm_batch_size", size), ("norm_parts", self.norm_parts), ("max_micro_batch", micro)):
             whole = value is None or (isinstance(value, int) and value >= 1)
             require(whole, f"Recipe {name} {value}: must be a whole number, at least 1, or None")
         require(
             size is None or micro is None or micro % size == 0,
             f"Recipe max_micro_batch {micro}: must be a multiple of norm_batch_size {size}",
+        )
+        require(
+            self.norm_parts is None or (size is None and micro is None),
+            f"Recipe norm_parts {self.norm_parts}: takes the place of norm_batch_size {size}, and cannot be used with "
+            f"max_micro_batch {micro}; leave both None",
         )
 
     def start(self, batch_size: int, epochs: float = 1.0) -> Progress:
@@ -89,6 +98,10 @@ class Recipe:
     def scale(self, batch_size: int) -> float:
         """The largest factor of base_lr in a run that starts at this batch size."""
         return self.scaling.peak(self.start(batch_size))
+
+    def norm_size(self, batch_size: int) -> int | None:
+        """The number of samples in a normalisation batch of a batch of this size; None for the whole batch."""
+        return self.norm_batch_size if self.norm_parts is None else batch_size // self.norm_parts
 
     def optimizer_at(self, batch_size: int) -> Optimizer:
         """The optimizer of a run that starts at this batch size, adapted by the scaling."""

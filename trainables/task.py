@@ -10,7 +10,7 @@ from trainables.data.loading.source import Data
 from trainables.errors import require
 from trainables.history import REPORTED, SPLITS
 from trainables.loss import CrossEntropy, Loss
-from trainables.measure import Measure
+from trainables.measure import Measure, Tracked
 from trainables.metric import Accuracy, Metric, Perplexity, check_own_metric
 
 RESERVED = ("technique", "batch_size", "learning_rate", "run_id", "seed", "setting", "status", "error", "trace", "done")
@@ -42,6 +42,7 @@ class Task:
         metric: what runs are judged by.
         loss: what training minimises.
         measures: what else is measured on the final model of a run that ended well.
+        tracked: what is measured during training.
 
     Raises:
         UserError: model is a module and not something that builds one, epochs is below 1, a name would be reported
@@ -54,6 +55,7 @@ class Task:
     metric: Metric = Accuracy()
     loss: Loss = CrossEntropy()
     measures: tuple[Measure, ...] = ()
+    tracked: tuple[Tracked, ...] = ()
 
     def __post_init__(self) -> None:
         require(
@@ -81,11 +83,12 @@ class Task:
             f"Task loss {self.loss!r}: a perplexity is of the plain cross-entropy; use CrossEntropy()",
         )
         check_own_metric(self.metric)
-        names = list(self.reported_names)
+        names = [*self.reported_names, *(each.name for each in self.tracked)]
         twice = sorted({name for name in names if names.count(name) > 1 or name in RESERVED})
         require(
             not twice,
-            f"Task metric {self.metric!r}, measures {self.measures!r}: {', '.join(twice)} would be reported twice",
+            f"Task metric {self.metric!r}, measures {(*self.measures, *self.tracked)!r}: {', '.join(twice)} would be "
+            "reported twice",
         )
         odd = [name for name in names if not name.isidentifier()]
         require(not odd, f"Task metric or measure name {', '.join(odd)}: must be letters, digits and underscores")

@@ -84,9 +84,9 @@ def _seconds_per_sample(
     task: Task, recipe: Recipe, batch_size: int, model: torch.nn.Module, device: torch.device
 ) -> float:
     """Seconds of a training step, for each of its samples."""
-    unit = min(recipe.norm_batch_size or batch_size, batch_size)
+    unit = min(recipe.norm_size(batch_size) or batch_size, batch_size)
     samples = batch_size // unit * unit
-    recipe = replace(recipe, norm_batch_size=unit, max_micro_batch=None)
+    recipe = replace(recipe, norm_batch_size=unit, norm_parts=None, max_micro_batch=None)
     inputs, targets = _example(task, samples, device)
     keys = torch.zeros(samples, dtype=torch.int32, device=device)
     gradient = BatchGradient(model, task, recipe, Workers(), parts=0)

@@ -1,5 +1,6 @@
 """The preview: what a command is about to do, printed before it starts."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from optuna.distributions import FloatDistribution, IntDistribution
@@ -10,6 +11,7 @@ from search_spaces.service.cluster import Allotment, Capacity
 from search_spaces.service.display import clock
 from search_spaces.service.work import Work
 from search_spaces.study import Study
+from trainables.engine.checks import workers_for
 
 START_SECONDS = 40.0
 """About how long it takes to start a cluster and its worker groups, which happens once."""
@@ -55,6 +57,7 @@ def print_plan(
         "Left out": study.left_out,
         "Runs": work.words,
         "At a time": f"{allotment.concurrent_trials} trials x {size.workers} workers{gpus}",
+        "On 1 worker": _on_one_worker(work, size.workers),
         "Time": duration,
         "Results": f"{results}, MLflow {uri}",
     }
@@ -71,3 +74,16 @@ def range_words(name: str, values: FloatDistribution | IntDistribution) -> str:
 def _data_words(study: Study) -> str:
     own, other = study.task.data, study.substitute
     return f"{own!r}, or {other.data!r} where that cannot be had" if other else repr(own)
+
+
+def _on_one_worker(work: Work, workers: int) -> str:
+    """The rows of tables whose batches cannot be cut for all workers, in words."""
+    task, techniques = work.study.task, work.study.techniques
+    rows = dict.fromkeys(
+        run.group
+        for table in work.tables
+        for run in table.runs
+        if workers_for(replace(task, epochs=run.epochs), techniques[run.technique], run.batch_size, workers) < workers
+    )
+    listed = ", ".join(f"{row.technique} {row.batch_size}" for row in rows)
+    return f"{listed}: batches that cannot be cut for {workers} workers" if rows else ""

@@ -161,7 +161,7 @@ class Recorder(_LivesInTheDriver, tune.Callback):
         self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, result: dict[str, Any], **info: Any
     ) -> None:
         report = {name: result[name] for name in self._search.study.task.reported_names if name in result}
-        self._search.tracker.log(trial.trial_id, report, int(result.get("epoch", 0)))
+        self._search.tracker.log(trial.trial_id, report, int(result.get("epoch", 0)), result.get("series", {}))
         self._search.display.progress(trial.trial_id, report)
 
     def on_trial_complete(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:

@@ -16,10 +16,11 @@ import pandas as pd
 from mlflow.entities import Metric, Param
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
+from mlflow.utils.validation import MAX_METRICS_PER_BATCH
 
 from analysis.runs import DESIGN_TAG, PARENT_TAG, STATUS_TAG, STUDY_TAG, TABLE_TAG, opened
 from trainables.errors import UserError
-from trainables.history import DONE, FAILED, RUNNING, STATUSES
+from trainables.history import DONE, FAILED, RUNNING, STATUSES, Series
 
 TRACEBACK_FILE = "traceback.txt"
 """The artifact of a run that holds the traceback of a worker's error."""
@@ -113,11 +114,16 @@ class Tracker:
         self._write(create)
         self._write(lambda: self._client.log_batch(self._runs[trial_id], params=entries))
 
-    def log(self, trial_id: str, metrics: Mapping[str, float], epoch: int) -> None:
-        """Write what a trial reported after an epoch."""
+    def log(self, trial_id: str, metrics: Mapping[str, float], epoch: int, series: Series) -> None:
+        """Write what a trial reported after an epoch. A number's step is its epoch, or its position in a series."""
         now = int(time.time() * 1000)
         entries = [Metric(name, float(value), now, epoch) for name, value in metrics.items()]
-        self._write(lambda: self._client.log_batch(self._runs[trial_id], metrics=entries))
+        entries += [Metric(name, float(value), now, at) for name, pairs in series.items() for at, value in pairs]
+        for first in range(0, len(entries), MAX_METRICS_PER_BATCH):
+            self._write(partial(self._log_batch, trial_id, entries[first : first + MAX_METRICS_PER_BATCH]))
+
+    def _log_batch(self, trial_id: str, metrics: Sequence[Metric]) -> None:
+        self._client.log_batch(self._runs[trial_id], metrics=metrics)
 
     def end(self, trial_id: str, status: str, trace: str = "") -> None:
         """End a trial's run with one of trainables.history.STATUSES, and with the traceback where a worker raised."""
@@ -133,7 +139,7 @@ class Tracker:
         self._write(finish)
 
     def upload(self, path: Path) -> None:
-        """Attach a file to the study's parent run."""
+        """Attach a file or a folder of files to the study's parent run."""
         self._write(lambda: self._client.log_artifact(self.parent_id, str(path)))
 
     def answer(self, sentences: Sequence[str], frontier: pd.DataFrame) -> None:

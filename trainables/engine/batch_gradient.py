@@ -67,7 +67,7 @@ class BatchGradient:
     Args:
         model: the model, with GhostBatchNorm and SampleDropout layers in the place of PyTorch's.
         task: the task, of which the loss and the metric are used.
-        recipe: the recipe, of which norm_batch_size, max_micro_batch and mixed_precision are used.
+        recipe: the recipe, of which norm_size, max_micro_batch and mixed_precision are used.
         workers: the rank of this process and the number of data-parallel workers.
         parts: number of parts of the global batch whose gradients are compared to measure noise; 0 measures none.
     """
@@ -75,7 +75,7 @@ class BatchGradient:
     def __init__(self, model: nn.Module, task: Task, recipe: Recipe, workers: Workers, parts: int) -> None:
         self._model, self._task, self._recipe, self._workers, self._parts = model, task, recipe, workers, parts
         self._layers = split_invariant(model)
-        self._whole = recipe.norm_batch_size is None and bool(ghosts(model))
+        self._whole = recipe.norm_batch_size is None and recipe.norm_parts is None and bool(ghosts(model))
         self._micro_batch = recipe.max_micro_batch
         self._parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self._noise: GradientNoise | None = None
@@ -100,8 +100,7 @@ class BatchGradient:
         Returns:
             The sums of the first pass over this worker's share, and the noise measured by the last pass.
         """
-        size = self._recipe.norm_batch_size
-        groups = 1 if size is None else len(self._batch.samples) * self._workers.count // size
+        groups = 1 if self._norm_size is None else self._samples // self._norm_size
         for layer in self._layers:
             layer.settle(groups)
         assert self._tally is not None
@@ -113,7 +112,7 @@ class BatchGradient:
         Raises:
             torch.OutOfMemoryError: smaller micro-batches would hold no sample or change BatchNorm's statistics.
         """
-        unit = self._recipe.norm_batch_size or 1
+        unit = self._norm_size or 1
         part, micro = self._sizes()
         half = micro // 2 // unit * unit
         if self._whole or half == 0:
@@ -146,13 +145,24 @@ class BatchGradient:
             self._note_noise(squares)
         return loss
 
+    @property
+    def _samples(self) -> int:
+        """The number of samples in the batch, over all workers."""
+        return len(self._batch.samples) * self._workers.count
+
+    @property
+    def _norm_size(self) -> int | None:
+        """The number of samples in a normalisation batch; None for the whole batch."""
+        return self._recipe.norm_size(self._samples)
+
     def _sizes(self) -> tuple[int, int]:
         """The number of samples in a part of this worker's share and in a micro-batch.
 
         Where no noise is measured, the share is a single part.
         """
-        part = len(self._batch.samples) * self._workers.count // max(self._parts, self._workers.count)
-        return part, min(self._micro_batch or part, part)
+        part, unit = self._samples // max(self._parts, self._workers.count), self._norm_size or 1
+        micro = min(self._micro_batch or part, part)
+        return part, max(micro // unit, 1) * unit if not self._whole else micro
 
     def _accumulate(self, move_statistics: bool, squares: Tensor | None) -> tuple[Tensor, Tally]:
         """Run forward and backward over the share; return its mean loss and its sums. Adds |g_i|^2 to squares."""
@@ -188,7 +198,7 @@ class BatchGradient:
         self, inputs: Nested, targets: Nested, first: int, keys: Tensor, weight: float, noted: bool
     ) -> tuple[Tensor, Tensor]:
         """Run one micro-batch; return its weighted part of the mean loss, and its total of the metric."""
-        size = self._recipe.norm_batch_size
+        size = self._norm_size
         part = Pass(first, keys, groups=1 if size is None else len(keys) // size, noted=noted)
         for layer in self._layers:
             layer.begin_pass(part)
@@ -237,9 +247,8 @@ class BatchGradient:
         return None
 
     def _note_noise(self, squares: Tensor) -> None:
-        samples = len(self._batch.samples) * self._workers.count
         self._noise = noise_between(
-            squares.item(), _square(self._gradients()).item(), self._parts, samples // self._parts
+            squares.item(), _square(self._gradients()).item(), self._parts, self._samples // self._parts
         )
 
 

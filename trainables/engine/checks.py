@@ -166,7 +166,12 @@ def check_learning_rate(learning_rate: float) -> None:
 
 def _check_split(task: Task, recipe: Recipe, batch_size: int, largest: int, workers: int) -> None:
     """Raise UserError where results would depend on how a batch, of batch_size to `largest` samples, is split."""
-    size, micro, parts = recipe.norm_batch_size, recipe.max_micro_batch, recipe.noise_parts(batch_size)
+    cut = recipe.norm_parts
+    require(
+        cut is None or batch_size % cut == 0,
+        f"norm_parts {cut}: batch size {batch_size} is not a multiple of it",
+    )
+    size, micro, parts = recipe.norm_size(batch_size), recipe.max_micro_batch, recipe.noise_parts(batch_size)
     share = batch_size // workers
     if parts:
         require(
@@ -176,6 +181,10 @@ def _check_split(task: Task, recipe: Recipe, batch_size: int, largest: int, work
         share = batch_size // parts
     if size is not None:
         split = f"{workers} worker{'s' * (workers > 1)}" if not parts else f"{parts} parts to measure noise by"
+        require(
+            cut is None or share % size == 0,
+            f"norm_parts {cut}: must be a multiple of {parts or workers}, for whole ones on {split}",
+        )
         require(
             share % size == 0,
             f"norm_batch_size {size}: batch size {batch_size} over {split} leaves {share} samples each, which is not a "
@@ -190,6 +199,17 @@ def _check_split(task: Task, recipe: Recipe, batch_size: int, largest: int, work
         f"norm_batch_size None: BatchNorm statistics over the whole batch of {batch_size} cannot be had while {why} "
         f"splits it; set norm_batch_size to a divisor of {share if parts else micro}",
     )
+
+
+def workers_for(task: Task, recipe: Recipe, batch_size: int, workers: int) -> int:
+    """The number of workers that a run uses: all, or one where its batches cannot be cut for all but can be for one."""
+    for count in (workers, 1):
+        try:
+            check_fit(task, recipe, batch_size, count)
+        except UserError:
+            continue
+        return count
+    return workers
 
 
 def has_batch_norm(task: Task) -> bool:

@@ -1,11 +1,13 @@
 """A run, trained one epoch at a time, with PyTorch only: no Ray and no MLflow."""
 
+import copy
 import io
 import math
 import random
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import astuple, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +84,8 @@ class Run:
         self._base_lr = learning_rate / recipe.scale(batch_size)
         self._device = data.device
         torch.manual_seed(seed)
-        self._model = prepared(task.model(), self._device, dtype, 1 if recipe.norm_batch_size else workers.count)
+        spread = workers.count if recipe.norm_size(batch_size) is None else 1
+        self._model = prepared(task.model(), self._device, dtype, spread)
         workers.agree(self._model.state_dict().values())
         self._gradient = BatchGradient(self._model, task, recipe, workers, recipe.noise_parts(batch_size))
         self._optimizer = recipe.optimizer_at(batch_size)(self._model.parameters())
@@ -92,6 +95,7 @@ class Run:
         self._noise: GradientNoise | None = None
         self._train_seconds = self._evaluation_seconds = 0.0
         self._initial_loss = math.nan
+        self._observed: dict[str, list[tuple[int, float]]] = {}
 
     @property
     def model(self) -> nn.Module:
@@ -114,6 +118,7 @@ class Run:
             if position + batch_size > len(draws.order):
                 break
             warm = warm or self._recipe.warmup.over(progress)
+            start += self._observe()
             part, learning_rate = self._step(draws.order[position : position + batch_size], draws, progress)
             tally += part
             position += batch_size
@@ -202,6 +207,22 @@ class Run:
         self._uncounted += uncounted * len(samples) / self._data.train_samples
         return tally.sums(loss), learning_rate
 
+    def _observe(self) -> float:
+        """Take the tracked measures that are due before this step; return the seconds that they took."""
+        due = [each for each in self._task.tracked if each.due(self._steps)]
+        if not due:
+            return 0.0
+        start = time.perf_counter()
+        model = copy.deepcopy(self._model).eval()
+        average_running_statistics(ghosts(model), self._workers.count)
+        for each in due:
+            value = each.measure(model, partial(self._training_split, model), self._task.loss)
+            assert isinstance(value, float), f"tracked measure {each.name}: gave several numbers"
+            self._observed.setdefault(each.name, []).append((self._steps, value))
+        spent = time.perf_counter() - start
+        self._evaluation_seconds += spent
+        return spent
+
     def _judge_divergence(self, loss: float, warm: bool) -> None:
         finite = torch.stack([parameter.isfinite().all() for parameter in self._model.parameters()]).all().item()
         too_high = warm and loss > DIVERGED_LOSS_RATIO * self._initial_loss
@@ -218,12 +239,14 @@ class Run:
         guess = self._guess() if diverged else None
         validation = guess or self._judge("validation")
         test = None if self.status == history.RUNNING else guess or self._judge("test")
-        measures = {}
+        measured: dict[str, float | tuple[float, ...]] = {}
         if self.status == history.DONE:
             self._model.eval()
-            measures = {
-                each.name: each(self._model, self._training_split, self._task.loss) for each in self._task.measures
-            }
+            batches = partial(self._training_split, self._model)
+            measured = {each.name: each(self._model, batches, self._task.loss) for each in self._task.measures}
+        numbers = {name: value for name, value in measured.items() if not isinstance(value, tuple)}
+        several = {name: list(enumerate(value)) for name, value in measured.items() if isinstance(value, tuple)}
+        observed, self._observed = self._observed, {}
         self._evaluation_seconds += time.perf_counter() - start
         if guess:
             trained = self._bounded(trained, guess)
@@ -244,7 +267,8 @@ class Run:
             noise_scale=None if self._noise is None else min(self._noise.scale, HIGHEST_NOISE),
             diverged=int(diverged),
             status=self.status,
-            values={**{name: value for each in values for name, value in each.items()}, **measures},
+            values={**{name: value for each in values for name, value in each.items()}, **numbers},
+            series={**observed, **several},
         )
 
     def _judge(self, split: SplitName) -> Means:
@@ -265,9 +289,9 @@ class Run:
         loss = min(trained.loss, cap) if math.isfinite(trained.loss) else cap
         return Means(loss, trained.mean if math.isfinite(trained.mean) else guess.mean)
 
-    def _training_split(self) -> Iterator[tuple[Nested, Nested]]:
+    def _training_split(self, model: nn.Module) -> Iterator[tuple[Nested, Nested]]:
         """The whole training split without augmentation; every worker gets all of it and measures the same."""
-        restart(self._model)
+        restart(model)
         return self._data.evaluation("train", self._dtype, 0, 1)
 
 

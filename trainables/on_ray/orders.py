@@ -10,7 +10,11 @@ from trainables.task import Task
 
 @dataclass(frozen=True)
 class Start:
-    """Order: begin a run; the result is None."""
+    """Order: begin a run; the result is None.
+
+    Attributes:
+        workers: None for all workers of the group; with 1, the first trains the run by itself and the others wait.
+    """
 
     task: Task
     recipe: Recipe
@@ -18,6 +22,7 @@ class Start:
     learning_rate: float
     seed: int
     data_dir: str
+    workers: int | None = None
     dtype: torch.dtype = torch.float32
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from ray import tune
 
 from trainables import history
+from trainables.engine.checks import workers_for
 from trainables.history import EpochReport
 from trainables.on_ray.orders import Load, RunFailed, Save, Start, TrainEpoch
 from trainables.on_ray.worker_group import GroupSize, WorkerGroup
@@ -41,7 +42,12 @@ class Trial(tune.Trainable):
         try:
             self._last = self._execute(TrainEpoch())
             self._over = self._last.status != history.RUNNING
-            return {**self._last.numbers(), "status": self._last.status, tune.result.DONE: self._over}
+            return {
+                **self._last.numbers(),
+                "series": self._last.series,
+                "status": self._last.status,
+                tune.result.DONE: self._over,
+            }
         except RunFailed as error:
             self._over = True
             kind = error.failure.kind
@@ -82,13 +88,17 @@ class Trial(tune.Trainable):
         """Remember the run; workers start it with its first order, so that a failed start is a failure of this run."""
         values = {name: value for name, value in config.items() if "." in name}
         task: Task = self._shared["task"]
+        size: GroupSize = self._shared["size"]
+        task = replace(task, epochs=int(values.pop(EPOCHS, task.epochs)))
+        recipe = with_values(self._shared["techniques"][config["technique"]], values)
         self._start = Start(
-            task=replace(task, epochs=int(values.pop(EPOCHS, task.epochs))),
-            recipe=with_values(self._shared["techniques"][config["technique"]], values),
+            task=task,
+            recipe=recipe,
             batch_size=config["batch_size"],
             learning_rate=config["learning_rate"],
             seed=self._shared["first_seed"] + config["seed"],
             data_dir=self._shared["data_dir"],
+            workers=workers_for(task, recipe, config["batch_size"], size.workers),
         )
         self._last = None
         self._started = self._over = False

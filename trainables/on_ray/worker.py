@@ -43,16 +43,24 @@ def work(config: dict[str, Any]) -> None:
 
 
 class _Bench:
-    """What a worker keeps between orders: the run in progress, and the data that was loaded last."""
+    """What a worker keeps between orders: the run in progress, and the data that was loaded last.
+
+    A worker that a run does not need has nothing to do until the next run starts.
+    """
 
     def __init__(self, workers: Workers, device: torch.device) -> None:
         self._workers, self._device = workers, device
         self._run: Run | None = None
+        self._idle = False
         self._loaded: tuple[Data, str, Loaded] | None = None
 
     def carry_out(self, order: Order) -> Any:
         if isinstance(order, Start):
             self.clear()
+            workers = Workers(self._workers.rank, order.workers or self._workers.count)
+            self._idle = workers.rank >= workers.count
+            if self._idle:
+                return None
             data = self._data(order.task.data, order.data_dir)
             self._run = Run(
                 order.task,
@@ -61,9 +69,11 @@ class _Bench:
                 order.batch_size,
                 order.learning_rate,
                 order.seed,
-                self._workers,
+                workers,
                 order.dtype,
             )
+            return None
+        if self._idle:
             return None
         assert self._run is not None, f"{type(order).__name__} was ordered before Start"
         match order:
