@@ -70,7 +70,7 @@ TABLE_TECHNIQUES = {
 SIZES = (128, 256, 512, 1024, 2048, 4096, 8192)
 TUNED = (0.01, 0.02, 0.04, 0.08, 0.16)
 AGAINST_SIZE = (Plot("test_accuracy", "batch_size"),)
-TRACKED = (Tracked(GradientLipschitz(), every=2, until=600),)
+TRACKED = (Tracked(GradientLipschitz(), every=2, until=200),)
 """The curvature along the gradient, over the first steps, in which its peak lies."""
 
 

@@ -67,7 +67,7 @@ averaged over them, so that our rates are 20 times the tutorial's. The paper doe
 RATES = tuple(factor * rate for factor in (1, SUMMED) for rate in TUNED)
 """The paper's tuned rates for 640 in both readings of its loss."""
 PERPLEXITY = ("test_perplexity",)
-TRACKED = (Tracked(GradientLipschitz(), every=2, until=600),)
+TRACKED = (Tracked(GradientLipschitz(), every=2, until=200),)
 """The curvature along the gradient, over the first steps, in which its peak lies."""
 
 
