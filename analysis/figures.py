@@ -22,17 +22,18 @@ from analysis.looks import BLUE, GREEN, VERMILLION
 from analysis.paper_table import PaperTable, Plot, TableRun
 from analysis.runs import StudyRuns
 from analysis.tables import COLUMNS, run_ids
-from trainables.score import Score
 
 STYLES = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)))
 MARKS = ("o", "s", "^", "D", "v", "P", "X", "*")
 TECHNIQUES = (BLUE, VERMILLION, GREEN, "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999900")
 """Colours of techniques where batch sizes have none; the first ones are those of the report."""
 COLUMNS_OF_PANELS = 3
+LABELS = {"epoch": "epoch", "samples": "samples seen", "line": "multiple of a direction scaled filter by filter"}
 FINAL = {"validation_accuracy": "test_accuracy", "train_accuracy": "train_accuracy"}
 """By what is drawn over the epochs, the paper's final result that belongs to it. Papers judge on the test images, as
 our runs do with their settings; smaller budgets judge on held-out ones."""
-WORDS = {"validation": "judged", "train": "training"}
+LOWEST, CONTOURS = 1e-4, 15
+"""The lowest loss of a plane that is told from others, and the number of contours."""
 HIGHEST_OVER_FIRST = 2.0
 """A loss is drawn up to this many times the largest first one, so that one run that jumps does not hide the others."""
 
@@ -50,16 +51,33 @@ def slug(name: str) -> str:
     return re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
 
 
-def panels_of(table: PaperTable, metric: Score) -> list[list[Panel]]:
-    """The panels of a table's figure, a list for each of its plots."""
-    plots = table.plots or (Plot(f"validation_{metric.name}"),)
-    return [list(_panels(plot, table.runs)) for plot in plots]
+def rows_of(table: PaperTable, runs: StudyRuns) -> list[list[Panel]]:
+    """The panels of a table's figure, row by row; plots of one panel each share a row.
+
+    A plane has a panel only where it was measured.
+    """
+    plots = table.plots or (Plot(f"validation_{runs.design.metric.name}"),)
+    singles: list[Panel] = []
+    rows = []
+    for plot in plots:
+        panels = [
+            panel for panel in _panels(plot, table.runs) if plot.x != "plane" or _plane_of(panel, runs) is not None
+        ]
+        if len(panels) == 1:
+            singles += panels
+        else:
+            rows += _broken(panels)
+    return [*_broken(singles), *rows]
+
+
+def _broken(panels: list[Panel]) -> list[list[Panel]]:
+    return [panels[first : first + COLUMNS_OF_PANELS] for first in range(0, len(panels), COLUMNS_OF_PANELS)]
 
 
 def _panels(plot: Plot, runs: tuple[TableRun, ...]) -> Iterable[Panel]:
     if plot.x == "plane":
         for run in runs:
-            yield Panel(plot, f"{run.technique}, {run.batch_size:,}, {run.learning_rate:.3g}", (run,))
+            yield Panel(plot, f"{run.technique}, {run.batch_size:,}, rate {run.learning_rate:.3g}", (run,))
         return
     if not plot.panels:
         yield Panel(plot, "", runs)
@@ -78,28 +96,26 @@ def draw_figure(runs: StudyRuns, table: PaperTable, found: pd.DataFrame, path: P
         found: its rows, as analysis.tables.compare gives them.
         path: of the picture.
     """
-    rows = [
-        panels[first : first + COLUMNS_OF_PANELS]
-        for panels in panels_of(table, runs.design.metric)
-        for first in range(0, len(panels), COLUMNS_OF_PANELS)
-    ]
+    rows = rows_of(table, runs)
     wide = max(len(row) for row in rows)
     size = (5.4 * wide, 3.7 * len(rows) + 0.5)
     figure, axes = plt.subplots(len(rows), wide, figsize=size, squeeze=False, layout="constrained")
+    planes = [plane for row in rows for panel in row if (plane := _plane_of(panel, runs)) is not None]
+    levels = _levels(planes) if planes else np.zeros(0)
     for line, row in zip(axes, rows, strict=True):
         for place in line[len(row) :]:
             place.set_axis_off()
         for place, panel in zip(line, row, strict=False):
-            _draw(figure, place, panel, runs, found)
+            _draw(figure, place, panel, runs, found, levels)
     figure.suptitle(f"{runs.name} ({runs.circumstances})\n{table.name}: {table.caption}", fontsize=11, wrap=True)
     figure.savefig(path, dpi=120)
     plt.close(figure)
 
 
-def _draw(figure: Figure, axes: Axes, panel: Panel, runs: StudyRuns, found: pd.DataFrame) -> None:
+def _draw(figure: Figure, axes: Axes, panel: Panel, runs: StudyRuns, found: pd.DataFrame, levels: np.ndarray) -> None:
     plot = panel.plot
     if plot.x == "plane":
-        _plane(figure, axes, panel, runs)
+        _plane(figure, axes, panel, runs, levels)
     elif plot.x in ("batch_size", "learning_rate"):
         _against(axes, panel, found)
     else:
@@ -113,10 +129,7 @@ def _draw(figure: Figure, axes: Axes, panel: Panel, runs: StudyRuns, found: pd.D
 
 
 def _words(name: str) -> str:
-    if name in COLUMNS:
-        return COLUMNS[name].heading
-    first, *rest = name.split("_")
-    return " ".join([WORDS.get(first, first), *rest])
+    return COLUMNS[name].heading if name in COLUMNS else name.replace("_", " ")
 
 
 def _labels(runs: tuple[TableRun, ...]) -> dict[Any, str]:
@@ -166,8 +179,7 @@ def _lines(axes: Axes, panel: Panel, runs: StudyRuns) -> None:
             values = _values(runs, run_id, plot)
             if values.empty:
                 continue
-            at = places(len(values)) if plot.x == "line" else values.index
-            axes.plot(at, values, linestyle=style, color=colour, lw=1.3, label=label)
+            axes.plot(_places(plot, run, values), values, linestyle=style, color=colour, lw=1.3, label=label)
             firsts.append(values.iloc[0])
             label = None
         if plot.x == "epoch" and FINAL.get(plot.y) in run.paper:
@@ -176,9 +188,16 @@ def _lines(axes: Axes, panel: Panel, runs: StudyRuns) -> None:
         axes.set_ylim(0, min(axes.get_ylim()[1], HIGHEST_OVER_FIRST * max(firsts)))
     if plot.x == "line":
         axes.set_yscale("log")
-    axes.set_xlabel(
-        {"epoch": "epoch", "step": "step", "line": "multiple of a direction scaled filter by filter"}[plot.x]
-    )
+    if plot.x == "samples":
+        axes.set_xscale("log")
+        axes.set_yscale("symlog", linthresh=1)
+    axes.set_xlabel(LABELS[plot.x])
+
+
+def _places(plot: Plot, run: TableRun, values: pd.Series) -> Any:
+    if plot.x == "line":
+        return places(len(values))
+    return values.index * run.batch_size if plot.x == "samples" else values.index
 
 
 def _values(runs: StudyRuns, run_id: str, plot: Plot) -> pd.Series:
@@ -214,21 +233,34 @@ def _against(axes: Axes, panel: Panel, found: pd.DataFrame) -> None:
     axes.set_xlabel(plot.x.replace("_", " "))
 
 
-def _plane(figure: Figure, axes: Axes, panel: Panel, runs: StudyRuns) -> None:
-    """Contours of the loss in a plane around the first run's minimum, in equal steps of its logarithm."""
-    (run,) = panel.runs
-    found = [values for each in run_ids(runs.frame, run) if len(values := _values(runs, each, panel.plot))]
-    axes.set_aspect("equal")
-    if not found:
-        axes.text(0.5, 0.5, "not measured", ha="center", va="center", transform=axes.transAxes)
-        return
-    side = round(len(found[0]) ** 0.5)
-    losses = np.maximum(found[0].to_numpy().reshape(side, side), 1e-4)
-    at = places(side)
-    levels = np.geomspace(losses.min(), max(losses.max(), losses.min() * 1.01), 15)
+def _plane_of(panel: Panel, runs: StudyRuns) -> np.ndarray | None:
+    """(points, points) the losses around the minimum of a row's first run; None where they were not measured."""
+    if panel.plot.x != "plane":
+        return None
+    for run_id in run_ids(runs.frame, panel.runs[0]):
+        values = _values(runs, run_id, panel.plot).to_numpy()
+        if len(values):
+            side = round(len(values) ** 0.5)
+            return values.reshape(side, side)
+    return None
+
+
+def _levels(planes: list[np.ndarray]) -> np.ndarray:
+    """The contours of all planes of a figure, so that they can be compared: equal steps of the loss's logarithm."""
+    low = max(min(float(plane.min()) for plane in planes), LOWEST)
+    return np.geomspace(low, max(max(float(plane.max()) for plane in planes), 1.01 * low), CONTOURS)
+
+
+def _plane(figure: Figure, axes: Axes, panel: Panel, runs: StudyRuns, levels: np.ndarray) -> None:
+    """Contours of the loss around a minimum."""
+    losses = _plane_of(panel, runs)
+    assert losses is not None
+    at = places(len(losses))
+    losses = np.clip(losses, levels[0], levels[-1])
     drawn = axes.contourf(at, at, losses, levels=levels, norm=LogNorm(levels[0], levels[-1]), cmap="viridis")
     axes.contour(at, at, losses, levels=levels, colors="white", linewidths=0.4)
     axes.plot(0, 0, "+", color="white")
+    axes.set_aspect("equal")
     bar = figure.colorbar(drawn, ax=axes, shrink=0.8, label="loss")
     bar.ax.set_yticks(levels[::2], [f"{level:.2g}" for level in levels[::2]])
     bar.ax.minorticks_off()

@@ -2,6 +2,7 @@
 
 import html
 import json
+import math
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ import vl_convert
 
 from analysis.answer import Answer
 from analysis.charts import charts
+from analysis.looks import BLACK, BLUE, GREY
 from analysis.runs import StudyRuns
 
 POLICY = "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; img-src data:"
@@ -23,34 +25,70 @@ STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper);
        max-width: 1180px; margin: 0 auto; padding: 1rem; }
 h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
-.chart, .wide { overflow-x: auto; } .chart { background: #ffffff; border-radius: 6px; padding: .5rem; }
+.chart, .wide { overflow-x: auto; } .answer { font-size: 1.15rem; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 th, td { padding: .25rem .7rem; border-bottom: 1px solid var(--line); text-align: left; vertical-align: top; }
 code { font-size: .85rem; overflow-wrap: anywhere; }
 """
 
 
-def write_page(runs: StudyRuns, found: Answer, title: str, sentences: Sequence[str], path: Path) -> None:
+SCRIPT = """
+const light = JSON.stringify(%s);
+const dark = matchMedia('(prefers-color-scheme: dark)');
+const paper = matchMedia('print');
+function draw() {
+  const night = dark.matches && !paper.matches;
+  const bright = %s;
+  const swapped = night ? light.replace(/"#[0-9A-Fa-f]{6}"/g, each => bright[each] || each) : light;
+  const axis = {gridColor: night ? '#3a3d42' : '#dddddd'};
+  const look = {theme: night ? 'dark' : undefined, config: {background: 'transparent', axis: axis}};
+  vegaEmbed('#charts', JSON.parse(swapped), {actions: false, renderer: 'svg', ...look});
+}
+dark.addEventListener('change', draw);
+paper.addEventListener('change', draw);
+draw();
+"""
+"""Draws the charts in the colours of the browser's scheme."""
+BRIGHT = {BLACK: "#f2f2f2", GREY: "#a8a8a8", BLUE: "#56B4E9"}
+"""By colour, the one that takes its place on a dark page, against which the first has too little contrast."""
+
+
+def write_page(
+    runs: StudyRuns,
+    found: Answer,
+    title: str,
+    headline: Sequence[str],
+    sentences: Sequence[str],
+    time_to_target: pd.DataFrame,
+    path: Path,
+) -> None:
     """Write the page.
 
     Args:
         runs: of the study, with their learning curves.
         found: the answer; with a baseline.
         title: one line.
-        sentences: of the answer.
+        headline: the answer in three sentences.
+        sentences: what else was found.
+        time_to_target: how soon each technique reaches the score that holds, as analysis.time_report gives it.
         path: of the HTML file.
     """
     # Inside a script element, "<" could end it.
     drawn = json.dumps(specification(runs, found)).replace("<", "\\u003c")
-    script = f"vegaEmbed('#charts', {drawn}, {{actions: false, renderer: 'svg'}});"
+    script = SCRIPT % (drawn, json.dumps({f'"{colour}"': f'"{bright}"' for colour, bright in BRIGHT.items()}))
     libraries = vl_convert.javascript_bundle()  # type: ignore[call-arg]  # its argument may be left out
     parts = [
         f"<h1>{html.escape(title)}</h1>",
+        f'<p class="answer">{html.escape(" ".join(headline))}</p>',
         "<ul>" + "".join(f"<li>{html.escape(sentence)}</li>" for sentence in sentences) + "</ul>",
         "<p>Click an interval in the first chart to choose a batch size, a run in a panel to choose its rate.</p>",
         '<div class="chart"><div id="charts"></div></div>',
         "<h2>What was found at every batch size</h2>",
         f'<div class="wide">{_table(_shown(found))}</div>',
+        "<h2>What it takes to reach the score that holds</h2>",
+        f'<div class="wide">{_table(time_to_target.rename(columns=_words))}</div>',
+        "<h2>What it cost</h2>",
+        f'<div class="wide">{_table(_cost(runs))}</div>',
         "<h2>How it was measured</h2>",
         f'<div class="wide">{_table(pd.DataFrame(sorted(runs.params.items()), columns=["name", "value"]))}</div>',
     ]
@@ -81,8 +119,30 @@ def _shown(found: Answer) -> pd.DataFrame:
         if not name.startswith(("joint", "competitive")) and not name.endswith(("_held", "_failed"))
     ]
     shown = frame[[name for name in names if frame[name].notna().any() and (frame[name] != "").any()]]
-    return shown.rename(columns=lambda name: str(name).replace("_", " "))
+    return shown.rename(columns=_words)
+
+
+def _words(name: object) -> str:
+    return str(name).replace("_", " ")
+
+
+def _cost(runs: StudyRuns) -> pd.DataFrame:
+    """Per technique and batch size: how many runs with which seeds, and what they took."""
+    by_group = runs.frame.groupby(["technique", "batch_size"], sort=False)
+    cost = by_group.agg(
+        runs=("seed", "size"),
+        seeds=("seed", lambda seeds: ", ".join(map(str, sorted(set(seeds))))),
+        epochs=("epoch", "sum"),
+        training_seconds=("train_seconds", "sum"),
+    ).reset_index()
+    return cost.rename(columns=_words)
 
 
 def _table(frame: pd.DataFrame) -> str:
-    return frame.to_html(index=False, border=0, na_rep="", float_format="{:.3g}".format)
+    return frame.to_html(index=False, border=0, na_rep="", float_format=_number)
+
+
+def _number(value: float) -> str:
+    if math.isinf(value):
+        return "never"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

@@ -34,10 +34,10 @@ class Plot(NamedTuple):
     """One quantity of a table's runs, as the paper's figure draws it.
 
     Attributes:
-        y: what is drawn. Over "epoch", a number that runs report after each epoch; over "step", "line" and "plane", a
-            series that they report; otherwise a name in analysis.tables.COLUMNS.
-        x: "epoch", "step" (of the optimizer), "batch_size", "learning_rate", or "line" and "plane" for the slices of
-            analysis.landscape.
+        y: what is drawn. Over "epoch", a number that runs report after each epoch; over "samples", "line" and "plane",
+            a series that they report; otherwise a name in analysis.tables.COLUMNS.
+        x: "epoch", "samples" (seen so far, for what is measured at steps of a fixed batch size), "batch_size",
+            "learning_rate", or "line" and "plane" for the slices of analysis.landscape.
         panels: "technique" or "batch_size" where each of them has a panel of its own; otherwise all runs share one. A
             plane always has a panel for each run.
     """
@@ -47,7 +47,7 @@ class Plot(NamedTuple):
     panels: str = ""
 
 
-SERIES_AXES = ("step", "line", "plane")
+SERIES_AXES = ("samples", "line", "plane")
 """The axes over which a series is drawn."""
 PANELS = ("", "technique", "batch_size")
 

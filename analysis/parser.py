@@ -20,9 +20,10 @@ def report_parser(called_as: str) -> Parser:
         called_as: the command as the user typed it.
     """
     parser = Parser(
-        prog=called_as, description="Print and draw what a study found, or list the studies that there are."
+        prog=called_as, description="Print and draw what a study found, compare two, or list what studies there are."
     )
     parser.add_argument("study", nargs="?", help="name of the study (default: list those in the MLflow store)")
+    parser.add_argument("compare", nargs="?", metavar="OTHER", help="another study, to set beside the first")
     _add_store(parser)
     parser.add_argument(
         "--results-dir", default="results", help="where the table, the picture and the page go (default: results)"

@@ -22,7 +22,9 @@ from rich.text import Text
 
 from analysis.answer import Answer, GroupAnswer, answer
 from analysis.belief import Interval
+from analysis.compare import Side, compared, difference_sentences
 from analysis.edge import SAFE_RUNS, Edge
+from analysis.headline import headline
 from analysis.page import write_page
 from analysis.parser import report_parser
 from analysis.picture import draw
@@ -30,11 +32,14 @@ from analysis.runs import StudyRuns, load_runs, stored_studies, tracking_uri
 from analysis.scaling_law import PowerLaw
 from analysis.study_design import StudyDesign
 from analysis.tables_report import report_tables
+from analysis.time_report import TimeToTarget, time_frame, time_sentences, time_table, times
 from analysis.uplift import uplifts
 from analysis.verdict import SURE, Verdict
 from analysis.wording import new_console, say
-from trainables.errors import UserError
+from trainables.errors import UserError, require
 
+HEADLINE = 3
+"""How many sentences come first."""
 NUMBERS = ("batch\nsize", "runs")
 """The headings of columns whose numbers are aligned to the right."""
 
@@ -68,7 +73,8 @@ class Report(NamedTuple):
 
 
 def report(runs: StudyRuns, folder: Path, console: Console) -> Report:
-    """Print the answer, and write frontier.csv, frontier.png, frontier.svg and report.html into the folder.
+    """Print the answer, and write frontier.csv and time_to_target.csv, frontier.png, frontier.svg and report.html into
+    the folder.
 
     Where papers' tables were run, report_tables prints and writes them instead.
     """
@@ -81,13 +87,24 @@ def report(runs: StudyRuns, folder: Path, console: Console) -> Report:
     found = answer(runs.design, outcomes)
     frame, table, picture = found.frame(), folder / "frontier.csv", folder / "frontier.png"
     frame.to_csv(table, index=False)
-    sentences = [*conclusions(runs.design, found), *comparisons(runs, found)] if found.baseline else []
-    _print(runs, found, sentences, console)
     if found.baseline is None:
-        return Report(found, sentences, frame, Files(table))
+        say(
+            console,
+            f"\n{runs.name}: no run of the baseline has learnt anything, so there is nothing to judge against yet.",
+        )
+        return Report(found, [], frame, Files(table))
+    known = times(runs, found)
+    sentences = [
+        *headline(runs.design, found, runs.frame),
+        *conclusions(runs.design, found),
+        *comparisons(runs, found),
+        *time_sentences(runs, known),
+    ]
+    _print(runs, found, sentences, known, console)
+    time_frame(known).to_csv(folder / "time_to_target.csv", index=False)
     draw(runs.design, found, outcomes, title(runs), picture)
     page = folder / "report.html"
-    write_page(runs, found, title(runs), sentences, page)
+    write_page(runs, found, title(runs), sentences[:HEADLINE], sentences[HEADLINE:], time_frame(known), page)
     return Report(found, sentences, frame, Files(table, picture, picture.with_suffix(".svg"), page))
 
 
@@ -113,17 +130,15 @@ def title(runs: StudyRuns) -> str:
     return f"{runs.name} ({runs.circumstances}): {what} within {tolerance} of the baseline's"
 
 
-def _print(runs: StudyRuns, found: Answer, sentences: Sequence[str], console: Console) -> None:
+def _print(
+    runs: StudyRuns, found: Answer, sentences: Sequence[str], known: dict[str, TimeToTarget], console: Console
+) -> None:
     design, baseline = runs.design, found.baseline
-    if baseline is None:
-        say(
-            console,
-            f"\n{runs.name}: no run of the baseline has learnt anything, so there is nothing to judge against yet.",
-        )
-        return
+    assert baseline is not None
     metric = design.metric
     substitute = [f"Trained on a substitute: {runs.substitute}."] if runs.substitute else []
-    for line in ["", *substitute, *sentences]:
+    say(console, "\n" + " ".join([*substitute, *sentences[:HEADLINE]]) + "\n")
+    for line in sentences[HEADLINE:]:
         say(console, line, indent=2)
     say(
         console,
@@ -145,6 +160,8 @@ def _print(runs: StudyRuns, found: Answer, sentences: Sequence[str], console: Co
         console.print(_further(mine))
         if design.rules:
             console.print(_rules(design, mine))
+        if technique in known:
+            console.print(time_table(technique, known[technique], metric.show(known[technique].target)))
 
 
 def _spread(design: StudyDesign, deviation: float) -> str:
@@ -320,6 +337,9 @@ def main(options: argparse.Namespace) -> int:
         if options.study is None:
             _list(uri, console)
             return 0
+        if options.compare:
+            _compare(options, uri, console)
+            return 0
         runs = load_runs(options.study, uri)
         files = report(runs, Path(options.results_dir) / options.study, console).files
     except UserError as error:
@@ -327,6 +347,45 @@ def main(options: argparse.Namespace) -> int:
         return 2
     print_files(files, console)
     return 0
+
+
+def _compare(options: argparse.Namespace, uri: str, console: Console) -> None:
+    """Print two studies side by side, and write comparison.csv."""
+    first, second = (_side(name, uri) for name in (options.study, options.compare))
+    rows = compared(first, second)
+    metric = first.runs.design.metric
+    columns: dict[str, list[str]] = {
+        "technique": list(rows["technique"]),
+        "batch\nsize": [f"{size}" for size in rows["batch_size"]],
+    }
+    for name, side in (("first", first), ("second", second)):
+        cells = rows[[f"{name}_{column}" for column in ("lower", "upper", "flags", "best_score")]]
+        columns[f"{side.runs.name}\nmaximum scalable"] = [
+            "\n".join(filter(None, [_ends((row[0], row[1])) if row[0] == row[0] and row[0] else "", row[2]]))
+            for row in cells.astype(object).where(cells.notna(), None).itertuples(index=False)
+        ]
+        columns[f"{side.runs.name}\nbest"] = [
+            metric.show(score) if pd.notna(score) else "-" for score in cells.iloc[:, 3]
+        ]
+    columns["second / first"] = [
+        f"{row.factor:.2g} [{row.factor_lower:.2g}, {row.factor_upper:.2g}]" if pd.notna(row.factor) else "-"
+        for row in rows.itertuples()
+    ]
+    for line in difference_sentences(first, second, rows):
+        say(console, line, indent=2)
+    console.print(_columns(None, columns))
+    folder = Path(options.results_dir)
+    check_writable(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{first.runs.name}_and_{second.runs.name}.csv"
+    rows.to_csv(path, index=False)
+    say(console, f"Table: {path}")
+
+
+def _side(name: str, uri: str) -> Side:
+    runs = load_runs(name, uri, curves=False)
+    require(not runs.tables, f"study {name!r}: ran papers' tables the last time, which have no edges to compare")
+    return Side(runs, answer(runs.design, runs.outcomes()))
 
 
 def _list(uri: str, console: Console) -> None:

@@ -52,8 +52,8 @@ class StudyRuns(NamedTuple):
             learning_rate (the peak), seed, status, setting (the values of the design's dimensions), and then every
             number that the run reported, under its name; NaN where the run has no value.
         tables: the papers' tables that were run; empty where the study was a search.
-        curves: by run_id, one row per epoch with the validation loss and the metric's mean; where tables were run, with
-            those of training, the time and what else is drawn over the epochs too.
+        curves: by run_id, one row per epoch with the validation loss, the metric's mean, and the seconds, samples and
+            steps so far; where tables were run, with those of training and what else is drawn over the epochs too.
         series: where tables were run, by run_id and name, the series that are drawn, by position.
         substitute: which data replaced which, in words; empty where the study had its own data.
     """
@@ -212,8 +212,7 @@ def load_runs(name: str, uri: str, curves: bool = True) -> StudyRuns:
     )
     splits = ("train", "validation") if tables else ("validation",)
     names = [f"{split}_{name}" for split in splits for name in ("loss", design.metric.reported)]
-    if tables:
-        names += ["train_seconds", *(name for table in tables for name in table.drawn_over("epoch"))]
+    names += ["train_seconds", "samples", "steps", *(name for table in tables for name in table.drawn_over("epoch"))]
     drawn = [name for table in tables for name in table.drawn_over(*SERIES_AXES)]
     after_epochs = {run_id: _curve(client, run_id, names) for run_id in frame["run_id"]} if curves or tables else {}
     series = {run_id: {name: _curve(client, run_id, [name])[name] for name in drawn} for run_id in frame["run_id"]}

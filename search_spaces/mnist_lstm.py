@@ -109,7 +109,7 @@ def figures(
             plots=(
                 *AGAINST_SIZE,
                 Plot("last_learning_rate", panels="technique"),
-                Plot("gradient_lipschitz", "step", panels="technique"),
+                Plot("gradient_lipschitz", "samples", panels="technique"),
             ),
         ),
         PaperTable(

@@ -110,7 +110,7 @@ def figures(
             plots=(
                 Plot("test_perplexity", "batch_size"),
                 Plot("last_learning_rate", panels="technique"),
-                Plot("gradient_lipschitz", "step", panels="technique"),
+                Plot("gradient_lipschitz", "samples", panels="technique"),
             ),
         ),
         *(

@@ -111,7 +111,7 @@ def _check_plots(study: "Study", table: PaperTable) -> None:
     measured = [each.name for each in task.measures]
     known = {
         "epoch": task.reported_names,
-        "step": tuple(each.name for each in task.tracked),
+        "samples": tuple(each.name for each in task.tracked),
         "line": tuple(name for name in measured if name == LossLine().name),
         "plane": tuple(name for name in measured if name == LossPlane().name),
         "batch_size": tuple(COLUMNS),

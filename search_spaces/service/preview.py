@@ -57,7 +57,7 @@ def print_plan(
         "Left out": study.left_out,
         "Runs": work.words,
         "At a time": f"{allotment.concurrent_trials} trials x {size.workers} workers{gpus}",
-        "On 1 worker": _on_one_worker(work, size.workers),
+        "On 1 worker": on_one_worker(work, size.workers),
         "Time": duration,
         "Results": f"{results}, MLflow {uri}",
     }
@@ -76,7 +76,7 @@ def _data_words(study: Study) -> str:
     return f"{own!r}, or {other.data!r} where that cannot be had" if other else repr(own)
 
 
-def _on_one_worker(work: Work, workers: int) -> str:
+def on_one_worker(work: Work, workers: int) -> str:
     """The rows of tables whose batches cannot be cut for all workers, in words."""
     task, techniques = work.study.task, work.study.techniques
     rows = dict.fromkeys(

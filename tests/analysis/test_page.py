@@ -19,6 +19,8 @@ from tests.analysis.test_answer import DESIGN, OUTCOMES
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 WIDTHS = {"desktop": 1280, "phone": 390}
 MOST_BYTES = 1_500_000
+TIMES = pd.DataFrame([{"technique": "t", "batch_size": 32, "epochs": 12.5}])
+SCHEMES = {"light": 1, "dark": 0}
 
 
 @pytest.fixture(scope="module")
@@ -80,12 +82,14 @@ def test_the_numbers_that_are_drawn_are_those_of_the_answer(runs: StudyRuns, fou
 
 def test_the_page_needs_no_other_file_and_hides_no_markup(runs: StudyRuns, found: Answer, tmp_path: Path) -> None:
     page = tmp_path / "report.html"
-    write_page(runs, found, "a <b>title</b>", ["scales & <i>more</i>"], page)
+    write_page(runs, found, "a <b>title</b>", ["It <i>does</i>."], ["scales & <i>more</i>"], TIMES, page)
     text = page.read_text()
     assert len(text.encode()) < MOST_BYTES
     assert "a &lt;b&gt;title&lt;/b&gt;" in text
     assert "<li>scales &amp; &lt;i&gt;more&lt;/i&gt;</li>" in text
+    assert '<p class="answer">It &lt;i&gt;does&lt;/i&gt;.</p>' in text
     assert "&lt;quick&gt;" in text
+    assert "<td>12.5</td>" in text
     assert "default-src 'none'" in text
     without_scripts = re.sub(r"<script>.*?</script>", "", text, flags=re.DOTALL)
     assert not re.search(r"(src|href)=|url\(|@import", without_scripts)
@@ -125,17 +129,22 @@ def test_a_study_without_edges_and_one_without_rules_are_drawn(runs: StudyRuns, 
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium")
+@pytest.mark.parametrize("scheme", SCHEMES.values(), ids=SCHEMES)
 @pytest.mark.parametrize("width", WIDTHS.values(), ids=WIDTHS)
 def test_a_browser_draws_it_without_an_error_or_a_request(
-    runs: StudyRuns, found: Answer, tmp_path: Path, width: int
+    runs: StudyRuns, found: Answer, tmp_path: Path, width: int, scheme: int
 ) -> None:
-    """The page forbids requests, so that one would be an error on the console."""
+    """The page forbids requests, so one would be an error on the console. Where the page is dark, marks are bright."""
     page = tmp_path / "report.html"
-    write_page(runs, found, "title", ["<!--<script>"], page)
+    write_page(runs, found, "title", [], ["<!--<script>"], TIMES, page)
     options = ["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--virtual-time-budget=10000"]
     own = [f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={width},900"]
+    own.append(f"--blink-settings=preferredColorScheme={scheme}")
     command = [str(CHROMIUM), *options, *own, "--dump-dom", f"file://{page}"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     assert "CONSOLE" not in done.stderr
     assert len(re.findall(r'<svg[^>]*class="marks"', done.stdout)) == 1
     assert done.stdout.count("batch size 256") >= 1
+    drawn = done.stdout.rpartition('class="marks"')[2]
+    assert ('stroke="#000000"' in drawn) == (scheme == SCHEMES["light"])
+    assert ('stroke="#f2f2f2"' in drawn) == (scheme == SCHEMES["dark"])

@@ -56,7 +56,8 @@ class _Normalise(torch.autograd.Function):
             mean, variance = _pooled(mean, variance, workers)
         inverse = torch.rsqrt(variance + epsilon)
         centred = grouped - mean.view(shape)
-        y = torch.addcmul(bias.view(shape[1:]), centred, (weight * inverse).view(shape)).to(x.dtype).view(x.shape)
+        y = torch.empty_like(x)  # no view of another tensor, because activations may change it in place
+        y.view(grouped.shape).copy_(torch.addcmul(bias.view(shape[1:]), centred, (weight * inverse).view(shape)))
         ctx.save_for_backward(x, weight, mean, inverse)
         ctx.groups, ctx.workers = groups, workers
         count = x.numel() // mean.numel() * workers

@@ -5,9 +5,11 @@ from collections.abc import Callable
 import pandas as pd
 import pytest
 
-from analysis.paper_table import PaperTable, TableRun
+from analysis.paper_table import PaperTable, Plot, TableRun
 from search_spaces.digits_cnn import BUDGETS
+from search_spaces.service.preview import on_one_worker
 from search_spaces.service.tables import table_plan, table_runs
+from search_spaces.service.work import running_tables
 from tests.search_spaces.place import Place
 from trainables import UserError
 
@@ -29,12 +31,38 @@ def test_a_table_of_what_cannot_be_trained_is_refused() -> None:
         BUDGETS["quick"].with_choices(tables=(large,)).check_tables(workers=1)
 
 
+def drawing(plot: Plot) -> PaperTable:
+    return PaperTable("I", "", (TableRun("warmup", 16, 0.1, 5),), plots=(plot,))
+
+
+def test_two_tables_of_one_name_are_refused() -> None:
+    table = PaperTable("I", "", (TableRun("warmup", 16, 0.1, 5),))
+    with pytest.raises(UserError, match="tables I, I: each must have a name of its own"):
+        BUDGETS["quick"].with_choices(tables=(table, table)).check_tables(workers=1)
+
+
+def test_rows_that_cannot_be_cut_for_all_workers_are_run_on_one_and_named() -> None:
+    runs = (TableRun("warmup", 8, 0.1, 5), TableRun("warmup", 32, 0.1, 5))
+    study = BUDGETS["quick"].with_choices(tables=(PaperTable("I", "", runs),))
+    assert on_one_worker(running_tables(study.check_tables(workers=2)), 2) == (
+        "warmup 8: batches that cannot be cut for 2 workers"
+    )
+    assert on_one_worker(running_tables(study), 1) == ""
+
+
 @pytest.mark.parametrize(
     ("table", "words"),
     [
         (PaperTable("I", "", ()), "I: has no runs"),
         (PaperTable("I", "", (TableRun("nope", 16, 0.1, 5),)), "technique 'nope' is not one of warmup, "),
         (PaperTable("I", "", (TableRun("warmup", 16, 0.1, 5),), ("top5",)), "column 'top5' is not one of test_acc"),
+        (drawing(Plot("train_loss", "time")), "axis 'time' of a plot is not one of epoch, samples, "),
+        (drawing(Plot("train_loss", "epoch", "seed")), "panels 'seed' of a plot are not one of "),
+        (drawing(Plot("sharpnes", "batch_size")), "'sharpnes' cannot be drawn over batch_size; there is test_accuracy"),
+        (
+            drawing(Plot("loss_line", "line")),
+            "'loss_line' cannot be drawn over line; there is none: the study's table_",
+        ),
     ],
 )
 def test_what_a_table_could_not_show_is_refused_before_it_runs(table: PaperTable, words: str) -> None:
@@ -55,7 +83,7 @@ def test_tables_end_to_end(place: Place) -> None:
     assert (table.status == "done").all()
     assert table.test_accuracy.between(0.5, 1).all()
     assert table.speed_up[0] == pytest.approx(1.0, abs=0.5)
-    assert (results / "tables.png").read_bytes().startswith(b"\x89PNG")
+    assert (results / "figures" / "toy_table.png").read_bytes().startswith(b"\x89PNG")
     again = place.run("digits_cnn_quick_tables", "--results-dir", "again", module="analysis.report")
     assert again.returncode == 0, again.stderr
     assert (place.folder / "again/digits_cnn_quick_tables/tables.csv").read_text() == (

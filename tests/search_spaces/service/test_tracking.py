@@ -46,7 +46,7 @@ def test_writes_that_fail_for_a_moment_arrive_in_order(store: mlflow.MlflowClien
     client.steady = False
     tracker.start("a", "run", PARAMS)
     for epoch in (1, 2):
-        tracker.log("a", {"train_loss": 1.0 / epoch}, epoch)
+        tracker.log("a", {"train_loss": 1.0 / epoch}, epoch, {"slope": [(10 * epoch, 0.5), (10 * epoch + 5, 0.25)]})
     tracker.end("a", "diverged")
     client.steady = True
     assert tracker.close("done") == 0
@@ -55,6 +55,8 @@ def test_writes_that_fail_for_a_moment_arrive_in_order(store: mlflow.MlflowClien
     assert run.info.status == "FINISHED"
     assert run.data.params["learning_rate"] == "0.1"
     assert [point.value for point in store.get_metric_history(run.info.run_id, "train_loss")] == [1.0, 0.5]
+    slopes = [(point.step, point.value) for point in store.get_metric_history(run.info.run_id, "slope")]
+    assert slopes == [(10, 0.5), (15, 0.25), (20, 0.5), (25, 0.25)], "a series has its own positions"
     assert store.get_run(tracker.parent_id).data.tags["status"] == "done"
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from trainables import train
 from trainables.data import Digits
-from trainables.engine.checks import check_run
+from trainables.engine.checks import check_run, workers_for
 from trainables.errors import UserError
 from trainables.metric import Accuracy
 from trainables.models import SmallCNN
@@ -30,6 +30,27 @@ def test_splits_that_would_change_the_statistics_are_refused() -> None:
         check_run(task, Recipe(scaling=AdaScale(), norm_batch_size=8), 64, 0.1, workers=4)
     check_run(task, Recipe(max_micro_batch=64), 64, 0.1)
     check_run(task, Recipe(norm_batch_size=16, max_micro_batch=16), 64, 0.1, workers=2)
+
+
+def test_shares_of_a_batch_must_be_whole() -> None:
+    task = Task(SmallCNN(), Digits(), epochs=1)
+    for workers in (1, 2, 4):
+        check_run(task, Recipe(norm_parts=4), 64, 0.1, workers=workers)
+    with pytest.raises(UserError, match="norm_parts 4: must be a multiple of 8, for whole ones on 8 workers"):
+        check_run(task, Recipe(norm_parts=4), 64, 0.1, workers=8)
+    with pytest.raises(UserError, match="norm_parts 3: batch size 64 is not a multiple of it"):
+        check_run(task, Recipe(norm_parts=3), 64, 0.1)
+    with pytest.raises(UserError, match="norm_parts 4: takes the place of norm_batch_size 8"):
+        Recipe(norm_parts=4, norm_batch_size=8)
+    assert (Recipe(norm_parts=4).norm_size(64), Recipe(norm_batch_size=8).norm_size(64)) == (16, 8)
+    assert Recipe().norm_size(64) is None
+
+
+def test_a_run_that_cannot_be_cut_for_all_workers_uses_one() -> None:
+    task = Task(SmallCNN(), Digits(), epochs=1)
+    assert workers_for(task, Recipe(norm_batch_size=16), 64, 4) == 4
+    assert workers_for(task, Recipe(norm_batch_size=16), 32, 4) == 1
+    assert workers_for(task, Recipe(norm_batch_size=16), 24, 4) == 4, "one worker cannot train it either"
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ class Net:
     def __call__(self) -> nn.Module:
         if self.bare:
             return nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
-        convolution = [nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout2d(0.2), nn.Flatten()]
+        convolution = [nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(inplace=True), nn.Dropout2d(0.2), nn.Flatten()]
         dense = [nn.Linear(144, 12), nn.BatchNorm1d(12), nn.Dropout(0.3), nn.Linear(12, 10)]
         return WithUnused(*convolution, *dense)
 
@@ -79,6 +79,8 @@ WHOLE = replace(PLAIN, norm_batch_size=None)
 RECIPES = {
     "plain": (TASK, PLAIN),
     "whole batch": (TASK, WHOLE),
+    "shares": (TASK, replace(WHOLE, norm_parts=2)),
+    "shares that grow": (TASK, replace(WHOLE, norm_parts=2, growth=StepGrowth(every_epochs=1))),
     "micro-batches": (TASK, replace(PLAIN, max_micro_batch=8)),
     "micro-batches without BatchNorm": (BARE, replace(WHOLE, max_micro_batch=5)),
     "SAM": (TASK, replace(PLAIN, gradient=SAM(rho=0.1))),

@@ -30,3 +30,13 @@ def test_the_sweep_keeps_its_digits_far_from_zero() -> None:
     ours = torch.autograd.grad(normalise(x, weight, bias, 1, 1e-5)[0], weight, upstream)[0]
     theirs = torch.autograd.grad(F.batch_norm(x, None, None, weight, bias, True), weight, upstream)[0]
     assert (ours - exact).abs().max() <= 3 * (theirs - exact).abs().max() + 1e-3
+
+
+def test_what_follows_may_change_its_result_in_place() -> None:
+    """As torchvision's residual networks do."""
+    x = torch.randn(6, 2, 3, 3, dtype=torch.float64, requires_grad=True)
+    found = []
+    for activation in (torch.relu, torch.relu_):
+        y = activation(normalise(x, None, None, groups=3, epsilon=1e-5)[0])
+        found.append(torch.autograd.grad(y.square().sum(), x)[0])
+    assert torch.equal(*found)

@@ -1,6 +1,6 @@
 """Warm worker groups on a real Ray: two workers equal one process, failures, early stops, and nothing left behind."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -37,6 +37,23 @@ def workers_alive() -> int:
         actor["State"] == "ALIVE" and actor["ActorClassName"] == "RayTrainWorker"
         for actor in ray._private.state.actors().values()
     )
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("cluster")
+def test_a_run_of_one_worker_leaves_the_other_waiting() -> None:
+    """Its batches of 8 cannot be cut for two; the next run has both again."""
+    recipe = replace(RECIPE, norm_batch_size=8)
+    alone = Run(TASK, recipe, TASK.data.load(Path()), 8, 0.05, seed=5, dtype=torch.float64)
+    group = WorkerGroup(GroupSize(workers=2))
+    try:
+        group.execute(replace(start(recipe), batch_size=8, workers=1))
+        together, expected = group.execute(TrainEpoch()), alone.train_epoch()
+        assert together.train_loss == expected.train_loss
+        group.execute(start())
+        assert group.execute(TrainEpoch()).samples > 0
+    finally:
+        group.stop()
 
 
 @pytest.mark.slow
