@@ -12,6 +12,9 @@ import pandas as pd
 import requests
 from mlflow.entities import Experiment, Run
 from mlflow.exceptions import MlflowException
+from mlflow.store.tracking.dbmodels.models import SqlMetric
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+from sqlalchemy import select
 
 from analysis.outcomes import Group, Outcome
 from analysis.paper_table import SERIES_AXES, PaperTable
@@ -34,6 +37,8 @@ SUBSTITUTE_TAG = "substitute"
 ANSWER_SECONDS = 5.0
 """How long a tracking server may take for its first answer."""
 
+RUNS_AT_ONCE = 500
+"""How many runs are read from a database at a time."""
 _PARAMS = ("technique", "batch_size", "learning_rate", "seed")
 
 _FORMER_NAMES = {"learning_rate": "last_learning_rate", "batch_size": "last_batch_size"}
@@ -214,19 +219,45 @@ def load_runs(name: str, uri: str, curves: bool = True) -> StudyRuns:
     names = [f"{split}_{name}" for split in splits for name in ("loss", design.metric.reported)]
     names += ["train_seconds", "samples", "steps", *(name for table in tables for name in table.drawn_over("epoch"))]
     drawn = [name for table in tables for name in table.drawn_over(*SERIES_AXES)]
-    after_epochs = {run_id: _curve(client, run_id, names) for run_id in frame["run_id"]} if curves or tables else {}
-    series = {run_id: {name: _curve(client, run_id, [name])[name] for name in drawn} for run_id in frame["run_id"]}
+    wanted = [*names, *drawn] if curves or tables else []
+    found = _histories(client, list(frame["run_id"]), list(dict.fromkeys(wanted)))
+    after_epochs = {run_id: _curve(found[run_id], names) for run_id in frame["run_id"]} if wanted else {}
+    series = {
+        run_id: {name: _curve(found[run_id], [name])[name] for name in drawn} for run_id in frame["run_id"] if tables
+    }
     substitute = parent.data.tags.get(SUBSTITUTE_TAG, "")
     return StudyRuns(
         name, parent.info.run_id, design, parent.data.params, frame, tables, after_epochs, substitute, series
     )
 
 
-def _curve(client: mlflow.MlflowClient, run_id: str, names: list[str]) -> pd.DataFrame:
+def _histories(
+    client: mlflow.MlflowClient, run_ids: list[str], names: list[str]
+) -> dict[str, dict[str, dict[int, float]]]:
+    """By run and name, the numbers at each step.
+
+    From a database they are read many runs at a time; a server is asked for each run and name.
+    """
+    found: dict[str, dict[str, dict[int, float]]] = {run_id: {name: {} for name in names} for run_id in run_ids}
+    store = client._tracking_client.store  # MLflow has no public way to read many runs
+    if isinstance(store, SqlAlchemyStore):
+        with store.engine.connect() as connection:
+            for first in range(0, len(run_ids), RUNS_AT_ONCE):
+                query = select(SqlMetric.run_uuid, SqlMetric.key, SqlMetric.step, SqlMetric.value).where(
+                    SqlMetric.run_uuid.in_(run_ids[first : first + RUNS_AT_ONCE]), SqlMetric.key.in_(names)
+                )
+                for run_id, name, step, value in connection.execute(query):
+                    found[run_id][name][step] = value
+        return found
+    for run_id in run_ids:
+        for name in names:
+            found[run_id][name] = {each.step: each.value for each in client.get_metric_history(run_id, name)}
+    return found
+
+
+def _curve(histories: Mapping[str, Mapping[int, float]], names: list[str]) -> pd.DataFrame:
     """The named numbers of a run after each epoch, in order."""
-    histories = {name: client.get_metric_history(run_id, name) for name in dict.fromkeys(names)}
-    columns = {name: {each.step: each.value for each in history} for name, history in histories.items()}
-    return pd.DataFrame(columns).sort_index()
+    return pd.DataFrame({name: histories[name] for name in dict.fromkeys(names)}).sort_index()
 
 
 def _row(run: Run, design: StudyDesign) -> dict[str, object]:

@@ -25,13 +25,13 @@ from search_spaces.service.optuna_store import open_storage
 from search_spaces.service.preview import print_plan, range_words
 from search_spaces.service.proposers import Proposer
 from search_spaces.service.ray_tune import Search, run_trials
-from search_spaces.service.tracking import Tracker, open_store
+from search_spaces.service.tracking import VIEW, Tracker, open_store
 from search_spaces.service.work import Work, running_tables, searching
 from search_spaces.study import Study
 from trainables.errors import MissingData, UserError, require
 from trainables.history import DONE
 
-RUNS_PAGE = "runs?workflowType=machine_learning"
+RUNS_PAGE = f"runs?workflowType=machine_learning&viewStateShareKey={VIEW}"
 """The page of an experiment in the MLflow UI that lists its runs. By default the UI opens an overview of traces."""
 
 
@@ -231,7 +231,18 @@ def execute(prepared: Prepared, console: Console) -> StudyResult:
     artifacts = None if uri.startswith("http") else prepared.results.absolute() / "artifacts"
     params = _params(work, prepared.budget, prepared.allotment)
     tables = [table.to_json() for table in work.tables]
-    tracker = Tracker(client, study.name, work.plan.design.to_json(), params, artifacts, prepared.tags, tables)
+    tracker = Tracker(
+        client,
+        study.name,
+        work.plan.design.to_json(),
+        params,
+        artifacts,
+        prepared.tags,
+        tables,
+        repr(study.task.data),
+        [*study.task.metric.report("validation", 0.0, 1.0)][-1],  # what people read comes last
+        study.task.metric.lower_is_better,
+    )
     try:
         result = _search_and_report(prepared, storage, tracker, console)
         say(console, f"Took {clock(time.monotonic() - begun)}. Compare the runs in the MLflow UI:")

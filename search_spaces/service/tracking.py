@@ -4,6 +4,8 @@ An MLflow store that fails for a moment does not end a study: a write that faile
 the next write.
 """
 
+import hashlib
+import json
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -13,7 +15,7 @@ from typing import Any
 
 import mlflow
 import pandas as pd
-from mlflow.entities import Metric, Param
+from mlflow.entities import Dataset, DatasetInput, Metric, Param
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 from mlflow.utils.validation import MAX_METRICS_PER_BATCH
@@ -30,6 +32,12 @@ EDGE_COLUMNS = (
     *(f"{edge}_{end}" for edge in ("scalable", "competitive", "safe", "joint") for end in ("lower", "upper")),
 )
 """The columns of the frontier that are metrics of the parent run."""
+
+SORTABLE = {"start_batch_size": "batch_size", "peak_learning_rate": "learning_rate"}
+"""Parameters of a run that are metrics too, under names of their own."""
+VIEW = "answer"
+"""The key of the runs page's columns, which the printed address names."""
+VIEW_TAG = f"mlflow.sharedViewState.{VIEW}"
 
 _ENDINGS = {status: "FAILED" if status == FAILED else "FINISHED" for status in STATUSES}
 """MLflow's status for each status of a run. Diverged, stopped and out-of-memory runs are finished measurements."""
@@ -66,6 +74,9 @@ class Tracker:
         tags: the tags of the parent run and of every trial's run.
         tables: the papers' tables that are run, as JSON, for the report.
         artifacts: the absolute path of the folder for artifacts, for a store without a server; None for a server.
+        data: the description of the data set, in words; "" to record none.
+        score: the number that runs are compared by in MLflow, such as validation_accuracy.
+        lower_is_better: whether less of it is better.
     """
 
     def __init__(
@@ -77,6 +88,9 @@ class Tracker:
         artifacts: Path | None,
         tags: Mapping[str, str] | None = None,
         tables: Sequence[str] = (),
+        data: str = "",
+        score: str = "validation_accuracy",
+        lower_is_better: bool = False,
     ) -> None:
         self._client = client
         self._tags = dict(tags or {})
@@ -96,6 +110,9 @@ class Tracker:
             parent = client.create_run(self.experiment_id, run_name=study, tags={**self._tags, **own})
             self.parent_id = parent.info.run_id
             client.log_batch(self.parent_id, params=[Param(name, str(value)) for name, value in params.items()])
+            client.set_experiment_tag(self.experiment_id, VIEW_TAG, json.dumps(_view(score, lower_is_better)))
+            if data:
+                client.log_inputs(self.parent_id, [DatasetInput(_dataset(data))])
         except MlflowException as error:
             raise UserError(f"study {study!r}: cannot be recorded in MLflow ({str(error).splitlines()[0]})") from error
 
@@ -111,8 +128,12 @@ class Tracker:
             run = self._client.create_run(self.experiment_id, run_name=name, tags={**self._tags, **own})
             self._runs[trial_id] = run.info.run_id
 
+        now = int(time.time() * 1000)
+        sortable = [
+            Metric(name, float(params[param]), now, 0) for name, param in SORTABLE.items() if param in params
+        ]  # MLflow sorts parameters as text
         self._write(create)
-        self._write(lambda: self._client.log_batch(self._runs[trial_id], params=entries))
+        self._write(lambda: self._client.log_batch(self._runs[trial_id], params=entries, metrics=sortable))
 
     def log(self, trial_id: str, metrics: Mapping[str, float], epoch: int, series: Series) -> None:
         """Write what a trial reported after an epoch. A number's step is its epoch, or its position in a series."""
@@ -188,6 +209,25 @@ class Tracker:
             except KeyError:  # the creation of the run was refused
                 self._lost += 1
             self._pending.pop(0)
+
+
+def _view(score: str, ascending: bool) -> dict[str, object]:
+    """The columns of MLflow's runs page, the best run first."""
+    columns = [
+        "params.`technique`",
+        *(f"metrics.`{name}`" for name in SORTABLE),
+        f"metrics.`{score}`",
+        "params.`seed`",
+        f"tags.`{STATUS_TAG}`",
+    ]
+    return {"searchFilter": "", "orderByKey": f"metrics.`{score}`", "orderByAsc": ascending, "selectedColumns": columns}
+
+
+def _dataset(data: str) -> Dataset:
+    """MLflow's entry for a data set, which its description names."""
+    digest = hashlib.sha256(data.encode()).hexdigest()[:8]
+    name, _, _ = data.partition("(")
+    return Dataset(name, digest, source_type="code", source=json.dumps({"description": data}))
 
 
 def _commit() -> str:

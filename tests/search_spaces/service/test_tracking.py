@@ -1,6 +1,7 @@
 """The writer: a store that fails for a moment loses nothing."""
 
 import argparse
+import json
 from pathlib import Path
 
 import mlflow
@@ -102,3 +103,19 @@ def test_the_report_lists_the_studies_of_a_store_the_latest_first(
     told = capsys.readouterr().out
     assert told.index("second") < told.index("first")
     assert "own" not in told
+
+
+def test_runs_can_be_sorted_by_number_and_the_address_opens_on_the_columns_that_matter(
+    store: mlflow.MlflowClient, tmp_path: Path
+) -> None:
+    tracker = Tracker(store, "s", "{}", {"study": "s"}, tmp_path, data="Digits(train_samples=5)", lower_is_better=True)
+    tracker.start("a", "run", PARAMS)
+    tracker.close("done")
+    (run,) = store.search_runs([tracker.experiment_id], "metrics.start_batch_size = 32")
+    assert run.data.metrics["peak_learning_rate"] == 0.1
+    view = json.loads(store.get_experiment(tracker.experiment_id).tags["mlflow.sharedViewState.answer"])
+    assert view["orderByAsc"] is True
+    assert "metrics.`peak_learning_rate`" in view["selectedColumns"]
+    (used,) = store.get_run(tracker.parent_id).inputs.dataset_inputs
+    assert used.dataset.name == "Digits"
+    assert "train_samples=5" in used.dataset.source

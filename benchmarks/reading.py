@@ -1,0 +1,83 @@
+"""How long does it take to read a large study back?
+
+    python -m benchmarks.reading                 # 2,000 runs of 200 epochs in sqlite
+
+The runs are made up and written as a study writes them, in larger batches. Reading is compared with asking MLflow for
+every run and number by itself, which is timed on some of the runs.
+"""
+
+import argparse
+import tempfile
+import time
+from pathlib import Path
+
+import mlflow
+import numpy as np
+
+from analysis.outcomes import Group
+from analysis.runs import load_runs
+from analysis.study_design import StudyDesign
+from benchmarks.result import show
+from search_spaces.service.tracking import Tracker, open_store
+
+SIZES, RATES = (32, 128, 512, 2048), np.geomspace(0.01, 2.56, 25)
+FEW = 50
+"""How many runs are read one by one."""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", action="store_true", help="print one JSON object last")
+    parser.add_argument("--quick", action="store_true", help="100 runs of 20 epochs, which proves nothing")
+    options = parser.parse_args()
+    runs, epochs = (100, 20) if options.quick else (2000, 200)
+    with tempfile.TemporaryDirectory() as folder:
+        uri = f"sqlite:///{folder}/mlflow.db"
+        start = time.perf_counter()
+        _write(uri, Path(folder), runs, epochs)
+        written = time.perf_counter() - start
+        start = time.perf_counter()
+        study = load_runs("reading", uri)
+        read = time.perf_counter() - start
+        assert len(study.frame) == runs
+        assert all(len(curve) == epochs for curve in study.curves.values())
+        client = mlflow.MlflowClient(uri)
+        names = next(iter(study.curves.values())).columns
+        start = time.perf_counter()
+        for run_id in study.frame["run_id"][:FEW]:
+            for name in names:
+                client.get_metric_history(run_id, name)
+        one_by_one = (time.perf_counter() - start) * runs / FEW
+    raw = {"written": [written], "read": [read], f"read one by one, from {FEW} runs": [one_by_one]}
+    show({"one_by_one_vs_read": one_by_one / read}, raw, options.json)
+
+
+def _write(uri: str, folder: Path, runs: int, epochs: int) -> None:
+    groups = tuple(Group("made_up", size) for size in SIZES)
+    design = StudyDesign(groups, groups[0], (0.01, 2.56), 0.01, 1.5, 10_000, (), {}, train_samples=50_000)
+    tracker = Tracker(open_store(uri), "reading", design.to_json(), {"budget": "made up"}, folder)
+    generator = np.random.default_rng(0)
+    for number in range(runs):
+        size, rate = SIZES[number % len(SIZES)], float(RATES[number // len(SIZES) % len(RATES)])
+        params = {"technique": "made_up", "batch_size": size, "learning_rate": rate, "seed": number}
+        tracker.start(str(number), f"run {number}", params)
+        best = 0.9 - 0.02 * (np.log2(rate / 0.1) - np.log2(size / 32) / 2) ** 2 + 0.002 * generator.standard_normal()
+        steps = np.arange(1, 1 + epochs)
+        accuracy = best * (1 - np.exp(-5 * steps / epochs))
+        series = {
+            "train_loss": 1 - accuracy,
+            "train_accuracy": accuracy,
+            "validation_loss": 1 - accuracy,
+            "validation_accuracy": accuracy,
+            "samples": 50_000.0 * steps,
+            "steps": (50_000 // size) * steps,
+            "train_seconds": 2.0 * steps,
+        }
+        pairs = {name: list(zip(steps.tolist(), map(float, values), strict=True)) for name, values in series.items()}
+        tracker.log(str(number), {"epoch": float(epochs)}, epochs, pairs)
+        tracker.end(str(number), "done")
+    assert tracker.close("done") == 0
+
+
+if __name__ == "__main__":
+    main()
