@@ -3,6 +3,7 @@
 from typing import Any
 
 import altair as alt
+import numpy as np
 import pandas as pd
 
 from analysis.answer import Answer
@@ -23,8 +24,12 @@ ACROSS = 4
 """So many panels stand beside each other."""
 
 
-def charts(runs: StudyRuns, found: Answer) -> alt.VConcatChart:
-    """All charts; a click on an interval chooses a batch size, and a click on a run its learning rate."""
+def charts(runs: StudyRuns, found: Answer, time_to_target: pd.DataFrame) -> alt.VConcatChart:
+    """All charts; a click on an interval chooses a batch size, and a click on a run its learning rate.
+
+    Args:
+        time_to_target: how soon each technique reaches the score that holds, as analysis.time_report gives it.
+    """
     data = chart_data(runs, found)
     group = alt.selection_point(name="group", fields=["technique", "batch_size"], empty=True)
     point = alt.selection_point(name="point", fields=["technique", "batch_size", "learning_rate"], empty=False)
@@ -46,7 +51,9 @@ def charts(runs: StudyRuns, found: Answer) -> alt.VConcatChart:
     ]
     edges = [_edges(data, group)] if len(data.rules) or len(data.edges) else []
     top = alt.hconcat(*edges, _learning(data, score, group, point))
-    whole = alt.vconcat(top, *panels).resolve_scale(color="independent", strokeDash="independent")
+    reached = time_to_target[np.isfinite(time_to_target["steps"])] if len(time_to_target) else time_to_target
+    cost = [_cost(reached)] if len(reached) else []
+    whole = alt.vconcat(top, *panels, *cost).resolve_scale(color="independent", strokeDash="independent")
     return (
         whole.configure_view(stroke="#dddddd")
         .configure_axis(labelFontSize=11, titleFontSize=12)
@@ -86,6 +93,20 @@ def _edges(data: ChartData, group: alt.Parameter) -> alt.LayerChart | alt.FacetC
         )
     title = "maximum scalable learning rate, 90 % intervals"
     return alt.layer(*layers).properties(width=WIDE, height=HIGH, title=title)
+
+
+def _cost(reached: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:
+    """The time/cost frontier: steps against samples to the score that holds, a point for each batch size."""
+    line = alt.Chart(reached).encode(
+        x=_log("steps", "optimizer steps to the score that holds", form=",d"),
+        y=_log("samples", "samples to it", alt.Y, form=",d"),
+        order="batch_size:Q",
+    )
+    colour = alt.Color("technique:N", scale=alt.Scale(range=TECHNIQUES))
+    told = ["technique:N", "batch_size:Q", _short("learning_rate"), "steps:Q", "samples:Q", "seconds:Q"]
+    marks = line.mark_line(point=alt.OverlayMarkDef(size=70, filled=True)).encode(color=colour, tooltip=told)
+    words = line.mark_text(dy=-12, fontSize=11).encode(text=alt.Text("batch_size:Q", format=",d"), color=colour)
+    return alt.layer(marks, words).properties(width=WIDE, height=HIGH, title="what larger batches cost, and save")
 
 
 def _short(field: str) -> alt.Tooltip:

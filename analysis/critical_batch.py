@@ -14,22 +14,24 @@ Source: McCandlish et al. 2018, "An Empirical Model of Large-Batch Training", eq
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.special import log_ndtr
 
+from analysis.belief import COVERED
 from analysis.time_to_target import Fastest
 
 OVERHEAD = 0.2
 """How many more samples than the smallest batch the largest one may take."""
-COVERED = 0.9
-SCATTER = np.geomspace(0.01, 0.5, 12)
-"""The standard deviations of log S that are considered: from a hundredth to a factor 1.6 between runs."""
-CRITICAL = np.arange(-4.0, 16.0, 0.125)
+SCATTER = np.geomspace(0.03, 0.5, 12)
+"""The standard deviations of log S that are considered: from 3 % to a factor 1.6 between runs."""
+FEWEST_SIZES = 3
+"""So many batch sizes are needed: any two lie on a law."""
+CRITICAL = np.arange(-4.0, 16.0, 1 / 16)
 """Log2 of B_crit, in multiples of the smallest batch size."""
-SPREAD = np.linspace(-1.5, 1.5, 61)
-"""Log S_min, against the smallest batch's mean."""
+ERRORS = np.linspace(-8.0, 8.0, 33)
+"""Log S_min, in its standard errors from what the runs that reached the target say, for each B_crit and scatter."""
 
 
 class CriticalBatch(NamedTuple):
@@ -48,6 +50,11 @@ class CriticalBatch(NamedTuple):
     largest: int
 
 
+def at_overhead(first: int, critical: Any) -> Any:
+    """The batch size that takes 20 % more samples than the smallest, given B_crit, both in samples."""
+    return (1 + OVERHEAD) * first + OVERHEAD * critical
+
+
 def critical_batch(points: Sequence[Fastest]) -> CriticalBatch | None:
     """The critical batch size of a technique, from its fastest runs at each batch size.
 
@@ -55,23 +62,29 @@ def critical_batch(points: Sequence[Fastest]) -> CriticalBatch | None:
         points: one for each batch size, by size.
 
     Returns:
-        None where fewer than two batch sizes have runs, or the smallest one never reaches the target.
+        None where fewer than FEWEST_SIZES batch sizes have runs, or no run of the smallest one says when it reached the
+        target: none did, or all did in their first epoch.
     """
-    if len(points) < 2 or not all(map(math.isfinite, points[0].logs)):
+    if len(points) < FEWEST_SIZES or all(run.known != "exactly" for run in points[0].runs):
         return None
     first = points[0].group.batch_size
-    centre = float(np.mean(points[0].logs))
     critical = first * 2.0**CRITICAL
-    log_posterior = np.zeros((len(CRITICAL), len(SPREAD), len(SCATTER)))
-    for point in points:
-        law = centre + SPREAD + np.log1p(point.group.batch_size / critical)[:, None]
-        for value in point.logs:
-            off = ((value if math.isfinite(value) else point.most) - law)[..., None] / SCATTER
-            log_posterior += log_ndtr(-off) if math.isinf(value) else -0.5 * off**2 - np.log(SCATTER)
+    told = [(point.group.batch_size, run) for point in points for run in point.runs]
+    exact = [(size, run) for size, run in told if run.known == "exactly"]
+    centre = np.mean([run.log - np.log1p(size / critical) for size, run in exact], axis=0)
+    error = SCATTER / math.sqrt(len(exact))
+    smallest = centre[:, None, None] + error[:, None] * ERRORS  # log S_min: (critical, scatter, errors)
+    log_posterior = np.zeros_like(smallest) + np.log(error)[:, None]
+    for size, run in told:
+        off = (run.log - smallest - np.log1p(size / critical)[:, None, None]) / SCATTER[:, None]
+        if run.known == "exactly":
+            log_posterior += -0.5 * off**2 - np.log(SCATTER)[:, None]
+        else:
+            log_posterior += log_ndtr(off if run.known == "at most" else -off)
     weights = np.exp(log_posterior - log_posterior.max()).sum((1, 2))
     weights /= weights.sum()
-    limit = (1 + OVERHEAD) * first + OVERHEAD * critical
-    below = np.cumsum(weights)
+    limit = at_overhead(first, critical)
+    below = np.cumsum(weights) - weights / 2
     outside = (1 - COVERED) / 2
     lower, median, upper = (float(np.interp(share, below, limit)) for share in (outside, 0.5, 1 - outside))
     largest = points[-1].group.batch_size

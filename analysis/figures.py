@@ -28,8 +28,16 @@ MARKS = ("o", "s", "^", "D", "v", "P", "X", "*")
 TECHNIQUES = (BLUE, VERMILLION, GREEN, "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#999900")
 """Colours of techniques where batch sizes have none; the first ones are those of the report."""
 COLUMNS_OF_PANELS = 3
-LABELS = {"epoch": "epoch", "samples": "samples seen", "line": "multiple of a direction scaled filter by filter"}
-FINAL = {"validation_accuracy": "test_accuracy", "train_accuracy": "train_accuracy"}
+LABELS = {
+    "epoch": "epoch",
+    "samples": "samples seen with the step",
+    "line": "multiple of a direction scaled filter by filter",
+}
+FINAL = {
+    "validation_accuracy": "test_accuracy",
+    "train_accuracy": "train_accuracy",
+    "validation_perplexity": "test_perplexity",
+}
 """By what is drawn over the epochs, the paper's final result that belongs to it. Papers judge on the test images, as
 our runs do with their settings; smaller budgets judge on held-out ones."""
 LOWEST, CONTOURS = 1e-4, 15
@@ -56,7 +64,10 @@ def rows_of(table: PaperTable, runs: StudyRuns) -> list[list[Panel]]:
 
     A plane has a panel only where it was measured.
     """
-    plots = table.plots or (Plot(f"validation_{runs.design.metric.name}"),)
+    metric = runs.design.metric
+    plots = table.plots or (
+        Plot("validation_loss" if metric.name == "perplexity" else f"validation_{metric.reported}"),
+    )
     singles: list[Panel] = []
     rows = []
     for plot in plots:
@@ -155,7 +166,7 @@ def _looks(runs: tuple[TableRun, ...]) -> dict[Any, tuple[Any, Any]]:
     techniques = list(dict.fromkeys(run.technique for run in runs))
     sizes = sorted({run.batch_size for run in runs})
     rates = sorted({run.learning_rate for run in runs})
-    if len(sizes) == 1 and len(rates) <= len(techniques):
+    if len(sizes) == 1 and len(runs) == len(techniques):
         return {_key(run): (TECHNIQUES[techniques.index(run.technique) % len(TECHNIQUES)], "-") for run in runs}
     values = sizes if len(sizes) > 1 else rates
     shades = dict(zip(values, plt.colormaps["viridis"](np.linspace(0, 0.9, len(values))), strict=True))
@@ -197,7 +208,7 @@ def _lines(axes: Axes, panel: Panel, runs: StudyRuns) -> None:
 def _places(plot: Plot, run: TableRun, values: pd.Series) -> Any:
     if plot.x == "line":
         return places(len(values))
-    return values.index * run.batch_size if plot.x == "samples" else values.index
+    return (values.index + 1) * run.batch_size if plot.x == "samples" else values.index
 
 
 def _values(runs: StudyRuns, run_id: str, plot: Plot) -> pd.Series:
@@ -267,7 +278,7 @@ def _plane(figure: Figure, axes: Axes, panel: Panel, runs: StudyRuns, levels: np
 
 
 def draw_figures(runs: StudyRuns, found: Mapping[str, pd.DataFrame], folder: Path) -> list[Path]:
-    """Write a picture for each table of the study into the folder; return their paths.
+    """Write a picture for each table of the study that has something to draw into the folder; return their paths.
 
     Args:
         found: the rows of each table, by its name.
@@ -276,6 +287,8 @@ def draw_figures(runs: StudyRuns, found: Mapping[str, pd.DataFrame], folder: Pat
     paths = []
     for table in runs.tables:
         path = folder / f"{slug(table.name)}.png"
+        if not rows_of(table, runs):  # a plane that was measured nowhere
+            continue
         draw_figure(runs, table, found[table.name], path)
         paths.append(path)
     return paths

@@ -26,7 +26,16 @@ def _how_far(design: StudyDesign, found: Answer) -> str:
     first, *others = found.laws
     scaling = {technique: _largest(design, found, technique) for technique in found.laws}
     largest = scaling[first]
-    if largest is None:
+    smallest = min((each.batch_size for each in design.groups), default=0)
+    if design.baseline.batch_size == max(each.batch_size for each in design.groups) > smallest:
+        below = [
+            each.group.batch_size
+            for each in found.groups
+            if each.group.technique == first and each.scales and each.group.batch_size < design.baseline.batch_size
+        ]
+        said = f"With {first}, the learning rate scales down from batch size {design.baseline.batch_size:,}"
+        said += f" to {min(below):,}" if below else ", as far as is known, to no other"
+    elif largest is None:
         said = f"With {first}, no batch size above the baseline's {design.baseline.batch_size:,} is known to scale"
     else:
         at = {each.group.batch_size: each for each in found.groups if each.group.technique == first}
@@ -90,7 +99,7 @@ def _how_sure(found: Answer, frame: pd.DataFrame) -> str:
     """How many runs it took, and what is undecided."""
     runs, seconds = len(frame), frame["train_seconds"].sum()
     cost = f"{runs} runs, {seconds / 60:.0f} minutes of training" if seconds >= 60 else f"{runs} runs"
-    unsettled = [each for each in found.groups if each.limit or not each.points]
+    unsettled = [each for each in found.groups if each.limit]
     if not unsettled:
         return f"It took {cost}, and decided every batch size."
     listed = ", ".join(f"{each.group.technique} at {each.group.batch_size:,}" for each in unsettled)

@@ -74,7 +74,7 @@ def write_page(
         path: of the HTML file.
     """
     # Inside a script element, "<" could end it.
-    drawn = json.dumps(specification(runs, found)).replace("<", "\\u003c")
+    drawn = json.dumps(specification(runs, found, time_to_target)).replace("<", "\\u003c")
     script = SCRIPT % (drawn, json.dumps({f'"{colour}"': f'"{bright}"' for colour, bright in BRIGHT.items()}))
     libraries = vl_convert.javascript_bundle()  # type: ignore[call-arg]  # its argument may be left out
     parts = [
@@ -85,8 +85,7 @@ def write_page(
         '<div class="chart"><div id="charts"></div></div>',
         "<h2>What was found at every batch size</h2>",
         f'<div class="wide">{_table(_shown(found))}</div>',
-        "<h2>What it takes to reach the score that holds</h2>",
-        f'<div class="wide">{_table(time_to_target.rename(columns=_words))}</div>',
+        *_section("What it takes to reach the score that holds", time_to_target),
         "<h2>What it cost</h2>",
         f'<div class="wide">{_table(_cost(runs))}</div>',
         "<h2>How it was measured</h2>",
@@ -102,11 +101,18 @@ def write_page(
     )
 
 
-def specification(runs: StudyRuns, found: Answer) -> dict[str, object]:
+def _section(heading: str, frame: pd.DataFrame) -> list[str]:
+    """A heading and a table; nothing where the table has no rows."""
+    if frame.empty:
+        return []
+    return [f"<h2>{heading}</h2>", f'<div class="wide">{_table(frame.rename(columns=_words))}</div>']
+
+
+def specification(runs: StudyRuns, found: Answer, time_to_target: pd.DataFrame) -> dict[str, object]:
     """The charts as a Vega-Lite specification, however many runs there are."""
     with alt.data_transformers.enable("default", max_rows=None), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Automatically deduplicated")  # the panels share one selection on purpose
-        drawn: dict[str, object] = charts(runs, found).to_dict()
+        drawn: dict[str, object] = charts(runs, found, time_to_target).to_dict()
     return drawn
 
 

@@ -350,7 +350,10 @@ def main(options: argparse.Namespace) -> int:
 
 
 def _compare(options: argparse.Namespace, uri: str, console: Console) -> None:
-    """Print two studies side by side, and write comparison.csv."""
+    """Print two studies side by side, and write FIRST_and_SECOND.csv."""
+    require(options.study != options.compare, f"study {options.study!r}: is the same twice; give another to compare")
+    folder = Path(options.results_dir)
+    check_writable(folder)
     first, second = (_side(name, uri) for name in (options.study, options.compare))
     rows = compared(first, second)
     metric = first.runs.design.metric
@@ -374,8 +377,6 @@ def _compare(options: argparse.Namespace, uri: str, console: Console) -> None:
     for line in difference_sentences(first, second, rows):
         say(console, line, indent=2)
     console.print(_columns(None, columns))
-    folder = Path(options.results_dir)
-    check_writable(folder)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{first.runs.name}_and_{second.runs.name}.csv"
     rows.to_csv(path, index=False)
@@ -385,7 +386,11 @@ def _compare(options: argparse.Namespace, uri: str, console: Console) -> None:
 def _side(name: str, uri: str) -> Side:
     runs = load_runs(name, uri, curves=False)
     require(not runs.tables, f"study {name!r}: ran papers' tables the last time, which have no edges to compare")
-    return Side(runs, answer(runs.design, runs.outcomes()))
+    found = answer(runs.design, runs.outcomes())
+    require(
+        found.baseline is not None, f"study {name!r}: no run of its baseline has learnt anything; nothing to compare"
+    )
+    return Side(runs, found)
 
 
 def _list(uri: str, console: Console) -> None:

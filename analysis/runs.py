@@ -243,11 +243,12 @@ def _histories(
     if isinstance(store, SqlAlchemyStore):
         with store.engine.connect() as connection:
             for first in range(0, len(run_ids), RUNS_AT_ONCE):
-                query = select(SqlMetric.run_uuid, SqlMetric.key, SqlMetric.step, SqlMetric.value).where(
-                    SqlMetric.run_uuid.in_(run_ids[first : first + RUNS_AT_ONCE]), SqlMetric.key.in_(names)
-                )
-                for run_id, name, step, value in connection.execute(query):
-                    found[run_id][name][step] = value
+                columns = (SqlMetric.run_uuid, SqlMetric.key, SqlMetric.step, SqlMetric.value, SqlMetric.is_nan)
+                those = SqlMetric.run_uuid.in_(run_ids[first : first + RUNS_AT_ONCE]), SqlMetric.key.in_(names)
+                for run_id, name, step, value, is_nan in connection.execute(
+                    select(*columns).where(*those).order_by(SqlMetric.timestamp)
+                ):
+                    found[run_id][name][step] = math.nan if is_nan else value
         return found
     for run_id in run_ids:
         for name in names:

@@ -10,9 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from analysis.answer import Answer
-from analysis.critical_batch import OVERHEAD, CriticalBatch, critical_batch
+from analysis.critical_batch import OVERHEAD, CriticalBatch, at_overhead, critical_batch
 from analysis.runs import StudyRuns
-from analysis.time_to_target import Fastest, fastest, speed_ups
+from analysis.time_to_target import Fastest, Reached, fastest, speed_ups
 
 
 class TimeToTarget(NamedTuple):
@@ -24,7 +24,8 @@ class TimeToTarget(NamedTuple):
         speed_ups: for each point, how many times fewer steps it takes than the baseline's batch size; none where that
             never reaches the target.
         critical: the critical batch size, where it can be said.
-        noise: what the gradient noise measured in its runs predicts for it, in samples; None where none was measured.
+        noise: what the gradient noise that was measured in the runs at the fastest rates predicts for it, in samples;
+            None where none was measured.
     """
 
     target: float
@@ -38,7 +39,10 @@ def times(runs: StudyRuns, found: Answer) -> dict[str, TimeToTarget]:
     """By technique, how soon it reaches the score that still holds; only techniques whose curves were kept."""
     assert found.baseline is not None
     metric, target = runs.design.metric, found.baseline.score - runs.design.tolerance
-    points = fastest(runs.frame, runs.curves, metric, target)
+    settings = {each.group: each.setting for each in found.groups}
+    chosen = [each.setting == own or not own for each in runs.outcomes() for own in [settings.get(each.group, ())]]
+    frame = runs.frame[pd.Series(chosen, index=runs.frame.index, dtype=bool)]
+    points = fastest(frame, runs.curves, metric, target)
     known = {}
     for technique in found.laws:
         mine = [point for point in points if point.group.technique == technique]
@@ -46,11 +50,19 @@ def times(runs: StudyRuns, found: Answer) -> dict[str, TimeToTarget]:
         if not mine:
             continue
         faster = speed_ups(mine, base[0]) if base and math.isfinite(base[0].reached.steps) else []
-        noise = runs.frame[runs.frame["technique"] == technique].get("noise_scale", pd.Series(dtype=float)).dropna()
-        known[technique] = TimeToTarget(
-            target, mine, faster, critical_batch(mine), float(noise.median()) if len(noise) else None
-        )
+        of_technique = frame[frame["technique"] == technique]
+        grows = (of_technique["last_batch_size"].fillna(of_technique["batch_size"]) != of_technique["batch_size"]).any()
+        critical = None if grows else critical_batch(mine)
+        known[technique] = TimeToTarget(target, mine, faster, critical, _predicted(of_technique, mine))
     return known
+
+
+def _predicted(frame: pd.DataFrame, points: list[Fastest]) -> float | None:
+    """The critical batch size that the gradient noise of the runs at the fastest rates predicts."""
+    rates = {(point.group.batch_size, point.learning_rate) for point in points}
+    at_them = [pair in rates for pair in zip(frame["batch_size"], frame["learning_rate"], strict=True)]
+    noise = frame[at_them].get("noise_scale", pd.Series(dtype=float)).dropna()
+    return float(at_overhead(points[0].group.batch_size, noise.median())) if len(noise) else None
 
 
 def time_sentences(runs: StudyRuns, known: dict[str, TimeToTarget]) -> list[str]:
@@ -78,12 +90,14 @@ def time_frame(known: dict[str, TimeToTarget]) -> pd.DataFrame:
             "batch_size": point.group.batch_size,
             "learning_rate": point.learning_rate,
             **point.reached._asdict(),
+            "plateau_epoch": point.plateau,
             "step_speed_up": each.speed_ups[at] if each.speed_ups else math.nan,
         }
         for technique, each in known.items()
         for at, point in enumerate(each.points)
     ]
-    return pd.DataFrame(rows)
+    names = ["technique", "batch_size", "learning_rate", *Reached._fields, "plateau_epoch", "step_speed_up"]
+    return pd.DataFrame(rows, columns=names)
 
 
 def time_table(technique: str, known: TimeToTarget, shown: str) -> Table:
@@ -95,7 +109,7 @@ def time_table(technique: str, known: TimeToTarget, shown: str) -> Table:
         padding=(0, 2, 0, 0),
         pad_edge=False,
     )
-    for heading in ("batch\nsize", "at rate", "epochs", "steps", "samples", "seconds", "fewer\nsteps"):
+    for heading in ("batch\nsize", "at rate", "epochs", "steps", "samples", "seconds", "fewer\nsteps", "own\nplateau"):
         table.add_column(heading, justify="left" if heading == "at rate" else "right", no_wrap=True)
     for at, point in enumerate(known.points):
         table.add_row(*map(Text, _cells(point, known.speed_ups[at : at + 1])))
@@ -104,14 +118,14 @@ def time_table(technique: str, known: TimeToTarget, shown: str) -> Table:
 
 def _cells(point: Fastest, faster: Sequence[float]) -> list[str]:
     reached = point.reached
-    if math.isinf(reached.epochs):
-        return [str(point.group.batch_size), f"{point.learning_rate:.3g}", "never", "", "", "", ""]
-    return [
-        str(point.group.batch_size),
-        f"{point.learning_rate:.3g}",
-        f"{reached.epochs:.1f}",
-        f"{reached.steps:,.0f}",
-        f"{reached.samples:,.0f}",
-        f"{reached.seconds:.1f}",
-        f"{faster[0]:.1f}x" if faster else "",
-    ]
+    rate, spent = "-", ["never", "", "", "", ""]
+    if math.isfinite(reached.epochs):
+        rate = f"{point.learning_rate:.3g}"
+        spent = [
+            f"{reached.epochs:.1f}",
+            f"{reached.steps:,.0f}",
+            f"{reached.samples:,.0f}",
+            f"{reached.seconds:.1f}",
+            f"{faster[0]:.1f}x" if faster else "",
+        ]
+    return [str(point.group.batch_size), rate, *spent, f"{point.plateau:.1f}"]

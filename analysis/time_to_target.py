@@ -9,6 +9,8 @@ import pandas as pd
 
 from analysis.curves import plateau
 from analysis.outcomes import Group
+from analysis.tables import scores
+from trainables.history import FAILED, OUT_OF_MEMORY
 from trainables.score import Score
 
 
@@ -39,80 +41,94 @@ def time_to_score(curve: pd.DataFrame, metric: Score, target: float) -> Reached:
         metric: what the run is judged by.
         target: the score.
     """
-    scores = np.array([metric.score_of(row) for row in curve.to_dict("records")])
-    above = np.flatnonzero(scores >= target)
+    after = np.array(scores(curve, metric))
+    above = np.flatnonzero(after >= target)
     if not len(above):
         return NEVER
     at = int(above[0])
-    epochs = curve.index.to_numpy(float)
-    spent = np.column_stack([epochs, *(curve[name].to_numpy(float) for name in SPENT)])
+    spent = np.column_stack([curve.index.to_numpy(float), *(curve[name].to_numpy(float) for name in SPENT)])
     if at == 0:  # a run begins with a score that nobody measured, so the whole first epoch is counted
         return Reached(*map(float, spent[0]))
-    share = (target - scores[at - 1]) / (scores[at] - scores[at - 1])
+    share = (target - after[at - 1]) / (after[at] - after[at - 1])
     return Reached(*map(float, spent[at - 1] + share * (spent[at] - spent[at - 1])))
 
 
-def time_to_plateau(curve: pd.DataFrame, metric: Score) -> Reached:
-    """What a run had spent at the end of the first epoch within 0.01 of its own best score; see curves.plateau."""
-    at = plateau([metric.score_of(row) for row in curve.to_dict("records")]) - 1
-    return Reached(float(curve.index[at]), *(float(curve[name].iloc[at]) for name in SPENT))
+class Measured(NamedTuple):
+    """The samples that a run took to a target.
+
+    Attributes:
+        log: their natural logarithm; where the run never reached the target, that of all samples that it saw.
+        known: "exactly", "at most" where it did in its first epoch, or "more" where it never did.
+    """
+
+    log: float
+    known: str = "exactly"
 
 
 class Fastest(NamedTuple):
-    """The rate of a group at which a target is reached with the fewest samples, on average over its runs.
+    """The rate of a group at which a target is reached soonest.
 
     Attributes:
         group: the technique and the batch size.
-        learning_rate: the rate, of those that ran.
-        reached: means over the runs at that rate; all inf where one of them never reached the target.
-        runs: how many runs that rate has.
-        logs: the natural logarithms of these runs' samples, inf where one never reached the target.
-        most: the natural logarithm of the samples that a run of the group sees in all.
+        learning_rate: the rate: of those at which most runs reach the target, the one that takes the fewest samples.
+        reached: means over the runs at that rate that reached the target; all inf where none did.
+        plateau: the mean epoch at which these runs come within 0.01 of their own best score; see curves.plateau.
+        runs: the samples of each run at that rate.
     """
 
     group: Group
     learning_rate: float
     reached: Reached
-    runs: int
-    logs: tuple[float, ...]
-    most: float
+    plateau: float
+    runs: tuple[Measured, ...]
 
 
 def fastest(frame: pd.DataFrame, curves: Mapping[str, pd.DataFrame], metric: Score, target: float) -> list[Fastest]:
-    """For every group that has runs, the rate at which it reaches the target soonest, by batch size and technique.
-
-    Runs with other settings than most of their group's are left out.
+    """For every group that has runs, the rate at which it reaches the target soonest, by technique and batch size.
 
     Args:
-        frame: the runs, as analysis.runs gives them.
+        frame: the runs, as analysis.runs gives them; those that failed or ran out of memory say nothing.
         curves: for each run_id, what the run reported after each epoch.
     """
+    told = [_told(curves.get(run_id)) for run_id in frame["run_id"]]
+    runs = frame[pd.Series(told, index=frame.index, dtype=bool) & ~frame["status"].isin((FAILED, OUT_OF_MEMORY))]
     found = []
-    for (technique, batch_size), mine in frame.groupby(["technique", "batch_size"], sort=False):
-        usual = mine["setting"].mode().iloc[0] if len(mine) else ()
-        mine = mine[[setting == usual for setting in mine["setting"]]]
-        whole = [run_id for run_id in mine["run_id"] if _told(curves.get(run_id))]
-        if not whole:
-            continue
-        most = math.log(max(float(curves[run_id]["samples"].iloc[-1]) for run_id in whole))
-        rates = []
-        for rate, runs in mine[mine["run_id"].isin(whole)].groupby("learning_rate"):
-            reached = [time_to_score(curves[run_id], metric, target) for run_id in runs["run_id"]]
-            rates.append((float(np.mean([math.log(each.samples) for each in reached])), float(rate), reached))
-        _, rate, reached = min(rates, key=lambda each: each[:2])
-        means = Reached(*(float(np.mean(values)) for values in zip(*reached, strict=True)))
-        logs = tuple(math.log(each.samples) for each in reached)
-        found.append(Fastest(Group(str(technique), int(batch_size)), rate, means, len(reached), logs, most))
+    for (technique, batch_size), mine in runs.groupby(["technique", "batch_size"], sort=False):
+        group = Group(str(technique), int(batch_size))
+        rates = [
+            _at_rate(group, float(rate), [curves[run_id] for run_id in of_rate["run_id"]], metric, target)
+            for rate, of_rate in mine.groupby("learning_rate")
+        ]
+        found.append(min(rates, key=_lateness))
     return sorted(found, key=lambda each: (each.group.technique, each.group.batch_size))
+
+
+def _at_rate(group: Group, rate: float, curves: list[pd.DataFrame], metric: Score, target: float) -> Fastest:
+    reached = [time_to_score(curve, metric, target) for curve in curves]
+    those = [each for each in reached if math.isfinite(each.samples)]
+    means = Reached(*(float(np.mean(values)) for values in zip(*those, strict=True))) if those else NEVER
+    plateaus = float(np.mean([curve.index[plateau(scores(curve, metric)) - 1] for curve in curves]))
+    runs = tuple(_measured(each, curve) for each, curve in zip(reached, curves, strict=True))
+    return Fastest(group, rate, means, plateaus, runs)
+
+
+def _measured(reached: Reached, curve: pd.DataFrame) -> Measured:
+    if math.isinf(reached.samples):
+        return Measured(math.log(float(curve["samples"].iloc[-1])), "more")
+    return Measured(math.log(reached.samples), "exactly" if reached.epochs > curve.index[0] else "at most")
+
+
+def _lateness(each: Fastest) -> tuple[float, float]:
+    missed = sum(run.known == "more" for run in each.runs) / len(each.runs)
+    return missed, float(np.mean([run.log for run in each.runs]))
 
 
 def _told(curve: pd.DataFrame | None) -> bool:
     return curve is not None and len(curve) > 0 and all(name in curve and curve[name].notna().all() for name in SPENT)
 
 
-def speed_ups(of_technique: Sequence[Fastest], baseline: Fastest) -> list[float]:
+def speed_ups(points: Sequence[Fastest], baseline: Fastest) -> list[float]:
     """How many times fewer optimizer steps each takes than the baseline's; 0 where it never reaches the target."""
     return [
-        baseline.reached.steps / each.reached.steps if math.isfinite(each.reached.steps) else 0.0
-        for each in of_technique
+        baseline.reached.steps / each.reached.steps if math.isfinite(each.reached.steps) else 0.0 for each in points
     ]

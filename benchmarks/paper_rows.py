@@ -13,6 +13,7 @@ import json
 import queue
 import sys
 import time
+from dataclasses import replace
 from importlib import import_module
 from multiprocessing.queues import Queue
 from pathlib import Path
@@ -22,12 +23,14 @@ import pandas as pd
 import torch
 import torch.multiprocessing
 
+import search_spaces
 from search_spaces import Study
 from search_spaces.policy.plan import Proposal
 from search_spaces.service.tables import table_runs
 from trainables.engine.run import Run
 from trainables.errors import UserError, require
 from trainables.history import RUNNING
+from trainables.recipe import EPOCHS
 
 WAIT_SECONDS = 2.0
 
@@ -58,6 +61,8 @@ def main() -> int:
 
 
 def _study(name: str, budget: str) -> Study:
+    studies = sorted(path.stem for path in Path(search_spaces.__file__).parent.glob("*.py"))
+    require(name in studies, f"study {name}: is not one of {', '.join(each for each in studies if each[0] != '_')}")
     budgets: dict[str, Study] = import_module(f"search_spaces.{name}").BUDGETS
     having = ", ".join(each for each, study in budgets.items() if study.tables)
     require(budget in budgets and bool(budgets[budget].tables), f"budget {budget}: must be one with tables: {having}")
@@ -88,6 +93,7 @@ def chosen(study: Study, patterns: list[str]) -> list[Proposal]:
 def train_rows(options: argparse.Namespace, runs: list[Proposal]) -> None:
     """Train rows until all have ended or the time is up. Rows that ended before are not trained again."""
     options.folder.mkdir(parents=True, exist_ok=True)
+    _study(options.study, options.budget).task.data.load(options.data_dir.expanduser())  # fetched once, or refused
     context = torch.multiprocessing.get_context("spawn")
     waiting: Queue[Proposal] = context.Queue()
     for run in runs:
@@ -100,6 +106,8 @@ def train_rows(options: argparse.Namespace, runs: list[Proposal]) -> None:
         process.start()
     for process in processes:
         process.join()
+    failed = [process.exitcode for process in processes if process.exitcode]
+    require(not failed, f"processes: {len(failed)} of {len(processes)} failed; what they trained is not kept")
 
 
 def _work(name: str, budget: str, folder: Path, data_dir: Path, deadline: float, waiting: "Queue[Proposal]") -> None:
@@ -113,9 +121,8 @@ def _work(name: str, budget: str, folder: Path, data_dir: Path, deadline: float,
             proposal = waiting.get(timeout=WAIT_SECONDS)
         except queue.Empty:
             return
-        plan = {**vars(study.table_task), "epochs": int(dict(proposal.setting or ())["task.epochs"])}
         run = Run(
-            type(study.task)(**plan),
+            replace(study.table_task, epochs=int(dict(proposal.setting or ())[EPOCHS])),
             study.all_techniques[proposal.group.technique],
             data,
             proposal.group.batch_size,
@@ -129,14 +136,15 @@ def _train(run: Run, proposal: Proposal, folder: Path, deadline: float) -> None:
     found, state = _read(folder, proposal), _path(folder, proposal).with_suffix(".pt")
     if state.exists():
         run.load_state_bytes(state.read_bytes())
+    found["epochs"] = found["epochs"][: run.state_dict()["epoch"]]  # one of the two files may be older
     while run.status == RUNNING and time.time() < deadline:
         report = run.train_epoch()
         found["epochs"].append({"numbers": report.numbers(), "series": report.series})
     found["status"] = run.status
-    _path(folder, proposal).write_text(json.dumps(found))
     if run.status == RUNNING:
-        state.write_bytes(run.state_bytes())
-    else:
+        _write(state, run.state_bytes())
+    _write(_path(folder, proposal), json.dumps(found).encode())
+    if run.status != RUNNING:
         state.unlink(missing_ok=True)
     last = found["epochs"][-1]["numbers"] if found["epochs"] else {"epoch": 0.0, "train_seconds": 0.0}
     seconds = last["train_seconds"] / max(1.0, last["epoch"])
@@ -145,8 +153,15 @@ def _train(run: Run, proposal: Proposal, folder: Path, deadline: float) -> None:
     )
 
 
+def _write(path: Path, content: bytes) -> None:
+    """Write a file completely or not at all."""
+    part = path.with_name(f"{path.name}.part")
+    part.write_bytes(content)
+    part.replace(path)
+
+
 def _path(folder: Path, run: Proposal) -> Path:
-    epochs = dict(run.setting or ())["task.epochs"]
+    epochs = dict(run.setting or ())[EPOCHS]
     name = f"{run.group.technique}-{run.group.batch_size}-{run.learning_rate:.6g}-{epochs:g}-{run.seed}"
     return folder / f"{name}.json"
 

@@ -88,7 +88,7 @@ def figure(name: str, model: str, speed_up: float) -> PaperTable:
     """
     adaptive = [
         TableRun(technique, size, 0.1 * size / 128, 100, {"speed_up": speed_up} if size == 1024 else {})
-        for technique in ("adaptive_shares", "adaptive")
+        for technique in ("adaptive_shares", "adaptive_norm128")
         for size in SIZES
     ]
     fixed = [TableRun("fixed_shares", size, 0.1 * size / 128, 100) for size in (*SIZES[1:], 2048, 4096, 8192, 16384)]
@@ -112,7 +112,10 @@ PAPER = Study(
     first_learning_rate=0.1,
     max_runs=200,
     tables=(figure("Figure 1b", "ResNet-20", 6.25),),
-    table_techniques=on_gpus({"baseline": BASELINE, "fixed": FIXED, "adaptive": ADAPTIVE}),
+    table_techniques={
+        **on_gpus({"baseline": BASELINE, "fixed": FIXED, "adaptive": ADAPTIVE}),
+        "adaptive_norm128": replace(ADAPTIVE, norm_batch_size=128),
+    },
 )
 QUICK = {name: replace(recipe, base_batch_size=32, norm_batch_size=32) for name, recipe in shortened(10).items()}
 QUICK_SIZES = (128, 512)

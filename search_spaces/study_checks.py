@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from search_spaces.study import Study
 
 
+SLICES = (LossLine().name, LossPlane().name)
+
+
 def check_search(study: "Study", workers: int) -> None:
     """Refuse a study if this number of workers cannot train one of its possible runs, or no search can answer it.
 
@@ -110,10 +113,10 @@ def _check_plots(study: "Study", table: PaperTable) -> None:
     task = study.table_task
     measured = [each.name for each in task.measures]
     known = {
-        "epoch": task.reported_names,
+        "epoch": tuple(name for name in task.reported_names if name not in SLICES),
         "samples": tuple(each.name for each in task.tracked),
-        "line": tuple(name for name in measured if name == LossLine().name),
-        "plane": tuple(name for name in measured if name == LossPlane().name),
+        "line": tuple(name for name in measured if name == SLICES[0]),
+        "plane": tuple(name for name in measured if name == SLICES[1]),
         "batch_size": tuple(COLUMNS),
         "learning_rate": tuple(COLUMNS),
     }

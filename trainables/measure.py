@@ -1,6 +1,6 @@
 """Measure: what is measured on a model, in addition to what every run reports."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -38,7 +38,7 @@ class Measure(Protocol):
     @property
     def name(self) -> str: ...
 
-    def __call__(self, model: nn.Module, batches: Batches, loss: Loss) -> float | tuple[float, ...]:
+    def __call__(self, model: nn.Module, batches: Batches, loss: Loss) -> float | Sequence[float]:
         """The measured number or numbers, which must be finite.
 
         Args:

@@ -13,7 +13,10 @@ from trainables.loss import CrossEntropy, Loss
 from trainables.measure import Measure, Tracked
 from trainables.metric import Accuracy, Metric, Perplexity, check_own_metric
 
-RESERVED = ("technique", "batch_size", "learning_rate", "run_id", "seed", "setting", "status", "error", "trace", "done")
+RESERVED = (
+    *("technique", "batch_size", "learning_rate", "run_id", "seed", "setting", "status", "error", "trace", "done"),
+    *("series", "start_batch_size", "peak_learning_rate"),
+)
 """Names that a run has besides what it reports."""
 
 

@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
+from importlib.metadata import version
 from pathlib import Path
 
 import optuna
@@ -15,6 +16,7 @@ from rich.console import Console
 from analysis.answer import Answer
 from analysis.report import Files, check_writable, print_files, report
 from analysis.runs import SUBSTITUTE_TAG, client_of, load_runs, tracking_uri
+from analysis.scaling_law import PowerLaw
 from analysis.wording import new_console, say
 from search_spaces.service import cluster as ray_cluster
 from search_spaces.service.arguments import DATA_DIR, RESULTS_DIR, SEARCHES, is_name
@@ -30,7 +32,10 @@ from search_spaces.service.work import Work, running_tables, searching
 from search_spaces.study import Study
 from trainables.errors import MissingData, UserError, require
 from trainables.history import DONE
+from trainables.metric import Perplexity
 
+VERSIONED = ("torch", "ray", "optuna", "mlflow")
+"""The libraries whose versions are recorded."""
 RUNS_PAGE = f"runs?workflowType=machine_learning&viewStateShareKey={VIEW}"
 """The page of an experiment in the MLflow UI that lists its runs. By default the UI opens an overview of traces."""
 
@@ -231,6 +236,7 @@ def execute(prepared: Prepared, console: Console) -> StudyResult:
     artifacts = None if uri.startswith("http") else prepared.results.absolute() / "artifacts"
     params = _params(work, prepared.budget, prepared.allotment)
     tables = [table.to_json() for table in work.tables]
+    metric = study.task.metric
     tracker = Tracker(
         client,
         study.name,
@@ -240,8 +246,8 @@ def execute(prepared: Prepared, console: Console) -> StudyResult:
         prepared.tags,
         tables,
         repr(study.task.data),
-        [*study.task.metric.report("validation", 0.0, 1.0)][-1],  # what people read comes last
-        study.task.metric.lower_is_better,
+        f"validation_{metric.name if isinstance(metric, Perplexity) else metric.reported}",
+        metric.lower_is_better,
     )
     try:
         result = _search_and_report(prepared, storage, tracker, console)
@@ -273,8 +279,10 @@ def _search_and_report(
         if spent and found.answer and found.answer.undecided:
             say(console, f"All {work.most_runs} runs are spent; --max-runs allows more for what is undecided.")
         print_files(found.files, console)
-        if found.sentences:
-            tracker.answer(found.sentences, found.frame)
+        if found.answer and found.sentences:
+            laws = {name: law for name, law in found.answer.laws.items() if isinstance(law, PowerLaw)}
+            exponents = {name: (law.exponent, law.lower, law.upper) for name, law in laws.items()}
+            tracker.answer(found.sentences, found.frame, exponents)
         for path in filter(None, found.files):
             tracker.upload(path)
     finally:
@@ -335,6 +343,7 @@ def _params(work: Work, budget: str, allotment: Allotment) -> dict[str, object]:
         "max_runs": work.most_runs,
         "workers": allotment.size.workers,
         "concurrent_trials": allotment.concurrent_trials,
+        "versions": ", ".join(f"{name} {version(name)}" for name in VERSIONED),
         **recipes,
     }
 

@@ -163,14 +163,18 @@ class Tracker:
         """Attach a file or a folder of files to the study's parent run."""
         self._write(lambda: self._client.log_artifact(self.parent_id, str(path)))
 
-    def answer(self, sentences: Sequence[str], frontier: pd.DataFrame) -> None:
+    def answer(
+        self, sentences: Sequence[str], frontier: pd.DataFrame, exponents: Mapping[str, tuple[float, float, float]]
+    ) -> None:
         """Write the answer into the description of the study's parent run, and its edges as metrics of that run.
 
-        A metric is named TECHNIQUE/COLUMN, and its step is the batch size, so that MLflow draws edges over batch sizes.
+        A metric is named TECHNIQUE/COLUMN, and its step is the batch size, so that MLflow draws edges over batch sizes;
+        an exponent has step 0.
 
         Args:
             sentences: of the answer.
             frontier: the table of the answer, with one row per technique and batch size.
+            exponents: by technique, the exponent of its law and the ends of its interval.
         """
         now = int(time.time() * 1000)
         edges = [
@@ -178,6 +182,11 @@ class Tracker:
             for row in frontier.to_dict("records")
             for column in EDGE_COLUMNS
             if pd.notna(row[column])
+        ]
+        edges += [
+            Metric(f"{technique}/{name}", value, now, 0)
+            for technique, values in exponents.items()
+            for name, value in zip(("exponent", "exponent_lower", "exponent_upper"), values, strict=True)
         ]
         note = "\n".join(f"- {sentence}" for sentence in sentences)
         self._write(lambda: self._client.set_tag(self.parent_id, MLFLOW_RUN_NOTE, note))

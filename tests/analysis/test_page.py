@@ -1,5 +1,6 @@
 """The page: its numbers, and in a browser no error and no request."""
 
+import math
 import re
 import shutil
 import subprocess
@@ -19,7 +20,13 @@ from tests.analysis.test_answer import DESIGN, OUTCOMES
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 WIDTHS = {"desktop": 1280, "phone": 390}
 MOST_BYTES = 1_500_000
-TIMES = pd.DataFrame([{"technique": "t", "batch_size": 32, "epochs": 12.5}])
+TIMES = pd.DataFrame(
+    [
+        {"technique": "t", "batch_size": size, "learning_rate": 0.1, "epochs": 12.5, "steps": 1e5 / size}
+        | {"samples": 1e5 if size < 256 else math.inf, "seconds": 3.0}
+        for size in (32, 64, 128, 256)
+    ]
+).assign(steps=lambda rows: rows["steps"].where(rows["batch_size"] < 256, math.inf))
 SCHEMES = {"light": 1, "dark": 0}
 
 
@@ -87,6 +94,7 @@ def test_the_page_needs_no_other_file_and_hides_no_markup(runs: StudyRuns, found
     assert len(text.encode()) < MOST_BYTES
     assert "a &lt;b&gt;title&lt;/b&gt;" in text
     assert "<li>scales &amp; &lt;i&gt;more&lt;/i&gt;</li>" in text
+    assert "<td>never</td>" in text
     assert '<p class="answer">It &lt;i&gt;does&lt;/i&gt;.</p>' in text
     assert "&lt;quick&gt;" in text
     assert "<td>12.5</td>" in text
@@ -97,7 +105,7 @@ def test_the_page_needs_no_other_file_and_hides_no_markup(runs: StudyRuns, found
 
 def draws(runs: StudyRuns, found: Answer) -> str:
     """The SVG that Vega draws of the page's charts; it raises where a specification means nothing."""
-    return vl_convert.vegalite_to_svg(specification(runs, found))
+    return vl_convert.vegalite_to_svg(specification(runs, found, TIMES))
 
 
 def test_many_long_runs_are_thinned_out(runs: StudyRuns, found: Answer) -> None:

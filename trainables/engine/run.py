@@ -5,7 +5,7 @@ import io
 import math
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple, replace
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from trainables.engine.batch_gradient import Batch, BatchGradient, PassOutOfMemo
 from trainables.engine.checks import check_model, check_run
 from trainables.engine.evaluation import check_mean, evaluate, restart
 from trainables.engine.workers import Workers
+from trainables.errors import UserError
 from trainables.gradient_noise import GradientNoise, averaged
 from trainables.history import EpochReport, History
 from trainables.layers.ghost_batch_norm import (
@@ -212,13 +213,18 @@ class Run:
         due = [each for each in self._task.tracked if each.due(self._steps)]
         if not due:
             return 0.0
+        on_gpu = self._device.type == "cuda"
+        if on_gpu:  # the steps so far are training time
+            torch.cuda.synchronize(self._device)
         start = time.perf_counter()
         model = copy.deepcopy(self._model).eval()
         average_running_statistics(ghosts(model), self._workers.count)
-        for each in due:
-            value = each.measure(model, partial(self._training_split, model), self._task.loss)
-            assert isinstance(value, float), f"tracked measure {each.name}: gave several numbers"
-            self._observed.setdefault(each.name, []).append((self._steps, value))
+        with torch.random.fork_rng(devices=[self._device] if on_gpu else []):
+            for each in due:
+                value = each.measure(model, partial(self._training_split, model), self._task.loss)
+                if isinstance(value, Sequence):
+                    raise UserError(f"tracked measure {each.name}: gave {len(value)} numbers; must give one")
+                self._observed.setdefault(each.name, []).append((self._steps, float(value)))
         spent = time.perf_counter() - start
         self._evaluation_seconds += spent
         return spent
@@ -239,13 +245,13 @@ class Run:
         guess = self._guess() if diverged else None
         validation = guess or self._judge("validation")
         test = None if self.status == history.RUNNING else guess or self._judge("test")
-        measured: dict[str, float | tuple[float, ...]] = {}
+        measured: dict[str, float | Sequence[float]] = {}
         if self.status == history.DONE:
             self._model.eval()
             batches = partial(self._training_split, self._model)
             measured = {each.name: each(self._model, batches, self._task.loss) for each in self._task.measures}
-        numbers = {name: value for name, value in measured.items() if not isinstance(value, tuple)}
-        several = {name: list(enumerate(value)) for name, value in measured.items() if isinstance(value, tuple)}
+        numbers = {name: float(value) for name, value in measured.items() if not isinstance(value, Sequence)}
+        several = {name: list(enumerate(value)) for name, value in measured.items() if isinstance(value, Sequence)}
         observed, self._observed = self._observed, {}
         self._evaluation_seconds += time.perf_counter() - start
         if guess:

@@ -76,7 +76,7 @@ def test_the_answer_is_in_the_parents_description_and_its_edges_are_metrics(
 ) -> None:
     found = answer(DESIGN, OUTCOMES)
     tracker = Tracker(store, "s", "{}", {"study": "s"}, tmp_path)
-    tracker.answer(conclusions(DESIGN, found), found.frame())
+    tracker.answer(conclusions(DESIGN, found), found.frame(), {"t": (0.5, 0.4, 0.6)})
     assert tracker.close("done") == 0
     parent = store.get_run(tracker.parent_id)
     assert parent.data.tags["mlflow.note.content"].startswith("- t: scales up to batch size 256")
@@ -84,6 +84,8 @@ def test_the_answer_is_in_the_parents_description_and_its_edges_are_metrics(
     frame = found.frame().query("technique == 't'")
     assert lower == dict(zip(frame.batch_size, frame.scalable_lower, strict=True))
     assert "starved/scalable_lower" not in parent.data.metrics, "it has no edge"
+    exponent = [parent.data.metrics[f"t/{name}"] for name in ("exponent", "exponent_lower", "exponent_upper")]
+    assert exponent == [0.5, 0.4, 0.6]
 
 
 def test_the_report_lists_the_studies_of_a_store_the_latest_first(

@@ -17,15 +17,18 @@ from trainables.measure import Batches, Tracked
 
 @dataclass(frozen=True)
 class Norm:
-    """The norm of the weights, after it has drawn numbers, moved what it may, and read the data."""
+    """The norm of the weights, after it has drawn numbers, changed a running mean, and read the data."""
 
     name: str = "norm"
 
     def __call__(self, model: nn.Module, batches: Batches, loss: Loss) -> float:
         assert not model.training
         for inputs, _ in batches():
-            model(inputs)
-        return sum(float(each.detach().square().sum()) for each in model.parameters()) ** 0.5
+            model(inputs + torch.rand(1) if inputs.is_floating_point() else inputs)
+        squares = sum(float(each.detach().square().sum()) for each in model.parameters())
+        for buffer in model.buffers():
+            buffer.zero_()
+        return squares**0.5
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,26 @@ def test_a_measure_of_several_numbers_reports_them_in_order_at_the_end() -> None
     assert [report.series for report in history.epochs] == [{}, {"several": [(0, 3.0), (1, 1.0), (2, 2.0)]}]
     assert history["norm"][-1] > 0
     assert "several" not in history.epochs[-1].values
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A number that is no float."""
+
+    name: str = "whole"
+
+    def __call__(self, model: nn.Module, batches: Batches, loss: Loss) -> torch.Tensor:
+        return torch.tensor(3)
+
+
+def test_a_number_of_any_type_is_reported_and_several_are_refused_during_training() -> None:
+    task = replace(TASK, measures=(Whole(),), tracked=(Tracked(Norm(), every=100),))
+    assert train(task, Recipe(), 20, 0.05, device="cpu")["whole"][-1] == 3.0
+    with pytest.raises(UserError, match="tracked measure several: gave 3 numbers; must give one"):
+        run(replace(TASK, tracked=(Tracked(Several(), every=1),))).train_epoch()
+    for name in ("series", "peak_learning_rate"):
+        with pytest.raises(UserError, match=f"{name} would be reported twice"):
+            replace(TASK, measures=(Norm(name),))
 
 
 def test_one_name_for_two_measures_is_refused() -> None:
