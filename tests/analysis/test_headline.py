@@ -1,8 +1,10 @@
 """Three sentences: of constructed studies that scale up, down, or not at all, and of what is open."""
 
+import re
 from dataclasses import replace
 
 import pandas as pd
+import pytest
 
 from analysis.answer import answer
 from analysis.headline import headline
@@ -20,7 +22,9 @@ def test_a_study_that_scales_says_how_far_by_which_law_and_that_it_is_decided() 
     how_far, law, sure = headline(design, answer(design, runs), FRAME)
     assert how_far.startswith("With t, the learning rate scales up to batch size 256, where it may be as high as 0.4")
     assert "times as high as at 32" in how_far
-    assert "grows as the batch size to the power 0.5" in law
+    exponent = re.search(r"grows as the batch size to the power (\d\.\d+) ", law)
+    assert exponent is not None
+    assert float(exponent[1]) == pytest.approx(0.5, abs=0.05)
     assert "agrees with the square-root rule's 0.5" in law
     assert sure == "It took 2 runs, 2 minutes of training, and decided every batch size."
 
