@@ -362,14 +362,10 @@ def _compare(options: argparse.Namespace, uri: str, console: Console) -> None:
         "batch\nsize": [f"{size}" for size in rows["batch_size"]],
     }
     for name, side in (("first", first), ("second", second)):
-        cells = rows[[f"{name}_{column}" for column in ("lower", "upper", "flags", "best_score")]]
-        columns[f"{side.runs.name}\nmaximum scalable"] = [
-            "\n".join(filter(None, [_ends((row[0], row[1])) if row[0] == row[0] and row[0] else "", row[2]]))
-            for row in cells.astype(object).where(cells.notna(), None).itertuples(index=False)
-        ]
-        columns[f"{side.runs.name}\nbest"] = [
-            metric.show(score) if pd.notna(score) else "-" for score in cells.iloc[:, 3]
-        ]
+        edges = rows[[f"{name}_lower", f"{name}_upper", f"{name}_flags"]].itertuples(index=False)
+        columns[f"{side.runs.name}\nmaximum scalable"] = [_edge_cell(*edge) for edge in edges]
+        best = rows[f"{name}_best_score"]
+        columns[f"{side.runs.name}\nbest"] = [metric.show(score) if pd.notna(score) else "-" for score in best]
     columns["second / first"] = [
         f"{row.factor:.2g} [{row.factor_lower:.2g}, {row.factor_upper:.2g}]" if pd.notna(row.factor) else "-"
         for row in rows.itertuples()
@@ -381,6 +377,12 @@ def _compare(options: argparse.Namespace, uri: str, console: Console) -> None:
     path = folder / f"{first.runs.name}_and_{second.runs.name}.csv"
     rows.to_csv(path, index=False)
     say(console, f"Table: {path}")
+
+
+def _edge_cell(lower: float | None, upper: float | None, flags: str) -> str:
+    """An edge in words, from a row of the comparison, where a missing number may be None or NaN."""
+    ends = _ends((lower, upper if pd.notna(upper) else None)) if lower is not None and pd.notna(lower) else ""
+    return "\n".join(filter(None, [ends, flags]))
 
 
 def _side(name: str, uri: str) -> Side:
