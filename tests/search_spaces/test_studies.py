@@ -109,20 +109,23 @@ def test_the_papers_tables_have_the_papers_rates() -> None:
     """A table's rates are what its technique's own rule makes of the paper's base rate."""
     resnet = importlib.import_module("search_spaces.cifar_resnet").BUDGETS["paper"]
     tables = {table.name: table for table in resnet.tables}
-    assert [run.batch_size for run in tables["Table II"].runs] == [32, 64, 128, 256, 512, 1024, 2048]
-    for name, base in (("Table III", 0.025), ("Table VII", 0.001)):
+    assert [run.batch_size for run in tables["Table II and Figure 3"].runs] == [32, 64, 128, 256, 512, 1024, 2048]
+    for name, base in (("Table III and Figure 4", 0.025), ("Table VII and Figure 6", 0.001), ("Figure 1", 0.025)):
         for run in tables[name].runs:
             recipe = resnet.all_techniques[run.technique]
             assert run.learning_rate == pytest.approx(recipe.peak_learning_rate(base, run.batch_size))
     cnn = importlib.import_module("search_spaces.cifar_cnn").BUDGETS["paper"]
     for run in cnn.tables[1].runs:
         assert run.learning_rate == pytest.approx(
-            cnn.techniques[run.technique].peak_learning_rate(0.001, run.batch_size)
+            cnn.all_techniques[run.technique].peak_learning_rate(0.001, run.batch_size)
         )
     imagenet = importlib.import_module("search_spaces.imagenet_resnet").BUDGETS["paper"]
     recipe = imagenet.techniques["lars_legw_poly"]
     for run in imagenet.tables[0].runs:
-        assert run.learning_rate == pytest.approx(recipe.peak_learning_rate(2**2.5, run.batch_size))
+        base = 2**2.5 if run.technique == "lars_legw_poly" else 0.1
+        assert run.learning_rate == pytest.approx(
+            imagenet.all_techniques[run.technique].peak_learning_rate(base, run.batch_size)
+        )
     assert recipe.warmup.length(recipe.start(32768)) == 10.0
 
 

@@ -73,7 +73,7 @@ def test_digits_end_to_end(place: Place) -> None:
         *(f"frontier.{kind}" for kind in ("csv", "png", "svg")),
         "report.html",
     }
-    assert parents[0].data.tags["mlflow.note.content"].startswith("- warmup: ")
+    assert parents[0].data.tags["mlflow.note.content"].startswith("- With warmup, ")
     assert parents[0].data.metrics["warmup/best_learning_rate"] > 0
     epochs = client.get_metric_history(runs.frame.run_id[0], "train_loss")
     assert [point.step for point in epochs] == list(range(1, len(epochs) + 1))
