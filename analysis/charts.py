@@ -97,9 +97,10 @@ def _edges(data: ChartData, group: alt.Parameter) -> alt.LayerChart | alt.FacetC
 
 def _cost(reached: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:
     """The time/cost frontier: steps against samples to the score that holds, a point for each batch size."""
+    low, high = float(reached["samples"].min()), float(reached["samples"].max())
     line = alt.Chart(reached).encode(
         x=_log("steps", "optimizer steps to the score that holds", form=",d"),
-        y=_log("samples", "samples to it", alt.Y, form=",d"),
+        y=_log("samples", "samples to it", alt.Y, form=",d", domain=[low / 2, high * 2]),
         order="batch_size:Q",
     )
     colour = alt.Color("technique:N", scale=alt.Scale(range=TECHNIQUES))

@@ -17,7 +17,7 @@ Budgets:
 
 Expect from quick: A0 is near 56.5 % at batch size 16 with a learning rate of 0.05. The edge moves from 0.20 at 16 to
 0.34 at 32, 0.64 at 64 and 0.98 at 128. At 1,024 the best accuracy is 9 points short of A0. One run varies by 0.3 of
-the tolerance, with which 28 to 30 runs decided all five batch sizes, with each of five first seeds.
+the tolerance, with which 25 to 30 runs decided all five batch sizes, with each of five first seeds.
 The paper's answer: linear scaling with warm-up holds up to batch size 256. With normalisation batches of 32 samples, it
 holds up to 1,024 (88.0 % against 88.3 %).
 
