@@ -2,12 +2,10 @@
 
 from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from analysis.answer import Answer, GroupAnswer
-from analysis.belief import COVERED
-from analysis.edge import other_order
+from analysis.edge import other_order, times_as_high
 from analysis.outcomes import Group
 from analysis.runs import StudyRuns
 from analysis.scaling_law import PowerLaw
@@ -56,9 +54,7 @@ def _row(group: Group, first: GroupAnswer | None, second: GroupAnswer | None) ->
     if first and second and first.scalable.finite and second.scalable.finite:
         ones, others = first.belief.edges, second.belief.edges
         ones = ones[other_order(len(ones))]  # the two studies' draws have nothing to do with each other
-        both = np.isfinite(ones) & np.isfinite(others)
-        outside = (1 - COVERED) / 2
-        ends = tuple(float(2.0**end) for end in np.quantile((others - ones)[both], (outside, 0.5, 1 - outside)))
+        ends = times_as_high(others, ones)
     return {**row, "factor": ends[1], "factor_lower": ends[0], "factor_upper": ends[2]}
 
 

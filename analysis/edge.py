@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from analysis.belief import SAFE, TYPICAL, Belief, Interval, Limits, last_fall
+from analysis.belief import COVERED, SAFE, TYPICAL, Belief, Interval, Limits, last_fall
 from analysis.fit import Fit
 from analysis.group_fits import best_rate, log_range
 from analysis.outcomes import Group, Outcome, Point, leading, points_of, same_rate
@@ -86,6 +86,18 @@ def bars(fit: Fit, baseline: Baseline, tolerance: float) -> np.ndarray:
 def other_order(count: int) -> np.ndarray:
     """A fixed order that has nothing to do with the order of the curves."""
     return np.random.default_rng(1).permutation(count)
+
+
+def times_as_high(edges: np.ndarray, others: np.ndarray) -> tuple[float, float, float]:
+    """How many times as high one edge is as another: the median between the ends of the 90 % interval.
+
+    Args:
+        edges, others: log2 of both, one for each curve; curves where either is not finite are left out.
+    """
+    both = np.isfinite(edges) & np.isfinite(others)
+    outside = (1 - COVERED) / 2
+    lower, median, upper = 2.0 ** np.quantile((edges - others)[both], (outside, 0.5, 1 - outside))
+    return float(lower), float(median), float(upper)
 
 
 def bar_floor(design: StudyDesign, baseline: Baseline) -> float:

@@ -98,16 +98,16 @@ def _panels(plot: Plot, runs: tuple[TableRun, ...]) -> Iterable[Panel]:
         yield Panel(plot, title, tuple(run for run in runs if getattr(run, plot.panels) == key))
 
 
-def draw_figure(runs: StudyRuns, table: PaperTable, found: pd.DataFrame, path: Path) -> None:
+def draw_figure(runs: StudyRuns, table: PaperTable, rows: list[list[Panel]], found: pd.DataFrame, path: Path) -> None:
     """Write the figure of a table as PNG.
 
     Args:
         runs: the study's runs.
         table: the table.
+        rows: its panels, at least one, as rows_of gives them.
         found: its rows, as analysis.tables.compare gives them.
         path: of the picture.
     """
-    rows = rows_of(table, runs)
     wide = max(len(row) for row in rows)
     size = (5.4 * wide, 3.7 * len(rows) + 0.5)
     figure, axes = plt.subplots(len(rows), wide, figsize=size, squeeze=False, layout="constrained")
@@ -286,9 +286,9 @@ def draw_figures(runs: StudyRuns, found: Mapping[str, pd.DataFrame], folder: Pat
     folder.mkdir(parents=True, exist_ok=True)
     paths = []
     for table in runs.tables:
-        path = folder / f"{slug(table.name)}.png"
-        if not rows_of(table, runs):  # a plane that was measured nowhere
+        rows, path = rows_of(table, runs), folder / f"{slug(table.name)}.png"
+        if not rows:  # a plane that was measured nowhere
             continue
-        draw_figure(runs, table, found[table.name], path)
+        draw_figure(runs, table, rows, found[table.name], path)
         paths.append(path)
     return paths

@@ -24,24 +24,40 @@ def places(points: int) -> np.ndarray:
 
 
 @dataclass(frozen=True)
-class LossLine:
-    """The measure `loss_line` of a final model: the loss along one random direction; see `losses_around`.
+class _Slice:
+    """What a line and a plane share.
 
     Attributes:
-        points: how many losses are computed, an odd number, so that the middle one is the minimum's.
+        points: how many losses are computed along a direction, an odd number, so that the middle one is the minimum's.
         answers: how many answers of the training set are used at the least, in whole batches, the first ones.
-        seed: of the direction.
+        seed: of the directions; the first is the same for a line and a plane.
 
     Raises:
         UserError: points is no odd number of at least 3, or answers no whole number above 0.
     """
 
-    points: int = 21
+    points: int
     answers: int = 1000
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _check(self, self.points, self.answers)
+        kind, points, answers = type(self).__name__, self.points, self.answers
+        odd = isinstance(points, int) and points >= 3 and points % 2 == 1
+        require(odd, f"{kind} points {points}: must be an odd number, at least 3")
+        whole = isinstance(answers, int) and answers >= 1
+        require(whole, f"{kind} answers {answers}: must be a whole number, at least 1")
+
+    def _losses(self, model: nn.Module, batches: Batches, loss: Loss, directions: int) -> tuple[float, ...]:
+        """The losses at every combination of the places along so many directions, the last one varying fastest."""
+        some = first_answers(batches, loss, self.answers)
+        return losses_around(model, some, list(product(places(self.points), repeat=directions)), loss, self.seed)
+
+
+@dataclass(frozen=True)
+class LossLine(_Slice):
+    """The measure `loss_line` of a final model: the loss along one random direction; see `_Slice`, `losses_around`."""
+
+    points: int = 21
 
     @property
     def name(self) -> str:
@@ -49,29 +65,17 @@ class LossLine:
 
     def __call__(self, model: nn.Module, batches: Batches, loss: Loss = CrossEntropy()) -> tuple[float, ...]:
         """The loss at each of `places(points)`."""
-        some = first_answers(batches, loss, self.answers)
-        return losses_around(model, some, [(at,) for at in places(self.points)], loss, self.seed)
+        return self._losses(model, batches, loss, directions=1)
 
 
 @dataclass(frozen=True)
-class LossPlane:
+class LossPlane(_Slice):
     """The measure `loss_plane` of a final model: the loss in the plane of two random directions; see `losses_around`.
 
-    Attributes:
-        points: how many losses are computed along each side, an odd number, so that the middle one is the minimum's.
-        answers: how many answers of the training set are used at the least, in whole batches, the first ones.
-        seed: of the directions; the first is that of LossLine.
-
-    Raises:
-        UserError: points is no odd number of at least 3, or answers no whole number above 0.
+    Its fields are those of `_Slice`.
     """
 
     points: int = 11
-    answers: int = 1000
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        _check(self, self.points, self.answers)
 
     @property
     def name(self) -> str:
@@ -79,8 +83,7 @@ class LossPlane:
 
     def __call__(self, model: nn.Module, batches: Batches, loss: Loss = CrossEntropy()) -> tuple[float, ...]:
         """The points x points losses, row by row; a row has one multiple of the first direction."""
-        some = first_answers(batches, loss, self.answers)
-        return losses_around(model, some, list(product(places(self.points), repeat=2)), loss, self.seed)
+        return self._losses(model, batches, loss, directions=2)
 
 
 def losses_around(
@@ -140,11 +143,3 @@ def filter_normalised(weights: Tensor, generator: torch.Generator) -> Tensor:
     rows, of_weights = direction.flatten(1), weights.flatten(1)
     scale = of_weights.norm(dim=1, keepdim=True) / rows.norm(dim=1, keepdim=True).clamp_min(1e-10)
     return (rows * scale).view_as(weights)
-
-
-def _check(measure: object, points: int, answers: int) -> None:
-    kind = type(measure).__name__
-    odd = isinstance(points, int) and points >= 3 and points % 2 == 1
-    require(odd, f"{kind} points {points}: must be an odd number, at least 3")
-    whole = isinstance(answers, int) and answers >= 1
-    require(whole, f"{kind} answers {answers}: must be a whole number, at least 1")

@@ -101,10 +101,11 @@ def report(runs: StudyRuns, folder: Path, console: Console) -> Report:
         *time_sentences(runs, known),
     ]
     _print(runs, found, sentences, known, console)
-    time_frame(known).to_csv(folder / "time_to_target.csv", index=False)
+    spent = time_frame(known)
+    spent.to_csv(folder / "time_to_target.csv", index=False)
     draw(runs.design, found, outcomes, title(runs), picture)
     page = folder / "report.html"
-    write_page(runs, found, title(runs), sentences[:HEADLINE], sentences[HEADLINE:], time_frame(known), page)
+    write_page(runs, found, title(runs), sentences[:HEADLINE], sentences[HEADLINE:], spent, page)
     return Report(found, sentences, frame, Files(table, picture, picture.with_suffix(".svg"), page))
 
 

@@ -4,12 +4,10 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
 import pandas as pd
 
 from analysis.answer import Answer, GroupAnswer
-from analysis.belief import COVERED
-from analysis.edge import other_order
+from analysis.edge import other_order, times_as_high
 from trainables.history import DONE
 
 
@@ -61,9 +59,7 @@ def _uplift(each: GroupAnswer, first: GroupAnswer, found: Answer, frame: pd.Data
     higher = float((edges > others).mean() + (edges == others).mean() / 2)
     factors: Sequence[float | None] = (None, None, None)
     if each.scalable.finite and first.scalable.finite:
-        both = np.isfinite(edges) & np.isfinite(others)
-        outside = (1 - COVERED) / 2
-        factors = [float(2.0**value) for value in np.quantile((edges - others)[both], (outside, 0.5, 1 - outside))]
+        factors = times_as_high(edges, others)
     lower, factor, upper = factors
     score = each.best.score - first.best.score if each.best and first.best else None
     group = each.group

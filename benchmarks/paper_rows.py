@@ -53,7 +53,7 @@ def main() -> int:
         if options.report:
             report(study, options.budget, options.folder)
         else:
-            train_rows(options, chosen(study, options.rows))
+            train_rows(options, study, chosen(study, options.rows))
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -90,10 +90,10 @@ def chosen(study: Study, patterns: list[str]) -> list[Proposal]:
     return list(dict.fromkeys(found))
 
 
-def train_rows(options: argparse.Namespace, runs: list[Proposal]) -> None:
+def train_rows(options: argparse.Namespace, study: Study, runs: list[Proposal]) -> None:
     """Train rows until all have ended or the time is up. Rows that ended before are not trained again."""
     options.folder.mkdir(parents=True, exist_ok=True)
-    _study(options.study, options.budget).task.data.load(options.data_dir.expanduser())  # fetched once, or refused
+    study.task.data.load(options.data_dir.expanduser())  # fetched once, or refused
     context = torch.multiprocessing.get_context("spawn")
     waiting: Queue[Proposal] = context.Queue()
     for run in runs:

@@ -74,7 +74,7 @@ def figures(
         sizes: the batch sizes.
         scaled, warm: the number of epochs without and with a warm-up.
     """
-    _, *warmups = list(TABLE_TECHNIQUES)[1:]
+    _fixed, _scaled, *warmups = TABLE_TECHNIQUES
     return PaperTable(
         "Figures 2 to 7",
         "a fixed rate, the linear rule, and three warm-ups over 5 % of the run: accuracy, and jumps of the loss",
