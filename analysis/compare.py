@@ -58,6 +58,31 @@ def _row(group: Group, first: GroupAnswer | None, second: GroupAnswer | None) ->
     return {**row, "factor": ends[1], "factor_lower": ends[0], "factor_upper": ends[2]}
 
 
+def _steps_sentences(first: Side, second: Side) -> list[str]:
+    """What is held equal where that differs, and where an optimisation gap at equal epochs comes from too few steps.
+
+    It does only where equal steps recover it.
+    """
+    sides = {side.runs.held_equal: side for side in (first, second)}
+    if len(sides) < 2:
+        return []
+    lines = [f"{first.runs.name} held {first.runs.held_equal} equal, {second.runs.name} {second.runs.held_equal}."]
+    if set(sides) != {"epochs", "steps"}:
+        return lines
+    equal_steps = {each.group: each for each in sides["steps"].found.groups}
+    for each in sides["epochs"].found.groups:
+        again = equal_steps.get(each.group)
+        if each.why != "optimisation gap" or again is None or not (again.scales or again.why):
+            continue
+        name = f"{each.group.technique} at {each.group.batch_size}"
+        lines.append(
+            f"{name} has too few steps at equal epochs: at equal steps it scales."
+            if again.scales
+            else f"{name} does not scale at equal steps either ({again.why})."
+        )
+    return lines
+
+
 def difference_sentences(first: Side, second: Side, rows: pd.DataFrame) -> list[str]:
     """How the two studies' edges and laws differ, in sentences."""
     names = (first.runs.name, second.runs.name)
@@ -67,6 +92,7 @@ def difference_sentences(first: Side, second: Side, rows: pd.DataFrame) -> list[
         lines.append(
             f"Their tolerances differ, {tolerances[0]} and {tolerances[1]}, so their edges mean different things."
         )
+    lines += _steps_sentences(first, second)
     known = rows[rows["factor"].notna()]
     apart = known[(known["factor_lower"] > 1) | (known["factor_upper"] < 1)]
     if len(known):

@@ -21,6 +21,7 @@ from analysis.paper_table import SERIES_AXES, PaperTable
 from analysis.study_design import StudyDesign
 from trainables.errors import UserError
 from trainables.history import REPORTED, SPLITS, STATUSES
+from trainables.recipe import WORKERS
 
 DEFAULT_TRACKING_URI = "sqlite:///mlflow.db"
 PARENT_TAG = "mlflow.parentRunId"
@@ -54,8 +55,8 @@ class StudyRuns(NamedTuple):
         design: what the study compared.
         params: the parameters of the parent run, as text.
         frame: one row per run that has ended, with the columns run_id, technique, batch_size (at the start),
-            learning_rate (the peak), seed, status, setting (the values of the design's dimensions), and then every
-            number that the run reported, under its name; NaN where the run has no value.
+            learning_rate (the peak), seed, status, setting (the values of the design's dimensions), workers, and then
+            every number that the run reported, under its name; NaN where the run has no value.
         tables: the papers' tables that were run; empty where the study was a search.
         curves: by run_id, one row per epoch with the validation loss, the metric's mean, and the seconds, samples and
             steps so far; where tables were run, with those of training and what else is drawn over the epochs too.
@@ -75,9 +76,15 @@ class StudyRuns(NamedTuple):
 
     @property
     def circumstances(self) -> str:
-        """The circumstances for a title: the budget, and which data replaced which where there was a substitute."""
+        """The circumstances for a title: the budget, which data replaced which, and what is equal if not epochs."""
         names = re.sub(r"\(.*?\)", "", self.substitute)  # names of data, without arguments
-        return ", ".join([self.params.get("budget", "?"), *([names] if names else [])])
+        equal = "" if self.held_equal == "epochs" else f"equal {self.held_equal}"
+        return ", ".join(filter(None, [self.params.get("budget", "?"), names, equal]))
+
+    @property
+    def held_equal(self) -> str:
+        """What all batch sizes got as much of: epochs, steps or seconds."""
+        return self.params.get("held_equal", "epochs")
 
     def outcomes(self) -> list[Outcome]:
         """The outcomes of the runs in `frame`, from which verdicts are computed."""
@@ -209,7 +216,7 @@ def load_runs(name: str, uri: str, curves: bool = True) -> StudyRuns:
     ended = sorted(children, key=lambda run: (run.info.end_time or math.inf, run.info.start_time))
     rows = [_row(run, design) for run in ended if run.data.tags.get(STATUS_TAG) in STATUSES]
     reported = (*REPORTED, *(f"{split}_{design.metric.reported}" for split in SPLITS))
-    columns = ["run_id", *_PARAMS, "status", "setting", *reported]
+    columns = ["run_id", *_PARAMS, "status", "setting", WORKERS, *reported]
     further = sorted({name for row in rows for name in row} - set(columns))
     frame = pd.DataFrame(rows, columns=[*columns, *further])
     tables = tuple(
@@ -273,4 +280,5 @@ def _row(run: Run, design: StudyDesign) -> dict[str, object]:
         "seed": int(params["seed"]),
         "status": run.data.tags[STATUS_TAG],
         "setting": tuple((name, float(params[name])) for name in design.dimensions),
+        WORKERS: float(params.get(WORKERS, "nan")),  # older MLflow stores do not hold it
     }

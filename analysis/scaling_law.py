@@ -25,11 +25,11 @@ LINES = 2000
 
 
 class Drawn(NamedTuple):
-    """Curves of one form, drawn from the posterior; each array is (curves,).
+    """Curves of one form, drawn from the posterior; an array is (curves,) where nothing else is said.
 
     Attributes:
         form: gives the curves' shapes.
-        parameters: of the shapes.
+        parameters: of the shapes, (curves, number of parameters).
         heights: log2 of the learning rate at the batch size whose log2 is `middle`.
         scatters: the standard deviations of edges around the curves, in octaves.
     """
@@ -42,7 +42,8 @@ class Drawn(NamedTuple):
 
     def edges(self, size: float) -> np.ndarray:
         """log2 of an edge at a batch size that did not run, given as log2, (curves,)."""
-        rise = self.form.rise(self.parameters, size) - self.form.rise(self.parameters, self.middle)
+        at, from_here = self.form.rise(self.parameters, np.array([size, self.middle])).T
+        rise = at - from_here
         return self.heights + rise + self.scatters * np.random.default_rng(1).standard_normal(len(self.heights))
 
 
@@ -145,8 +146,7 @@ def _likelihood(form: Form, sizes: np.ndarray, middle: float, near: np.ndarray, 
         near: what _near returns.
         heights: log2 of the learning rate there, (heights,).
     """
-    parameters = form.parameters[:, None]
-    rises = form.rise(parameters, sizes) - form.rise(parameters, middle)  # (curves, beliefs)
+    rises = form.rise(form.parameters, sizes) - form.rise(form.parameters, np.array([middle]))  # (curves, beliefs)
     log = np.zeros((len(SCATTERS), len(rises), len(heights)))
     for of_scatter, total in zip(near, log, strict=True):
         for rise, of_belief in zip(rises.T, of_scatter, strict=True):

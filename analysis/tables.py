@@ -11,7 +11,7 @@ from analysis.outcomes import Group
 from analysis.paper_table import PaperTable, TableRun
 from analysis.study_design import StudyDesign
 from trainables.history import DONE
-from trainables.recipe import EPOCHS
+from trainables.recipe import EPOCHS, WORKERS
 from trainables.score import Score
 
 
@@ -48,7 +48,7 @@ def compare(
 
     A row holds its technique, batch size, learning rate and epochs, and how many of its runs have ended. For each
     column, shown or drawn, it holds the paper's number, and the mean and standard deviation of our runs over seeds. A
-    missing number is NaN.
+    missing number is NaN; so is a speed-up where the row ran on another number of workers than the table's first row.
 
     Args:
         frame: the runs, as analysis.runs gives them.
@@ -59,8 +59,9 @@ def compare(
         pd.DataFrame([_values(row, design, curves[row["run_id"]]) for row in each.to_dict("records")]) for each in mine
     ]
     base = measured[0]["train_seconds"].mean() if len(measured[0]) else float("nan")
+    workers = [set(each[WORKERS].dropna()) for each in mine]
     lines = []
-    for run, found, values in zip(table.runs, mine, measured, strict=True):
+    for run, found, values, used in zip(table.runs, mine, measured, workers, strict=True):
         line: dict[str, object] = {
             "technique": run.technique,
             "batch_size": run.batch_size,
@@ -70,12 +71,13 @@ def compare(
             "status": " ".join(sorted(set(found["status"]))),
         }
         if len(values):
-            values["speed_up"] = base / values["train_seconds"]
+            like = base if used == workers[0] else float("nan")
+            values["speed_up"] = like / values["train_seconds"]
         for column in table.all_columns:
             ours = values[column] if column in values else pd.Series(dtype=float)
             line[f"{column}_paper"] = run.paper.get(column, float("nan"))
             line[column] = (
-                base / values["train_seconds"].mean() if column == "speed_up" and len(values) else ours.mean()
+                like / values["train_seconds"].mean() if column == "speed_up" and len(values) else ours.mean()
             )
             line[f"{column}_deviation"] = ours.std()
         lines.append(line)

@@ -30,7 +30,7 @@ from search_spaces.service.tables import table_runs
 from trainables.engine.run import Run
 from trainables.errors import UserError, require
 from trainables.history import RUNNING
-from trainables.recipe import EPOCHS
+from trainables.recipe import EPOCHS, WORKERS
 
 WAIT_SECONDS = 2.0
 
@@ -187,7 +187,7 @@ def report(study: Study, budget: str, folder: Path) -> None:
             continue
         run_id, epochs = _path(folder, run).stem, found["epochs"]
         setting = tuple((name, float(value)) for name, value in run.setting or ())
-        own = {"run_id": run_id, "learning_rate": run.learning_rate, "seed": run.seed, "setting": setting}
+        own = {"run_id": run_id, "learning_rate": run.learning_rate, "seed": run.seed, "setting": setting, WORKERS: 1.0}
         rows.append({**epochs[-1]["numbers"], **run.group._asdict(), **own, "status": found["status"]})
         curves[run_id] = pd.DataFrame([each["numbers"] for each in epochs]).set_index("epoch")
         pairs: dict[str, dict[int, float]] = {}

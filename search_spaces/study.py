@@ -36,6 +36,9 @@ class Study:
         first_learning_rate: the learning rate at which tuning the baseline starts.
         baseline_batch_size: the baseline's, one of batch_sizes; None for the smallest. From a larger one, rules scale
             down as well as up, as LEGW does.
+        held_equal: what runs at all batch sizes get the same amount of: "epochs", optimizer "steps", or "seconds" of
+            training. With the latter two, the baseline's epochs are passes over the training set, and those of another
+            batch size are as many passes as take as many steps, or as long.
         rules: the scaling rules whose prescriptions are judged at every batch size, by the curve through its runs.
         seeds: the least number of baseline runs that A0 is read off.
         first_seed: this is added to the seed of every run, so that a study can be repeated with other random draws.
@@ -63,6 +66,7 @@ class Study:
     learning_rates: tuple[float, float]
     first_learning_rate: float
     baseline_batch_size: int | None = None
+    held_equal: str = "epochs"
     rules: tuple[Scaling, ...] = (LinearScaling(), SquareRootScaling())
     seeds: int = 3
     first_seed: int = 0
@@ -101,6 +105,14 @@ class Study:
     def reference_batch_size(self) -> int:
         """The baseline's batch size."""
         return min(self.batch_sizes) if self.baseline_batch_size is None else self.baseline_batch_size
+
+    def task_at(self, batch_size: int) -> Task:
+        """The task of a run at a batch size. Where seconds are held equal, its passes have yet to be measured."""
+        if self.held_equal != "steps":
+            return self.task
+        samples = self.task.data.train_samples
+        passes = (samples // self.reference_batch_size) / (samples // batch_size)
+        return replace(self.task, passes_per_epoch=passes)
 
     @property
     def table_task(self) -> Task:
@@ -158,14 +170,14 @@ class Study:
 
     def _grace_epochs(self, group: Group) -> int:
         """The first epoch, at least 1, after which the longest warm-up that the dimensions allow is over."""
-        epochs = self.task.epochs
+        epochs, passes = self.task.epochs, self.task_at(group.batch_size).passes_per_epoch
         recipe = self.techniques[group.technique]
         longest = {name: each.high for name, each in self.dimensions.items() if name.startswith("warmup.")}
         warmup = with_values(recipe, longest).warmup
         # AdaScale's schedule is slowest before it has measured the gradient noise.
         slowest = recipe.scaling.advance(recipe.start(group.batch_size))
         for epoch in range(1, epochs):
-            if warmup.over(replace(recipe.start(group.batch_size, epochs), epoch=slowest * epoch)):
+            if warmup.over(replace(recipe.start(group.batch_size, epochs, passes), epoch=slowest * epoch)):
                 return epoch
         return epochs
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from analysis.landscape import LossLine, LossPlane
 from analysis.paper_table import PANELS, PaperTable
 from analysis.tables import COLUMNS
-from search_spaces.service.arguments import FEWEST_OTHER_RUNS, FINEST, HIGHEST_FIRST_SEED, SEEDS
+from search_spaces.service.arguments import FEWEST_OTHER_RUNS, FINEST, HELD_EQUAL, HIGHEST_FIRST_SEED, SEEDS
 from trainables import Recipe
 from trainables.engine.checks import check_fit, check_learning_rate, check_model, check_run, workers_for
 from trainables.errors import require
@@ -62,10 +62,12 @@ def check_search(study: "Study", workers: int) -> None:
         f"max runs {study.max_runs}: must be at least {fewest}, {study.seeds} of the baseline and "
         f"{FEWEST_OTHER_RUNS} of the other batch sizes; with fewer nothing could be judged",
     )
+    require(study.held_equal in HELD_EQUAL, f"held equal {study.held_equal!r}: must be one of {', '.join(HELD_EQUAL)}")
     check_model(study.task)
     for recipe in study.techniques.values():
         for batch_size in study.batch_sizes:
             check_fit(study.task, recipe, batch_size, workers)
+            check_fit(study.task_at(batch_size), recipe, batch_size, workers)
         for rule in study.rules:
             require(
                 rule.adapt(recipe.optimizer, 2.0) == recipe.optimizer,
@@ -169,4 +171,4 @@ def _check_corners(study: "Study", recipe: Recipe, workers: int) -> None:
     for ends in itertools.product(*((each.low, each.high) for each in study.dimensions.values())):
         changed = with_values(recipe, dict(zip(study.dimensions, ends, strict=True)))
         for batch_size in study.batch_sizes:
-            check_fit(study.task, changed, batch_size, workers)
+            check_fit(study.task_at(batch_size), changed, batch_size, workers)

@@ -14,8 +14,8 @@ class Progress:
         0.25
 
     Attributes:
-        epoch: passes over the training set so far, with the fraction inside an epoch. With AdaScale it counts epochs of
-            the schedule, which may be fewer.
+        epoch: epochs so far, with the fraction inside an epoch. With AdaScale it counts epochs of the schedule, which
+            may be fewer.
         epochs: length of the whole run, warm-up included.
         batch_size: global batch size that the run started with, in samples.
         base_batch_size: the recipe's reference batch size, in samples.
@@ -23,6 +23,7 @@ class Progress:
         steps: optimizer steps taken so far.
         grown_batch_size: global batch size of the latest step, in samples; None before the first step.
         noise: the gradient noise measured so far; None before the first step and where no slot needs it.
+        passes_per_epoch: passes over the training set that make an epoch of this run; see Task.
     """
 
     epoch: float
@@ -33,6 +34,7 @@ class Progress:
     steps: int = 0
     grown_batch_size: int | None = None
     noise: GradientNoise | None = None
+    passes_per_epoch: float = 1.0
 
     @property
     def fraction(self) -> float:

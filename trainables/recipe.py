@@ -20,6 +20,10 @@ from trainables.warmup import NoWarmup, Warmup
 
 EPOCHS = "task.epochs"
 """The name under which a run stores its number of epochs where that differs from its task's."""
+WORKERS = "workers"
+"""The name under which a run stores the number of data-parallel workers that trained it."""
+PASSES = "task.passes_per_epoch"
+"""The name under which a run stores its passes over the training set in an epoch, where these are not 1."""
 
 
 SLOTS: dict[str, type] = {
@@ -91,9 +95,15 @@ class Recipe:
             f"max_micro_batch {micro}; leave both None",
         )
 
-    def start(self, batch_size: int, epochs: float = 1.0) -> Progress:
+    def start(self, batch_size: int, epochs: float = 1.0, passes_per_epoch: float = 1.0) -> Progress:
         """The Progress of a run at this batch size before its first step."""
-        return Progress(epoch=0.0, epochs=epochs, batch_size=batch_size, base_batch_size=self.base_batch_size)
+        return Progress(
+            epoch=0.0,
+            epochs=epochs,
+            batch_size=batch_size,
+            base_batch_size=self.base_batch_size,
+            passes_per_epoch=passes_per_epoch,
+        )
 
     def scale(self, batch_size: int) -> float:
         """The largest factor of base_lr in a run that starts at this batch size."""

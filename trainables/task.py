@@ -1,5 +1,6 @@
 """Task: what is trained."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -41,15 +42,19 @@ class Task:
             module is called with the inputs that the data gives: a tensor, a tuple of arguments, or a mapping of
             arguments by name.
         data: the data set that the model is trained and judged on.
-        epochs: number of passes over the training set.
+        epochs: number of epochs, in which schedules count; the model is evaluated after each.
         metric: what runs are judged by.
         loss: what training minimises.
         measures: what else is measured on the final model of a run that ended well.
         tracked: what is measured during training.
+        passes_per_epoch: number of passes over the training set that make an epoch. It differs from 1 where runs at
+            several batch sizes are given equally many steps, or seconds, and so more samples at a larger one. All
+            schedules are stretched by it.
 
     Raises:
-        UserError: model is a module and not something that builds one, epochs is below 1, a name would be reported
-            twice, or the metric is a perplexity and the loss is not the plain cross-entropy.
+        UserError: model is a module and not something that builds one, epochs is below 1, passes_per_epoch is not above
+            0, a name would be reported twice, or the metric is a perplexity and the loss is not the plain
+            cross-entropy.
     """
 
     model: Callable[[], nn.Module]
@@ -59,6 +64,7 @@ class Task:
     loss: Loss = CrossEntropy()
     measures: tuple[Measure, ...] = ()
     tracked: tuple[Tracked, ...] = ()
+    passes_per_epoch: float = 1.0
 
     def __post_init__(self) -> None:
         require(
@@ -80,6 +86,10 @@ class Task:
         require(
             isinstance(self.epochs, int) and self.epochs >= 1,
             f"Task epochs {self.epochs!r}: must be a whole number, at least 1",
+        )
+        require(
+            0 < self.passes_per_epoch < math.inf,
+            f"Task passes_per_epoch {self.passes_per_epoch!r}: must be a positive number",
         )
         require(
             not isinstance(self.metric, Perplexity) or self.loss == CrossEntropy(),

@@ -162,6 +162,9 @@ class LEGWarmup(Warmup):
 
     warmup = scale * epoch / epochs   while epoch < epochs = base_epochs * k, then scale, with k = B / B0
 
+    So it has the same number of steps at every batch size. Where an epoch of the run is several passes over the
+    training set, it has as many epochs fewer.
+
     Together with SquareRootScaling this is LEGW: tune one batch size, small or large, and the learning rate and the
     warm-up of every larger or smaller batch size follow from it.
 
@@ -187,4 +190,4 @@ class LEGWarmup(Warmup):
         return scale if self.over(progress) else scale * progress.epoch / self.length(progress)
 
     def length(self, progress: Progress) -> float:
-        return self.base_epochs * progress.batch_ratio
+        return self.base_epochs * progress.batch_ratio / progress.passes_per_epoch

@@ -14,6 +14,7 @@ from analysis.parser import Parser, module_of
 DATA_DIR = "~/.cache/batchscale"
 RESULTS_DIR = "results"
 SEARCHES = ("frontier", "optuna", "grid")
+HELD_EQUAL = ("epochs", "steps", "seconds")
 SEEDS = (2, 100)
 """The fewest and the most baseline runs that A0 may be asked to be read off, at least."""
 FEWEST_OTHER_RUNS = 5
@@ -71,6 +72,7 @@ def study_parser(called_as: str, question: str, name: str, budgets: Iterable[str
     add("--search", choices=SEARCHES, default="frontier", help="how to search (default: frontier)")
     add("--batch-sizes", type=batch_sizes, metavar="B,B,...", help="global batch sizes, two or more")
     add("--baseline-batch-size", type=whole(1), metavar="B", help="the one that sets A0 (default: the study's)")
+    add("--held-equal", choices=HELD_EQUAL, help="what every batch size gets as much of (default: epochs)")
     add("--learning-rates", type=learning_rates, metavar="LOW,HIGH", help="range of peak learning rates")
     add("--seeds", type=whole(*SEEDS), help="baseline runs that A0 is read off, at least")
     add(

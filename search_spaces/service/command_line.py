@@ -21,6 +21,7 @@ from trainables.errors import UserError, require
 SEARCH_OPTIONS = (
     "batch_sizes",
     "baseline_batch_size",
+    "held_equal",
     "learning_rates",
     "seeds",
     "tolerance",
@@ -118,6 +119,7 @@ def _chosen(budgets: Mapping[str, Study], budget: str, options: argparse.Namespa
         first_seed=options.first_seed,
         batch_sizes=options.batch_sizes,
         baseline_batch_size=options.baseline_batch_size,
+        held_equal=options.held_equal,
         learning_rates=options.learning_rates,
         seeds=options.seeds,
         tolerance=options.tolerance,

@@ -56,12 +56,14 @@ def seconds_per_run(study: Study, allotment: Allotment) -> float | None:
 
 def _probe(study: Study, device: torch.device) -> float:
     begun = time.perf_counter()
-    sizes = sorted({min(study.batch_sizes), min(max(study.batch_sizes), LARGEST_PROBE)})
+    sizes = sorted({min(study.batch_sizes), max(study.batch_sizes)})
+    if study.held_equal == "seconds":
+        sizes = [study.reference_batch_size]
     seconds: list[float] = []
     for recipe in study.techniques.values():
         for size in sizes:
             if not seconds or time.perf_counter() - begun < PROBE_SECONDS:
-                seconds.append(_run(study.task, recipe, size, device))
+                seconds.append(_run(study.task_at(size), recipe, min(size, LARGEST_PROBE), device))
     return mean(seconds) + (_measuring(study.task, device) if study.task.measures else 0.0)
 
 
@@ -76,7 +78,8 @@ def _run(task: Task, recipe: Recipe, batch_size: int, device: torch.device) -> f
     evaluation = training / 3  # a forward pass takes about a third of a step
     if samples == batch_size:
         evaluation = _seconds_per_judged(task, model, device, EVALUATION_PROBE)
-    per_epoch = task.data.train_samples * training + task.data.validation_samples * evaluation
+    per_pass = task.data.train_samples * training
+    per_epoch = task.passes_per_epoch * per_pass + task.data.validation_samples * evaluation
     return task.epochs * per_epoch
 
 

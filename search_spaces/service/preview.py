@@ -52,6 +52,7 @@ def print_plan(
         "Techniques": ", ".join(study.techniques),
         "Batch sizes": ", ".join(map(str, sizes)) + baseline,
         "Learning rates": f"{low:g} to {high:g}{rules}",
+        "Held equal": _held_equal_words(work),
         "Also searched": ", ".join(range_words(*each) for each in study.dimensions.items()),
         "Data": _data_words(study),
         "Left out": study.left_out,
@@ -69,6 +70,17 @@ def print_plan(
 def range_words(name: str, values: FloatDistribution | IntDistribution) -> str:
     """The name and the range of a further dimension that a study searches, as text."""
     return f"{name} {values.low:g} to {values.high:g}"
+
+
+def _held_equal_words(work: Work) -> str:
+    """What is held equal, in words, where it is not epochs."""
+    equal = work.study.held_equal
+    if equal == "epochs" or work.tables:
+        return ""
+    by_size = {group.batch_size: number for group, number in work.passes.items()}
+    listed = ", ".join(f"{number:.3g} at {size}" for size, number in by_size.items())
+    epochs = f"an epoch is 1 pass over the training set at batch size {work.plan.design.baseline.batch_size}"
+    return f"{equal}; {epochs}, {listed or 'and elsewhere as many as take as long, which is measured first'}"
 
 
 def _data_words(study: Study) -> str:

@@ -4,7 +4,7 @@ import os
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import optuna
@@ -13,7 +13,7 @@ from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from analysis.outcomes import Outcome
+from analysis.outcomes import Group, Outcome
 from search_spaces.policy.plan import NoProposal, Proposal
 from search_spaces.service.cluster import Allotment, trial_resources
 from search_spaces.service.display import Display
@@ -21,9 +21,10 @@ from search_spaces.service.optuna_store import params_of, proposal_of
 from search_spaces.service.proposers import Proposer
 from search_spaces.service.tracking import Tracker
 from search_spaces.study import Study
+from trainables.engine.checks import workers_for
 from trainables.history import FAILED, RUNNING, STOPPED_EARLY
 from trainables.on_ray.trial import Trial
-from trainables.recipe import EPOCHS
+from trainables.recipe import EPOCHS, PASSES, WORKERS
 from trainables.score import Score
 
 TUNE_METRIC = "epoch"
@@ -32,12 +33,18 @@ TUNE_METRIC = "epoch"
 
 @dataclass(frozen=True)
 class Search:
-    """A study and what runs it: the proposer gives the runs, the tracker records them, the display shows them."""
+    """A study and what runs it: the proposer gives the runs, the tracker records them, the display shows them.
+
+    Attributes:
+        passes: for each technique and batch size whose epochs are not one pass over the training set, how many they
+            are.
+    """
 
     study: Study
     proposer: Proposer
     tracker: Tracker
     display: Display
+    passes: Mapping[Group, float]
 
 
 def run_trials(search: Search, allotment: Allotment, data_dir: str) -> None:
@@ -56,6 +63,7 @@ def run_trials(search: Search, allotment: Allotment, data_dir: str) -> None:
         "first_seed": study.first_seed,
         "data_dir": data_dir,
         "size": allotment.size,
+        "passes": search.passes,
     }
     trainable = tune.with_resources(
         tune.with_parameters(Trial, shared=shared), tune.PlacementGroupFactory([trial_resources()])
@@ -76,7 +84,7 @@ def run_trials(search: Search, allotment: Allotment, data_dir: str) -> None:
             run_config=tune.RunConfig(
                 storage_path=scratch,
                 name="trials",
-                callbacks=[Recorder(search)],
+                callbacks=[Recorder(search, allotment.size.workers)],
                 verbose=0,
                 checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
             ),
@@ -146,16 +154,20 @@ def _score(metric: Score, result: Mapping[str, Any], split: str) -> float:
 class Recorder(_LivesInTheDriver, tune.Callback):
     """A Tune callback that passes on to the tracker and the display what happens to trials."""
 
-    def __init__(self, search: Search) -> None:
-        self._search = search
+    def __init__(self, search: Search, workers: int) -> None:
+        self._search, self._workers = search, workers
 
     def on_trial_start(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
-        config = trial.config
-        technique = self._search.study.all_techniques[config["technique"]]
+        config, study = trial.config, self._search.study
+        technique = study.all_techniques[config["technique"]]
         recipe = {f"recipe.{name}": repr(value) for name, value in vars(technique).items()}
+        task = replace(study.task, epochs=config.get(EPOCHS, study.task.epochs))
+        used = {WORKERS: workers_for(task, technique, config["batch_size"], self._workers)}
+        passes = self._search.passes.get(proposal_of(config).group)
+        stretched = {} if passes is None else {PASSES: passes}
         name = f"{config['technique']} B={config['batch_size']} lr={config['learning_rate']:g} seed={config['seed']}"
-        self._search.tracker.start(trial.trial_id, name, {**config, **recipe})
-        self._search.display.start(trial.trial_id, name, config.get(EPOCHS, self._search.study.task.epochs))
+        self._search.tracker.start(trial.trial_id, name, {**config, **recipe, **used, **stretched})
+        self._search.display.start(trial.trial_id, name, task.epochs)
 
     def on_trial_result(
         self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, result: dict[str, Any], **info: Any

@@ -22,6 +22,7 @@ from search_spaces.service import cluster as ray_cluster
 from search_spaces.service.arguments import DATA_DIR, RESULTS_DIR, SEARCHES, is_name
 from search_spaces.service.cluster import Allotment, Capacity, allot, find_capacity
 from search_spaces.service.display import Display, clock
+from search_spaces.service.equal_seconds import passes_for_equal_seconds
 from search_spaces.service.estimate import seconds_per_run
 from search_spaces.service.optuna_store import open_storage
 from search_spaces.service.preview import print_plan, range_words
@@ -319,7 +320,14 @@ def _run(prepared: Prepared, proposer: Proposer, tracker: Tracker, console: Cons
     metric = work.study.task.metric
     with Display(console, work.most_runs, allotment.concurrent_trials, prepared.seconds, metric) as display:
         ray_cluster.start(prepared.capacity, allotment)
-        run_trials(Search(work.study, proposer, tracker, display), allotment, str(prepared.data_dir))
+        passes = work.passes
+        if work.study.held_equal == "seconds" and not work.tables:
+            passes = passes_for_equal_seconds(work.study, allotment.size, prepared.data_dir)
+            listed = ", ".join(
+                f"{number:g} at {group.technique} {group.batch_size}" for group, number in passes.items()
+            )
+            say(console, f"Passes over the training set that take as long as one of the baseline's: {listed}")
+        run_trials(Search(work.study, proposer, tracker, display, passes), allotment, str(prepared.data_dir))
 
 
 def _params(work: Work, budget: str, allotment: Allotment) -> dict[str, object]:
@@ -331,7 +339,7 @@ def _params(work: Work, budget: str, allotment: Allotment) -> dict[str, object]:
         "budget": budget,
         "search": work.search,
         "task": repr(study.task),
-        "held_equal": "epochs",
+        "held_equal": study.held_equal,
         "batch_sizes": tuple(sorted({group.batch_size for group in design.groups})),
         "baseline_batch_size": design.baseline.batch_size,
         "learning_rates": design.learning_rates,

@@ -1,6 +1,6 @@
 """Work: what a command runs, which is either a search or papers' tables."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from statistics import mean
@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from optuna.storages import BaseStorage
 
+from analysis.outcomes import Group
 from analysis.paper_table import PaperTable
 from search_spaces.policy.plan import Plan
 from search_spaces.service.proposers import Proposer, proposer, runs_at_most, table_proposer
@@ -27,6 +28,8 @@ class Work(NamedTuple):
         words: how many runs of how many epochs, in words.
         tables: the papers' tables that are run; empty for a search.
         proposer: makes the proposer of the runs, given a storage and a name in it.
+        passes: for each technique and batch size whose epochs are not one pass over the training set, how many they
+            are.
     """
 
     study: Study
@@ -37,6 +40,7 @@ class Work(NamedTuple):
     words: str
     tables: tuple[PaperTable, ...]
     proposer: Callable[[BaseStorage, str], Proposer]
+    passes: Mapping[Group, float] = {}
 
 
 def searching(study: Study, search: str) -> Work:
@@ -48,7 +52,9 @@ def searching(study: Study, search: str) -> Work:
         f"{study.task.metric.show_difference(study.tolerance)}, "
         f"resolution a factor {study.resolution:g}"
     )
-    return Work(study, plan, search, most_runs, epochs, words, (), partial(proposer, search, plan))
+    passes = {group: study.task_at(group.batch_size).passes_per_epoch for group in plan.design.groups}
+    more = {group: number for group, number in passes.items() if number != 1}
+    return Work(study, plan, search, most_runs, epochs, words, (), partial(proposer, search, plan), more)
 
 
 def running_tables(study: Study) -> Work:

@@ -5,19 +5,21 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from analysis.answer import answer
+from analysis.answer import GroupAnswer, answer
 from analysis.compare import Side, compared, difference_sentences
+from analysis.edge import Edge
 from analysis.runs import StudyRuns
 from tests.analysis.test_answer import DESIGN, OUTCOMES
 from trainables.errors import UserError
 from trainables.metric import Perplexity
 
 
-def side(name: str, factor: float = 1.0, **changes: object) -> Side:
+def side(name: str, factor: float = 1.0, held_equal: str = "epochs", **changes: object) -> Side:
     low, high = DESIGN.learning_rates
     design = replace(DESIGN, learning_rates=(low * factor, high * factor), **changes)
     outcomes = [run._replace(learning_rate=run.learning_rate * factor) for run in OUTCOMES]
-    return Side(StudyRuns(name, "id", design, {}, pd.DataFrame()), answer(design, outcomes))
+    params = {"held_equal": held_equal}
+    return Side(StudyRuns(name, "id", design, params, pd.DataFrame()), answer(design, outcomes))
 
 
 def test_rates_twice_as_high_are_a_factor_2() -> None:
@@ -48,6 +50,28 @@ def test_groups_of_one_study_only_and_other_tolerances_are_said() -> None:
     rows = compared(first, Side(second.runs, found))
     assert (rows["second_flags"] == "not in this study").sum() == len(DESIGN.groups) - 1
     assert "Their tolerances differ" in difference_sentences(first, second, rows)[0]
+
+
+def test_too_few_steps_is_said_only_where_equal_steps_recover() -> None:
+    first, second = side("a"), side("b", held_equal="steps")
+    scaling = next(each for each in first.found.groups if each.scales)
+    gap = scaling._replace(why="optimisation gap", scalable=Edge(None, None, None, None, ("none",)))
+
+    def told(at_equal_epochs: GroupAnswer, at_equal_steps: GroupAnswer) -> str:
+        sides = [
+            Side(side.runs, side.found._replace(groups=[group]))
+            for side, group in ((first, at_equal_epochs), (second, at_equal_steps))
+        ]
+        return " ".join(difference_sentences(*sides, compared(*sides)))
+
+    assert "a held epochs equal, b steps." in told(scaling, scaling)
+    assert "too few steps" not in told(scaling, scaling)
+    assert "has too few steps at equal epochs: at equal steps it scales." in told(gap, scaling)
+    again = gap._replace(
+        belief=gap.belief._replace(edges=gap.belief.edges * 0 - float("inf")), why="generalisation gap"
+    )
+    assert "does not scale at equal steps either (generalisation gap)." in told(gap, again)
+    assert "too few steps" not in told(gap, again)
 
 
 def test_other_metrics_are_refused() -> None:

@@ -17,7 +17,7 @@ from analysis.study_design import StudyDesign
 from analysis.tables import cell, compare
 from analysis.tables_report import report_tables
 from trainables.metric import Perplexity
-from trainables.recipe import EPOCHS
+from trainables.recipe import EPOCHS, WORKERS
 
 GROUPS = (Group("plain", 32), Group("plain", 64))
 DESIGN = StudyDesign(GROUPS, GROUPS[0], (0.1, 0.2), 0.01, 1.5, 1000, (EPOCHS,), {}, train_samples=1000)
@@ -42,6 +42,7 @@ def row(run_id: str, batch_size: int, rate: float, seed: int, test: float, secon
         "samples": 3000.0,
         "test_accuracy": test,
         "train_seconds": seconds,
+        WORKERS: 4.0,
     }
 
 
@@ -107,6 +108,14 @@ def test_a_run_that_did_not_end_well_has_no_times(status: str) -> None:
         TABLE, DESIGN, FRAME.assign(status=[status, "done", "done", "done", "done"]), CURVES
     ).to_dict("records")
     assert first_bad["speed_up"] == 2.0, "the other seed of the first row is what it is against"
+
+
+def test_there_is_no_speed_up_against_a_row_on_another_number_of_workers() -> None:
+    on_one = FRAME.assign(**{WORKERS: [4.0, 4.0, 1.0, 4.0, 4.0]})
+    first, second = compare(TABLE, DESIGN, on_one, CURVES).to_dict("records")
+    assert first["speed_up"] == 1.0
+    assert math.isnan(second["speed_up"])
+    assert second["epoch_seconds"] == 5.0, "its own time is known"
 
 
 def test_fluctuations_are_of_the_whole_training_set() -> None:

@@ -57,6 +57,21 @@ def test_a_larger_baseline_scales_down_as_well_as_up() -> None:
         study.with_choices(baseline_batch_size=128).check(workers=1)
 
 
+def test_equal_steps_are_as_many_passes_as_give_a_larger_batch_as_many_steps() -> None:
+    study = STUDY.with_choices(batch_sizes=(32, 64, 256), held_equal="steps")
+    assert [study.task_at(size).passes_per_epoch for size in (32, 64, 256)] == [1.0, 31 / 15, 31 / 3]
+    ends = [
+        train(replace(study.task_at(size), epochs=2), RECIPE, size, learning_rate=0.1)["steps"][-1]
+        for size in (32, 64, 256)
+    ]
+    assert ends == [62, 62, 62]
+    down = study.with_choices(baseline_batch_size=256)
+    assert down.task_at(32).passes_per_epoch == 3 / 31
+    assert STUDY.task_at(256).passes_per_epoch == 1.0
+    with pytest.raises(UserError, match="held equal 'samples': must be one of epochs, steps, seconds"):
+        study.with_choices(held_equal="samples").check(workers=1)
+
+
 def test_a_plan_asks_what_the_study_asks() -> None:
     plan = STUDY.plan()
     assert (plan.design.learning_rates, plan.design.tolerance, plan.design.resolution) == ((0.01, 1.0), 0.02, 1.5)

@@ -43,7 +43,8 @@ def check_fit(task: Task, recipe: Recipe, batch_size: int, workers: int) -> None
     """Refuse a batch size at which a task and a recipe cannot be trained on this number of workers.
 
     Raises:
-        UserError: the batch is larger than the data set, at the start or after it has grown; the growth does not fit
+        UserError: the batch is larger than the data set, at the start or after it has grown; an epoch that is part of
+            a pass over the data has no step; the growth does not fit
             the batch size or the data; the number of workers does not divide the batch size; BatchNorm or the noise
             measurement cannot work with the way a batch is split; the warm-up is longer than the run; or the scaling
             cannot adapt the optimizer.
@@ -55,7 +56,13 @@ def check_fit(task: Task, recipe: Recipe, batch_size: int, workers: int) -> None
         batch_size % workers == 0,
         f"batch size {batch_size}: is not divisible by {workers} workers; choose a multiple of {workers}",
     )
-    progress = recipe.start(batch_size, task.epochs)
+    steps = samples // batch_size * task.passes_per_epoch
+    require(
+        steps >= 1 - 1e-9,
+        f"passes per epoch {task.passes_per_epoch:g}: at batch size {batch_size} an epoch would be {steps:.2g} steps; "
+        "it must have at least 1",
+    )
+    progress = recipe.start(batch_size, task.epochs, task.passes_per_epoch)
     largest = recipe.growth.largest(progress)
     require(
         largest <= samples,

@@ -43,6 +43,9 @@ the first step."""
 STEPS_BETWEEN_CHECKS = 20
 """Inside an epoch, the loss is checked once in this many steps; each check waits for the device."""
 
+ROUNDING = 1e-9
+"""By this many passes an epoch may end early, which is less than a sample and more than an error of rounding."""
+
 HIGHEST_NOISE = 1e12
 """The highest noise scale that is reported, in samples; it stands for a gradient with no measurable signal."""
 
@@ -91,6 +94,7 @@ class Run:
         self._gradient = BatchGradient(self._model, task, recipe, workers, recipe.noise_parts(batch_size))
         self._optimizer = recipe.optimizer_at(batch_size)(self._model.parameters())
         self._epoch = self._samples = self._steps = 0
+        self._pass = self._position = 0  # complete passes over the training set, and samples into the next one
         self._uncounted = 0.0  # epochs that the schedule is behind the samples seen
         self._grown: int | None = None
         self._noise: GradientNoise | None = None
@@ -106,26 +110,18 @@ class Run:
     def train_epoch(self) -> EpochReport:
         """Train one epoch, evaluate the model and return the report; the run has ended when status is not running."""
         start = time.perf_counter()
-        torch.manual_seed(_draw(self._seed, self._epoch, f"worker {self._workers.rank}"))
-        generator = torch.Generator().manual_seed(_draw(self._seed, self._epoch, "samples"))
-        draws = self._data.draws(generator, self._batch_size)
         tally = torch.zeros(4, device=self._device, dtype=torch.float64)  # loss, metric, answers of each
-        position, learning_rate = 0, 0.0
-        warm = False
+        learning_rate, warm = 0.0, False
         self._model.train()
-        restart(self._model)
-        while (progress := self._progress(position)).fraction < 1:
-            batch_size = self._recipe.growth(progress)
-            if position + batch_size > len(draws.order):
-                break
+        for samples, draws, progress in self._batches():
             warm = warm or self._recipe.warmup.over(progress)
             start += self._observe()
-            part, learning_rate = self._step(draws.order[position : position + batch_size], draws, progress)
+            part, learning_rate = self._step(samples, draws, progress)
             tally += part
-            position += batch_size
-            self._samples += batch_size
+            self._position += len(samples)
+            self._samples += len(samples)
             self._steps += 1
-            self._grown = batch_size
+            self._grown = len(samples)
             if math.isnan(self._initial_loss):
                 loss, _, answers, _ = self._workers.total(tally)
                 self._initial_loss = loss / answers
@@ -146,6 +142,8 @@ class Run:
             "epoch": self._epoch,
             "samples": self._samples,
             "steps": self._steps,
+            "pass": self._pass,
+            "position": self._position,
             "uncounted": self._uncounted,
             "grown": self._grown,
             "noise": None if self._noise is None else astuple(self._noise),
@@ -160,6 +158,7 @@ class Run:
         self._model.load_state_dict(state["model"])
         self._optimizer.load_state_dict(state["optimizer"])
         self._epoch, self._samples, self._steps = state["epoch"], state["samples"], state["steps"]
+        self._pass, self._position = state["pass"], state["position"]
         self._uncounted, self._grown = state["uncounted"], state["grown"]
         self._noise = None if state["noise"] is None else GradientNoise(*state["noise"])
         self._train_seconds, self._evaluation_seconds = state["train_seconds"], state["evaluation_seconds"]
@@ -175,9 +174,39 @@ class Run:
         """Continue from what state_bytes of the same run returned."""
         self.load_state_dict(torch.load(io.BytesIO(state), map_location=self._device, weights_only=True))
 
-    def _progress(self, position: int) -> Progress:
+    def _batches(self) -> Iterator[tuple[Tensor, EpochDraws, Progress]]:
+        """The samples of each batch of one epoch, with the draws of their pass and the state of the run before them.
+
+        An epoch may end inside a pass, and then the next one goes on from there.
+        """
+        end = (self._epoch + 1) * self._task.passes_per_epoch - ROUNDING
+        whole = self._data.train_samples // self._batch_size * self._batch_size
+        while self._pass + self._position / whole < end:
+            draws = self._begin_pass()
+            while self._pass + self._position / whole < end:
+                progress = self._progress
+                if progress.fraction >= 1:
+                    return
+                batch_size = self._recipe.growth(progress)
+                if self._position + batch_size <= len(draws.order):
+                    yield draws.order[self._position : self._position + batch_size], draws, progress
+                if self._position + batch_size > len(draws.order):
+                    self._pass, self._position = self._pass + 1, 0
+                    break
+
+    def _begin_pass(self) -> EpochDraws:
+        """Begin a pass over the training set, or go on with one, and return its draws."""
+        within = f" from {self._position}" if self._position else ""
+        torch.manual_seed(_draw(self._seed, self._pass, f"worker {self._workers.rank}{within}"))
+        restart(self._model)
+        generator = torch.Generator().manual_seed(_draw(self._seed, self._pass, "samples"))
+        return self._data.draws(generator, self._batch_size)
+
+    @property
+    def _progress(self) -> Progress:
+        passes = self._pass + self._position / self._data.train_samples
         return Progress(
-            epoch=self._epoch + position / self._data.train_samples - self._uncounted,
+            epoch=passes / self._task.passes_per_epoch - self._uncounted,
             epochs=self._task.epochs,
             batch_size=self._batch_size,
             base_batch_size=self._recipe.base_batch_size,
@@ -185,6 +214,7 @@ class Run:
             steps=self._steps,
             grown_batch_size=self._grown,
             noise=self._noise,
+            passes_per_epoch=self._task.passes_per_epoch,
         )
 
     def _step(self, samples: Tensor, draws: EpochDraws, progress: Progress) -> tuple[Tensor, float]:
@@ -205,7 +235,7 @@ class Run:
         set_learning_rate(self._optimizer, learning_rate)
         self._optimizer.step()
         uncounted = 1 - self._recipe.scaling.advance(progress)
-        self._uncounted += uncounted * len(samples) / self._data.train_samples
+        self._uncounted += uncounted * len(samples) / self._data.train_samples / self._task.passes_per_epoch
         return tally.sums(loss), learning_rate
 
     def _observe(self) -> float:
@@ -234,7 +264,7 @@ class Run:
         too_high = warm and loss > DIVERGED_LOSS_RATIO * self._initial_loss
         if not finite or not math.isfinite(loss) or too_high:
             self.status = history.DIVERGED
-        elif self._progress(0).fraction >= 1 or self._epoch >= self._task.epochs:
+        elif self._progress.fraction >= 1 or self._epoch >= self._task.epochs:
             self.status = history.DONE
 
     def _report(self, trained: Means, learning_rate: float) -> EpochReport:

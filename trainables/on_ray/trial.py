@@ -89,16 +89,18 @@ class Trial(tune.Trainable):
         values = {name: value for name, value in config.items() if "." in name}
         task: Task = self._shared["task"]
         size: GroupSize = self._shared["size"]
-        task = replace(task, epochs=int(values.pop(EPOCHS, task.epochs)))
-        recipe = with_values(self._shared["techniques"][config["technique"]], values)
+        technique, batch_size = config["technique"], config["batch_size"]
+        passes = self._shared.get("passes", {}).get((technique, batch_size), task.passes_per_epoch)
+        task = replace(task, epochs=int(values.pop(EPOCHS, task.epochs)), passes_per_epoch=passes)
+        recipe = with_values(self._shared["techniques"][technique], values)
         self._start = Start(
             task=task,
             recipe=recipe,
-            batch_size=config["batch_size"],
+            batch_size=batch_size,
             learning_rate=config["learning_rate"],
             seed=self._shared["first_seed"] + config["seed"],
             data_dir=self._shared["data_dir"],
-            workers=workers_for(task, recipe, config["batch_size"], size.workers),
+            workers=workers_for(task, recipe, batch_size, size.workers),
         )
         self._last = None
         self._started = self._over = False

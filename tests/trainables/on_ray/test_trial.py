@@ -24,6 +24,18 @@ class Exhausting(Optimizer):
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("cluster")
+def test_a_trial_makes_as_many_passes_as_its_study_gives_its_batch_size() -> None:
+    shared = {"task": TASK, "techniques": {"good": RECIPE}, "first_seed": 0, "data_dir": "", "size": GroupSize()}
+    config = {"technique": "good", "batch_size": 32, "learning_rate": 0.1, "seed": 0}
+    trial = tune.with_parameters(Trial, shared={**shared, "passes": {("good", 32): 2.0}})(config)
+    try:
+        assert trial.step()["samples"] == 2 * (TASK.data.train_samples // 32) * 32
+    finally:
+        trial.cleanup()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("cluster")
 def test_a_run_out_of_memory_ends_as_such_and_the_next_one_runs(tmp_path: Path) -> None:
     techniques = {"exhausting": Recipe(optimizer=Exhausting(), norm_batch_size=8), "good": RECIPE}
     shared = {"task": TASK, "techniques": techniques, "first_seed": 5, "data_dir": "", "size": GroupSize()}
