@@ -1,4 +1,4 @@
-"""What the page's charts draw, as tables of numbers."""
+"""What the charts of the page and of the picture draw, as tables of numbers."""
 
 from typing import Any, NamedTuple
 
@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.answer import Answer, GroupAnswer
+from analysis.edge import Edge
 from analysis.looks import TOLERANCES_BELOW
 from analysis.outcomes import Group, Outcome
 from analysis.runs import StudyRuns
@@ -27,7 +28,10 @@ class ChartData(NamedTuple):
 
     Attributes:
         points: a run: learning_rate, seed, score, its verdict, how it ended, and its score in words.
-        edges: an interval: lower, upper, flags, and where it stands beside other techniques'.
+        edges: an interval of the maximum scalable learning rate: lower, upper, flags, whether it is open above, and
+            where it stands beside other techniques'.
+        competitive: likewise, of the maximum competitive learning rate.
+        nowhere: a batch size at which nothing holds: learning_rate, the range's lower end, why, and where it stands.
         rules: what a rule prescribes: rule, learning_rate.
         laws: the fitted law: learning_rate, and the ends of its band, low and high.
         fitted: the score of a typical run: learning_rate, score.
@@ -37,6 +41,8 @@ class ChartData(NamedTuple):
 
     points: pd.DataFrame
     edges: pd.DataFrame
+    competitive: pd.DataFrame
+    nowhere: pd.DataFrame
     rules: pd.DataFrame
     laws: pd.DataFrame
     fitted: pd.DataFrame
@@ -58,10 +64,14 @@ def chart_data(runs: StudyRuns, found: Answer) -> ChartData:
     highest = max([a0, *(run.score for _, run in shown)])
     ends = (lowest - design.tolerance / 2, highest + design.tolerance / 2)
     low, high = sorted(design.metric.value(score) for score in ends)
-    edges = [row for each in found.groups for row in _edge(design, list(found.laws), each)]
+    techniques = list(found.laws)
+    edges = [row for each in found.groups for row in _edge(design, techniques, each.group, each.scalable)]
+    competitive = [row for each in found.groups for row in _edge(design, techniques, each.group, each.competitive)]
     return ChartData(
         points=pd.DataFrame([_point(design, by_group[run.group], run, lowest) for _, run in shown]),
         edges=pd.DataFrame(edges),
+        competitive=pd.DataFrame(competitive),
+        nowhere=pd.DataFrame([row for each in found.groups for row in _nowhere(design, techniques, each)]),
         rules=pd.DataFrame(
             [row for each in found.groups for row in _rules(design, found.baseline.learning_rate, each)]
         ),
@@ -93,14 +103,24 @@ def _point(design: StudyDesign, each: GroupAnswer, run: Outcome, lowest: float) 
     }
 
 
-def _edge(design: StudyDesign, techniques: list[str], each: GroupAnswer) -> list[Row]:
-    edge = each.scalable
+def _beside(techniques: list[str], group: Group) -> float:
+    """Where a group's edge stands on the axis of batch sizes."""
+    return group.batch_size * APART ** (techniques.index(group.technique) - (len(techniques) - 1) / 2)
+
+
+def _edge(design: StudyDesign, techniques: list[str], group: Group, edge: Edge) -> list[Row]:
     if edge.lower is None:
         return []
-    beside = techniques.index(each.group.technique) - (len(techniques) - 1) / 2
     upper, flags = edge.upper or design.learning_rates[1], ", ".join(edge.flags) or "decided"
-    at = each.group.batch_size * APART**beside
-    return [{**_group(each.group), "at": at, "lower": edge.lower, "upper": upper, "flags": flags}]
+    ends = {"lower": edge.lower, "upper": upper, "open": edge.upper is None}
+    return [{**_group(group), "at": _beside(techniques, group), **ends, "flags": flags}]
+
+
+def _nowhere(design: StudyDesign, techniques: list[str], each: GroupAnswer) -> list[Row]:
+    if "none" not in each.scalable.flags:
+        return []
+    at, lowest = _beside(techniques, each.group), design.learning_rates[0]
+    return [{**_group(each.group), "at": at, "learning_rate": lowest, "why": each.why}]
 
 
 def _rules(design: StudyDesign, base: float, each: GroupAnswer) -> list[Row]:

@@ -1,6 +1,12 @@
-"""The page's charts: the edges over batch size, every run at every batch size, and learning curves, linked together."""
+"""The charts: the edges over batch size, every run at every batch size, learning curves, and what batches cost.
 
-from typing import Any
+On the page they are linked together. The picture has those that say something without a click.
+"""
+
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 import altair as alt
 import numpy as np
@@ -20,6 +26,8 @@ HOW = {"trained": "circle", "given up": "cross", "diverged": "triangle-down"}
 """The mark of a run, by how it ended."""
 PANEL, WIDE, HIGH = 200, 430, 260
 """Widths and heights in pixels."""
+MARK: dict[str, Any] = {"filled": True, "size": 110, "opacity": 1.0}
+"""The look of what stands where an edge has no end or there is none."""
 ACROSS = 4
 """So many panels stand beside each other."""
 
@@ -30,6 +38,50 @@ def charts(runs: StudyRuns, found: Answer, time_to_target: pd.DataFrame) -> alt.
     Args:
         time_to_target: how soon each technique reaches the score that holds, as analysis.time_report gives it.
     """
+    with _one_selection():
+        parts = _parts(runs, found, time_to_target)
+        return _together(alt.hconcat(*parts.edges, parts.learning), *parts.panels, *parts.cost)
+
+
+def picture(runs: StudyRuns, found: Answer, time_to_target: pd.DataFrame, title: str) -> alt.VConcatChart:
+    """The charts that say something without a click: the edges, what batches cost, and every run.
+
+    Args:
+        time_to_target: as in charts.
+        title: one line.
+    """
+    with _one_selection():
+        parts = _parts(runs, found, time_to_target)
+        first = [*parts.edges, *parts.cost]
+        whole = _together(*([alt.hconcat(*first)] if first else []), *parts.panels)
+    return whole.properties(title=alt.Title(title, fontSize=15, anchor="start"), padding=12, background="white")
+
+
+@contextmanager
+def _one_selection() -> Iterator[None]:
+    """Altair warns that panels share one selection, which they do on purpose."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Automatically deduplicated")
+        yield
+
+
+class Parts(NamedTuple):
+    """The charts, before they are put together.
+
+    Attributes:
+        edges: over batch size; none where there is neither an edge nor a rule.
+        learning: the learning curves.
+        panels: for each technique, a panel with the runs of each batch size.
+        cost: what larger batches cost; none where nothing reaches the score that holds.
+    """
+
+    edges: list[alt.LayerChart | alt.FacetChart]
+    learning: alt.Chart
+    panels: list[alt.ConcatChart]
+    cost: list[alt.LayerChart | alt.FacetChart]
+
+
+def _parts(runs: StudyRuns, found: Answer, time_to_target: pd.DataFrame) -> Parts:
     data = chart_data(runs, found)
     group = alt.selection_point(name="group", fields=["technique", "batch_size"], empty=True)
     point = alt.selection_point(name="point", fields=["technique", "batch_size", "learning_rate"], empty=False)
@@ -50,10 +102,14 @@ def charts(runs: StudyRuns, found: Answer, time_to_target: pd.DataFrame) -> alt.
         for technique in found.laws
     ]
     edges = [_edges(data, group)] if len(data.rules) or len(data.edges) else []
-    top = alt.hconcat(*edges, _learning(data, score, group, point))
     reached = time_to_target[np.isfinite(time_to_target["steps"])] if len(time_to_target) else time_to_target
     cost = [_cost(reached)] if len(reached) else []
-    whole = alt.vconcat(top, *panels, *cost).resolve_scale(color="independent", strokeDash="independent")
+    return Parts(edges, _learning(data, score, group, point), panels, cost)
+
+
+def _together(*rows: alt.ConcatChart | alt.HConcatChart | alt.LayerChart | alt.FacetChart) -> alt.VConcatChart:
+    """The charts, one row below the other, in one look."""
+    whole = alt.vconcat(*rows).resolve_scale(color="independent", strokeDash="independent")
     return (
         whole.configure_view(stroke="#dddddd")
         .configure_axis(labelFontSize=11, titleFontSize=12)
@@ -61,16 +117,24 @@ def charts(runs: StudyRuns, found: Answer, time_to_target: pd.DataFrame) -> alt.
     )
 
 
-def _log(field: str, title: str, channel: type[Any] = alt.X, form: str = ".2~g", **scale: Any) -> Any:
-    """A logarithmic axis."""
-    axis = alt.Axis(format=form, labelOverlap=True)
+def _log(
+    field: str,
+    title: str,
+    channel: type[Any] = alt.X,
+    form: str = ".2~g",
+    values: Sequence[float] | None = None,
+    **scale: Any,
+) -> Any:
+    """A logarithmic axis, with labels at the given values or where they fit."""
+    axis = alt.Axis(format=form, labelOverlap=True, values=alt.Undefined if values is None else list(values))
     scaled = alt.Scale(type="log", base=2, nice=False, **scale)
     return channel(field, type="quantitative", title=title, axis=axis, scale=scaled)
 
 
 def _edges(data: ChartData, group: alt.Parameter) -> alt.LayerChart | alt.FacetChart:
     """The edges over batch size, with the rules and the laws."""
-    x, y = _log("batch_size", "batch size", form=",d"), _log("learning_rate", "peak learning rate", alt.Y)
+    sizes = sorted({size for frame in (data.rules, data.edges) if len(frame) for size in frame["batch_size"]})
+    x, y = _sizes("batch_size", sizes), _log("learning_rate", "peak learning rate", alt.Y)
     layers: list[alt.Chart] = []
     if len(data.rules):
         rules = alt.Chart(data.rules).mark_line(color=GREY)
@@ -83,7 +147,7 @@ def _edges(data: ChartData, group: alt.Parameter) -> alt.LayerChart | alt.FacetC
         intervals = alt.Chart(data.edges).mark_bar(width=9)
         layers.append(
             intervals.encode(
-                x=_log("at", "batch size", form=",d"),
+                x=_sizes("at", sizes),
                 y=_log("lower", "peak learning rate", alt.Y),
                 y2="upper",
                 color=alt.Color("technique:N", scale=alt.Scale(range=TECHNIQUES)),
@@ -91,8 +155,39 @@ def _edges(data: ChartData, group: alt.Parameter) -> alt.LayerChart | alt.FacetC
                 tooltip=["technique:N", "batch_size:Q", _short("lower"), _short("upper"), "flags:N"],
             ).add_params(group)
         )
-    title = "maximum scalable learning rate, 90 % intervals"
+        if data.edges["open"].any():
+            above = alt.Chart(data.edges[data.edges["open"]]).mark_point(
+                shape="triangle-up", filled=True, size=110, opacity=1.0
+            )
+            layers.append(_standing(above, "upper", ["flags:N"], sizes))
+    if len(data.competitive):
+        thin = alt.Chart(data.competitive).mark_rule(color=BLACK, strokeWidth=1.5)
+        upper = alt.Y2("upper")
+        layers.append(_standing(thin, "lower", [_short("lower"), _short("upper"), "flags:N"], sizes).encode(y2=upper))
+    if len(data.nowhere):
+        cross = alt.Chart(data.nowhere).mark_point(
+            shape="cross", angle=45, filled=True, color=VERMILLION, size=110, opacity=1.0
+        )
+        layers.append(_standing(cross, "learning_rate", ["why:N"], sizes))
+    title = alt.Title(
+        "maximum scalable learning rate, 90 % intervals",
+        subtitle="thin: against the batch size's own best; a cross: nothing holds; the band: the fitted law",
+    )
     return alt.layer(*layers).properties(width=WIDE, height=HIGH, title=title)
+
+
+def _sizes(field: str, sizes: Sequence[int]) -> Any:
+    """The axis of batch sizes, with a label at each."""
+    return _log(field, "batch size", form=",d", values=sizes)
+
+
+def _standing(mark: alt.Chart, height: str, told: list[Any], sizes: Sequence[int]) -> alt.Chart:
+    """A mark at a batch size, at the height of a field."""
+    return mark.encode(
+        x=_sizes("at", sizes),
+        y=_log(height, "peak learning rate", alt.Y),
+        tooltip=["technique:N", "batch_size:Q", *told],
+    )
 
 
 def _cost(reached: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:

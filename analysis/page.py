@@ -1,21 +1,24 @@
-"""The page: the answer of a study as one HTML file that needs no other, with charts that are linked to each other."""
+"""The page and the picture of a study's answer: an HTML file that needs no other, with charts that are linked to each
+other, and those of them that need no click as PNG and as SVG."""
 
 import html
 import json
 import math
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import altair as alt
 import pandas as pd
 import vl_convert
 
 from analysis.answer import Answer
-from analysis.charts import charts
+from analysis.charts import charts, picture
 from analysis.looks import BLACK, BLUE, GREY
 from analysis.runs import StudyRuns
 
+PIXELS = 1.5
+"""Pixels of the PNG for each unit of length of its charts."""
 POLICY = "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval'; style-src 'unsafe-inline'; img-src data:"
 """The browser makes no request for the page; Vega compiles its expressions, which takes unsafe-eval."""
 STYLE = """
@@ -74,7 +77,7 @@ def write_page(
         path: of the HTML file.
     """
     # Inside a script element, "<" could end it.
-    drawn = json.dumps(specification(runs, found, time_to_target)).replace("<", "\\u003c")
+    drawn = json.dumps(specification(charts(runs, found, time_to_target))).replace("<", "\\u003c")
     script = SCRIPT % (drawn, json.dumps({f'"{colour}"': f'"{bright}"' for colour, bright in BRIGHT.items()}))
     libraries = vl_convert.javascript_bundle()  # type: ignore[call-arg]  # its argument may be left out
     parts = [
@@ -108,12 +111,22 @@ def _section(heading: str, frame: pd.DataFrame) -> list[str]:
     return [f"<h2>{heading}</h2>", f'<div class="wide">{_table(frame.rename(columns=_words))}</div>']
 
 
-def specification(runs: StudyRuns, found: Answer, time_to_target: pd.DataFrame) -> dict[str, object]:
-    """The charts as a Vega-Lite specification, however many runs there are."""
-    with alt.data_transformers.enable("default", max_rows=None), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Automatically deduplicated")  # the panels share one selection on purpose
-        drawn: dict[str, object] = charts(runs, found, time_to_target).to_dict()
-    return drawn
+def write_pictures(runs: StudyRuns, found: Answer, title: str, time_to_target: pd.DataFrame, path: Path) -> None:
+    """Write the picture as PNG, and beside it as SVG; the arguments are those of write_page.
+
+    Args:
+        path: of the PNG.
+    """
+    drawn = specification(picture(runs, found, time_to_target, title))
+    path.write_bytes(vl_convert.vegalite_to_png(drawn, scale=PIXELS))
+    path.with_suffix(".svg").write_text(vl_convert.vegalite_to_svg(drawn), encoding="utf-8")
+
+
+def specification(drawn: alt.VConcatChart) -> dict[str, Any]:
+    """Charts as a Vega-Lite specification, however many runs there are."""
+    with alt.data_transformers.enable("default", max_rows=None):
+        made: dict[str, Any] = drawn.to_dict()
+    return made
 
 
 def _shown(found: Answer) -> pd.DataFrame:

@@ -1,6 +1,11 @@
-"""Uplift: how far a technique moves the edge against the study's first one, and what it costs."""
+"""Uplift: how far a technique moves the edge against the study's first one, and what it costs.
+
+A search gives an edge that is hard to find more runs than another. So that no technique seems better for that, they are
+also compared from as many runs of each.
+"""
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -8,6 +13,8 @@ import pandas as pd
 
 from analysis.answer import Answer, GroupAnswer
 from analysis.edge import other_order, times_as_high
+from analysis.outcomes import Group, Outcome
+from analysis.study_design import StudyDesign
 from trainables.history import DONE
 
 
@@ -33,6 +40,26 @@ class Uplift(NamedTuple):
     higher: float
     score: float | None
     cost: float
+
+
+def as_many_of_each(design: StudyDesign, outcomes: Sequence[Outcome]) -> list[Outcome]:
+    """The runs without those that one technique has more of than another at the same batch size, the last ones.
+
+    The baseline keeps all its runs, because A0 is read off them.
+    """
+    evidence = [run for run in outcomes if run.is_evidence]
+    had = Counter(run.group for run in evidence)
+    fewest = {
+        size: min(had[group] for group in design.groups if group.batch_size == size and group != design.baseline)
+        for size in {group.batch_size for group in design.groups if group != design.baseline}
+    }
+    kept: list[Outcome] = []
+    so_far: Counter[Group] = Counter()
+    for run in evidence:
+        so_far[run.group] += 1
+        if run.group == design.baseline or so_far[run.group] <= fewest[run.group.batch_size]:
+            kept.append(run)
+    return kept
 
 
 def uplifts(found: Answer, frame: pd.DataFrame) -> list[Uplift]:

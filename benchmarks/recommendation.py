@@ -7,7 +7,11 @@ synthetic studies of which one batch size is held back.
 The batch size that is held back is twice the largest that ran, or one in the middle. For each family the table gives
 how many of those that have an edge are answered, how often the 90 % interval contains it, how wide it is, and how often
 the edges are said not to follow a power law. The families are laws of different forms; the other ones of
-benchmarks/synthetic.py have one of these laws too.
+benchmarks/synthetic.py have one of these laws too. Below stands how wide the interval is for somebody who knows all
+other edges exactly, and that they scatter around a power law.
+
+A last table shows how many batch sizes it takes to tell a form: edges of each form, known as well as a search knows
+them, and how often they are said to follow another form than the power law.
 """
 
 import math
@@ -15,19 +19,33 @@ from collections.abc import Sequence
 from statistics import median
 from typing import NamedTuple
 
+import numpy as np
 from rich.console import Console
+from scipy import special
 
 from analysis.answer import answer
+from analysis.belief import Belief, Limits
+from analysis.law_forms import POWER
 from analysis.outcomes import Group
-from analysis.recommend import recommend
+from analysis.recommend import OTHER_FORM, recommend
+from analysis.scaling_law import PowerLaw, fit_power_law
 from benchmarks.replay import PolicyArm, replay
 from benchmarks.result import show_json
 from benchmarks.search_efficiency import IN_FLIGHT, on_all_cores, plan, studies_parser, table
-from benchmarks.synthetic import BATCH_SIZES, STANDARD, world
+from benchmarks.synthetic import BATCH_SIZES, LEARNING_RATES, SCATTER, STANDARD, world
 from search_spaces.policy import policy
 from trainables.errors import UserError
 
 FAMILIES = ("power law", "saturating", "peaks and falls", "growing noise")
+KNOWN_TO = 0.1
+"""About the standard deviation, in octaves, of what a search believes of an edge."""
+SERIES = (5, 7, 9)
+"""How many batch sizes, each twice the one before, forms are told from."""
+FORMS = {
+    "power law": lambda doublings: 0.5 * doublings,
+    "saturating": lambda doublings: -np.logaddexp2(0.0, doublings.max() / 2 - doublings),
+    "rise and fall": lambda doublings: -np.abs(doublings - doublings.max() / 2) / 2,
+}
 HELD_BACK = {"twice the largest": BATCH_SIZES[-1], "in the middle": BATCH_SIZES[2]}
 
 
@@ -67,6 +85,28 @@ def study(job: tuple[str, str, int, int]) -> Told | None:
     return Told(where, family, True, right, math.log2(told.upper / told.lower), bool(told.form))
 
 
+def told_another_form(form: str, doublings: np.ndarray, seed: int) -> bool:
+    """Whether edges of a form, scattered and known as a search knows them, are said not to follow a power law."""
+    draw = np.random.default_rng(seed)
+    edges = FORMS[form](doublings) + draw.normal(0, math.hypot(SCATTER, KNOWN_TO), len(doublings))
+    low, high = (math.log2(rate) for rate in LEARNING_RATES)
+    middle = (low + high) / 2 - edges.mean()
+    beliefs = {
+        16 * 2**at: Belief(draw.normal(edge + middle, KNOWN_TO, 500), Limits(low, high))
+        for at, edge in enumerate(edges)
+    }
+    law = fit_power_law(beliefs)
+    assert isinstance(law, PowerLaw)
+    return law.forms[POWER] < OTHER_FORM
+
+
+def known_width(others: Sequence[int], size: int) -> float:
+    """The width, as a factor, of the 90 % interval of an edge when all others and the form of the law are known."""
+    x, at = np.log2(np.array(others)), math.log2(size)
+    variance = 1 + 1 / len(x) + (at - x.mean()) ** 2 / ((x - x.mean()) ** 2).sum()
+    return float(2.0 ** (2 * special.ndtri(0.95) * SCATTER * math.sqrt(variance)))
+
+
 def main() -> None:
     parser = studies_parser(__doc__, 12, "one study of each family")
     parser.add_argument("--runs", type=int, default=55, help="of each study (default: %(default)s)")
@@ -87,9 +127,22 @@ def main() -> None:
             answered = [each for each in mine if each.answered]
             rows.add_row(family, str(len(mine)), str(len(answered)), *map("{:.2f}".format, _figures(answered)))
         console.print(rows)
+        known = known_width([each for each in BATCH_SIZES if each != HELD_BACK[where]], HELD_BACK[where])
+        console.print(f"  width for somebody who knows the other edges and the form: {known:.2f}\n")
         whole = [each for each in found if each.where == where and each.answered]
         name = where.replace(" ", "_")
         ratios |= dict(zip((f"{name}_coverage", f"{name}_width"), _figures(whole), strict=False))
+    rows = table("edges said to follow another form than a power law", "form", *(f"{sizes} sizes" for sizes in SERIES))
+    for form in FORMS:
+        shares = [
+            sum(told_another_form(form, np.arange(sizes), seed) for seed in range(5 * count)) / (5 * count)
+            for sizes in SERIES
+        ]
+        rows.add_row(form, *map("{:.2f}".format, shares))
+        ratios |= {
+            f"another_form_{form.replace(' ', '_')}_{sizes}": share for sizes, share in zip(SERIES, shares, strict=True)
+        }
+    console.print(rows)
     if options.json:
         show_json(
             ratios,

@@ -46,6 +46,8 @@ FAMILIES = (
 """The first nine were used to choose the constants of the model's first version, all of them for the present one's."""
 BATCH_SIZES = (16, 32, 64, 128, 256)
 CHANCE = 0.1
+SCATTER = 0.15
+"""The standard deviation of edges around their law, in octaves."""
 EPOCHS = 10
 LEARNING_RATES = (2.0**-8, 2.0**-8 * 1000)
 """The lowest and the highest learning rate, three decades apart."""
@@ -222,7 +224,7 @@ def world(family: str, seed: int, scale: Scale = STANDARD) -> World:
         peak = draw.integers(1, 4)
         up, down = draw.uniform(0.5, 1.0), draw.uniform(0.3, 1.0)
         cliffs = start + up * np.minimum(doublings, peak) - down * np.maximum(doublings - peak, 0)
-    cliffs = cliffs + draw.normal(0, 0.15, len(cliffs))
+    cliffs = cliffs + draw.normal(0, SCATTER, len(cliffs))
     top, loss = draw.uniform(0.85, 0.95), draw.uniform(0, 0.4) * unit / doublings[-1]
     if family == "larger is better":
         loss = -draw.uniform(0.3, 1.5) * unit / doublings[-1]

@@ -14,7 +14,8 @@ import pandas as pd
 from rich.console import Console
 
 from analysis.answer import Answer
-from analysis.report import Files, check_writable, print_files, report
+from analysis.report import Files, print_files, report
+from analysis.results_folder import check_writable
 from analysis.runs import SUBSTITUTE_TAG, client_of, load_runs, tracking_uri
 from analysis.scaling_law import PowerLaw
 from analysis.wording import new_console, say

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 
 from analysis.answer import answer, why_it_stopped
+from analysis.conclusions import conclusions
 from analysis.edge import Edge
 from analysis.outcomes import Group, Outcome
-from analysis.report import conclusions
 from analysis.scaling_law import PowerLaw
 from analysis.study_design import StudyDesign
 from analysis.verdict import Verdict, find_baseline

@@ -13,9 +13,13 @@ import vl_convert
 
 from analysis.answer import Answer, answer
 from analysis.chart_data import LEARNING_ROWS, chart_data
-from analysis.page import specification, write_page
+from analysis.charts import HOW, VERDICTS, charts
+from analysis.looks import BLACK, BLUE, GREEN, GREY, VERMILLION
+from analysis.page import specification, write_page, write_pictures
 from analysis.runs import StudyRuns
 from tests.analysis.test_answer import DESIGN, OUTCOMES
+from trainables.metric import Accuracy, Perplexity
+from trainables.score import Quantity, Score
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 WIDTHS = {"desktop": 1280, "phone": 390}
@@ -105,7 +109,72 @@ def test_the_page_needs_no_other_file_and_hides_no_markup(runs: StudyRuns, found
 
 def draws(runs: StudyRuns, found: Answer) -> str:
     """The SVG that Vega draws of the page's charts; it raises where a specification means nothing."""
-    return vl_convert.vegalite_to_svg(specification(runs, found, TIMES))
+    return vl_convert.vegalite_to_svg(specification(charts(runs, found, TIMES)))
+
+
+@pytest.mark.parametrize("metric", [Accuracy(), Perplexity(), Quantity("error", less=True)], ids=lambda each: each.name)
+def test_the_picture_has_what_the_page_has_without_a_click(metric: Score, runs: StudyRuns, tmp_path: Path) -> None:
+    shift = {"accuracy": 0.0, "perplexity": -5.0, "error": -1.0}[metric.name]
+    outcomes = [run._replace(score=run.score + shift, train_score=run.train_score + shift) for run in OUTCOMES]
+    design = replace(DESIGN, metric=metric, chance=None if metric.name != "accuracy" else DESIGN.chance)
+    named = {"accuracy": "validation_accuracy", "perplexity": "validation_loss", "error": "validation_error"}
+    shown = [-run.score if metric.lower_is_better else run.score for run in outcomes]
+    of_metric = {named[metric.name]: shown, named[metric.name].replace("validation", "train"): shown}
+    curves = {
+        run_id: curve.assign(**{named[metric.name]: [value] * 2})
+        for (run_id, curve), value in zip(runs.curves.items(), shown, strict=True)
+    }
+    study = runs._replace(design=design, frame=runs.frame.assign(**of_metric), curves=curves)
+    found = answer(design, study.outcomes())
+    write_pictures(study, found, "a study (quick)", TIMES, tmp_path / "frontier.png")
+    assert (tmp_path / "frontier.png").read_bytes().startswith(b"\x89PNG")
+    words = re.findall(r"<text[^>]*>([^<]*)</text>", (tmp_path / "frontier.svg").read_text())
+    assert words.count("a study (quick)") == 1
+    for each in found.groups:
+        assert f"batch size {each.group.batch_size}" in words
+    for label in (
+        "A0",
+        "A0 - tolerance",
+        "linear",
+        "holds",
+        "diverged",
+        metric.name,
+        "what larger batches cost, and save",
+    ):
+        assert label in words
+    assert {f"{size}" for size in (32, 64, 128, 256)} <= set(words), "labels stand at the batch sizes"
+    assert "learning curves of what is chosen" not in words
+
+
+def test_what_has_no_edge_and_what_is_open_above_is_drawn(runs: StudyRuns, found: Answer) -> None:
+    (nothing,) = (each for each in found.groups if "none" in each.scalable.flags)
+    drawn = chart_data(runs, found)
+    assert drawn.nowhere.to_dict("records") == [
+        {**nothing.group._asdict(), "at": pytest.approx(64), "learning_rate": DESIGN.learning_rates[0]}
+        | {"why": "optimisation gap"}
+    ]
+    assert not drawn.edges.open.any()
+    held = [run for run in OUTCOMES if run.group != DESIGN.groups[-1] or run.status == "done"]
+    without = runs._replace(frame=runs.frame[[run in held for run in OUTCOMES]])
+    opened = answer(DESIGN, without.outcomes())
+    assert opened.groups[-1].scalable.lower is not None
+    assert chart_data(without, opened).edges.query("open").batch_size.tolist() == [256]
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance as the Web Content Accessibility Guidelines 2.1 define it."""
+    channels = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return sum(weight * channel for weight, channel in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+@pytest.mark.parametrize("colour", [BLACK, BLUE, GREEN, VERMILLION, GREY])
+def test_every_colour_stands_out_from_white(colour: str) -> None:
+    assert 1.05 / (luminance(colour) + 0.05) >= 3
+
+
+def test_verdicts_differ_in_colour_and_endings_in_shape() -> None:
+    assert len(set(VERDICTS.values())) == len(set(HOW.values())) == 3
 
 
 def test_many_long_runs_are_thinned_out(runs: StudyRuns, found: Answer) -> None:

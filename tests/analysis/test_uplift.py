@@ -10,7 +10,7 @@ import pytest
 from analysis.answer import answer
 from analysis.edge import other_order
 from analysis.outcomes import Group, Outcome
-from analysis.uplift import uplifts
+from analysis.uplift import as_many_of_each, uplifts
 from tests.analysis.constructed import BASELINE, SMALL, diverged, done
 from tests.analysis.test_answer import DESIGN, FALLS_SHORT
 
@@ -71,6 +71,20 @@ def test_the_error_of_a0_is_the_same_for_both() -> None:
     assert np.corrcoef(one[other_order(len(one))][both], other[both])[0, 1] > 0.2
     (told,) = uplifts(found, FRAME)
     assert told.lower < 1 < told.upper
+
+
+def test_as_many_runs_of_each_are_the_first_ones_but_for_the_baseline() -> None:
+    design = replace(DESIGN, groups=GROUPS, rules={}, learning_rates=(0.01, 0.9))
+    kept = as_many_of_each(design, [*OUTCOMES, failed := done(STARVED, 0.1, 0.9)._replace(status="failed")])
+    assert failed not in kept
+    assert [run for run in kept if run.group == SMALL] == [run for run in OUTCOMES if run.group == SMALL]
+    assert not any(run.group in (WIDER, LOST) for run in kept), "one technique has no run there"
+    design = replace(design, groups=(SMALL, WIDER, LOST))
+    kept = as_many_of_each(design, OUTCOMES)
+    count = len(FALLS_SHORT)
+    for group in (WIDER, LOST):
+        mine = [run for run in OUTCOMES if run.group == group]
+        assert [run for run in kept if run.group == group] == mine[: min(count, 10)]
 
 
 def test_one_technique_is_compared_with_none() -> None:

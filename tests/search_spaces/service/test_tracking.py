@@ -10,7 +10,7 @@ from mlflow.exceptions import MlflowException
 
 from analysis import report
 from analysis.answer import answer
-from analysis.report import conclusions
+from analysis.conclusions import conclusions
 from analysis.runs import stored_studies
 from search_spaces.service.tracking import Tracker, open_store
 from tests.analysis.test_answer import DESIGN, OUTCOMES
