@@ -197,15 +197,20 @@ def sentences(runs: StudyRuns, found: Recommendation) -> list[str]:
 def _set_up(runs: StudyRuns, found: Recommendation) -> list[str]:
     """The warm-up, what else the recipe moves, and the lines that set the learning rate in three libraries."""
     rate, size = found.learning_rate, found.batch_size
-    lines, warmup = [], 0.0
+    lines, warmup, epochs = [], 0.0, float(runs.frame["epoch"].max())
+    passes = _passes(runs, size)
+    if runs.held_equal != "epochs":
+        lines.append(
+            f"For equal {runs.held_equal}, its schedule takes {epochs * passes:.3g} passes over the training set."
+        )
     recipe = stored_recipe(runs.params.get(f"technique.{found.technique}", ""))
     if recipe is None:
         lines.append("Its recipe has parts that are not batchscale's, so its warm-up is not known here.")
     else:
         recipe = with_values(recipe, dict(found.setting))
-        warmup = recipe.warmup.length(recipe.start(size, float(runs.frame["epoch"].max())))
+        warmup = recipe.warmup.length(recipe.start(size, epochs, passes)) * passes
         if warmup:
-            lines.append(f"It is warmed up for {warmup:g} epochs.")
+            lines.append(f"It is warmed up for {warmup:.3g} epochs.")
         if recipe.optimizer_at(size) != recipe.optimizer:
             lines.append(f"The scaling moves the optimizer too: {recipe.optimizer_at(size)!r}.")
     steps = round(warmup * runs.design.train_samples / size)
@@ -216,6 +221,16 @@ def _set_up(runs: StudyRuns, found: Recommendation) -> list[str]:
         f"Hugging Face:  TrainingArguments(learning_rate={rate:g}, per_device_train_batch_size={size}, "
         f"warmup_steps={steps})   (on one GPU)",
     ]
+
+
+def _passes(runs: StudyRuns, batch_size: int) -> float:
+    """Passes over the training set in an epoch at a batch size: 1, or what a power law through those that ran gives."""
+    if runs.held_equal == "epochs":
+        return 1.0
+    ran = runs.frame[runs.frame["epoch"] > 0]
+    of_runs = ran["samples"] / ran["epoch"] / runs.design.train_samples
+    slope, level = np.polyfit(np.log2(ran["batch_size"]), np.log2(of_runs), 1)
+    return float(2.0 ** (level + slope * math.log2(batch_size)))
 
 
 def main(options: argparse.Namespace) -> int:

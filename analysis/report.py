@@ -38,7 +38,8 @@ HEADLINE = 3
 
 
 class Files(NamedTuple):
-    """The files that the report wrote: the table, the picture as PNG and as SVG, and the page, where there was one.
+    """The files that the report wrote: the table, the picture as PNG and as SVG, the page, where there was one, and the
+    table of times to the score that holds.
 
     Where papers' tables were run, the picture is the folder of their figures.
     """
@@ -47,6 +48,7 @@ class Files(NamedTuple):
     picture: Path | None = None
     drawing: Path | None = None
     page: Path | None = None
+    times: Path | None = None
 
 
 class Report(NamedTuple):
@@ -93,12 +95,12 @@ def report(runs: StudyRuns, folder: Path, console: Console) -> Report:
         *time_sentences(runs, known),
     ]
     _print(runs, found, sentences, known, console)
-    spent = time_frame(known)
-    spent.to_csv(folder / "time_to_target.csv", index=False)
+    spent, spent_table = time_frame(known), folder / "time_to_target.csv"
+    spent.to_csv(spent_table, index=False)
     write_pictures(runs, found, title(runs), spent, picture)
     page = folder / "report.html"
     write_page(runs, found, title(runs), sentences[:HEADLINE], sentences[HEADLINE:], spent, page)
-    return Report(found, sentences, frame, Files(table, picture, picture.with_suffix(".svg"), page))
+    return Report(found, sentences, frame, Files(table, picture, picture.with_suffix(".svg"), page, spent_table))
 
 
 def title(runs: StudyRuns) -> str:
@@ -184,7 +186,7 @@ def _list(uri: str, console: Console) -> None:
 
 def print_files(files: Files, console: Console) -> None:
     """Print where the report's files are."""
-    say(console, f"Table: {files.table}")
+    say(console, f"Table: {files.table}" + (f" and {files.times.name}" if files.times else ""))
     if files.picture:
         also = f" and {files.drawing.name}" if files.drawing else ""
         say(console, f"Picture{'s' * files.picture.is_dir()}: {files.picture}" + also)

@@ -22,6 +22,8 @@ MARGIN = 4.0
 ABOVE = 0.2
 """How much room the prior of an edge leaves above the range, as a share of the range's width."""
 LINES = 2000
+TAILS = 4
+"""Degrees of freedom of the distribution of an edge that did not run around its law."""
 
 
 class Drawn(NamedTuple):
@@ -41,10 +43,13 @@ class Drawn(NamedTuple):
     scatters: np.ndarray
 
     def edges(self, size: float) -> np.ndarray:
-        """log2 of an edge at a batch size that did not run, given as log2, (curves,)."""
+        """log2 of an edge at a batch size that did not run, given as log2, (curves,).
+
+        It lies around the curve with the tails of a t distribution, because no form has to hold so far.
+        """
         at, from_here = self.form.rise(self.parameters, np.array([size, self.middle])).T
         rise = at - from_here
-        return self.heights + rise + self.scatters * np.random.default_rng(1).standard_normal(len(self.heights))
+        return self.heights + rise + self.scatters * np.random.default_rng(1).standard_t(TAILS, len(self.heights))
 
 
 class PowerLaw(NamedTuple):

@@ -22,7 +22,7 @@ from tests.analysis.test_answer import DESIGN, FALLS_SHORT, OUTCOMES, edge_at
 from trainables import Recipe, UserError
 from trainables.optimizers import SGD, Adam
 from trainables.scaling import AdaptiveSquareRootScaling
-from trainables.warmup import LEGWarmup
+from trainables.warmup import LEGWarmup, LinearWarmup
 
 FOUND = answer(DESIGN, OUTCOMES)
 
@@ -140,6 +140,7 @@ def stored(design: StudyDesign, outcomes: Sequence[Outcome], recipe: Recipe) -> 
             "train_loss": 1.0,
             "train_accuracy": run.train_score,
             "epoch": 10.0,
+            "samples": 10.0 * design.train_samples * run.group.batch_size / 32,
         }
         for at, run in enumerate(outcomes)
     ]
@@ -160,6 +161,17 @@ def test_what_sets_it_follows_the_recipe_at_that_batch_size() -> None:
     assert any(line.startswith("The scaling moves the optimizer too: Adam(beta1=0.7") for line in told)
     assert any("--batch-size 96 --warmup-epochs 2 " in line for line in told)
     assert any(f"warmup_steps={round(1.5 * 9600 / 96)})" in line for line in told)
+
+
+def test_where_steps_were_held_equal_schedules_are_stretched() -> None:
+    """Those of LEGW keep their steps, and a warm-up told in epochs grows with the passes."""
+    design = replace(DESIGN, train_samples=9600)
+    found = recommend(design, FOUND, "t", 96)
+    for warmup, epochs in ((LEGWarmup(base_epochs=0.5), 1.5), (LinearWarmup(epochs=2), 6)):
+        runs = stored(design, OUTCOMES, replace(RECIPE, warmup=warmup))
+        told = sentences(runs._replace(params={**runs.params, "held_equal": "steps"}), found)
+        assert "For equal steps, its schedule takes 30 passes over the training set." in told
+        assert f"It is warmed up for {epochs:g} epochs." in told
 
 
 def test_a_searched_warm_up_is_the_one_that_was_measured() -> None:

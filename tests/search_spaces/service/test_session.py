@@ -70,7 +70,7 @@ def test_a_study_runs_from_python(place: Place) -> None:
     assert found["kept"], "as asked"
     assert found["again"], "the second study used the same cluster"
     assert not found["left"], "as by default"
-    table, picture, drawing, page = (place.folder / path for path in found["files"])
+    table, picture, drawing, page, _ = (place.folder / path for path in found["files"])
     assert picture.read_bytes().startswith(b"\x89PNG")
     assert "<svg" in drawing.read_text()
     assert "vegaEmbed" in page.read_text()
