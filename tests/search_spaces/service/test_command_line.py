@@ -72,6 +72,7 @@ def test_digits_end_to_end(place: Place) -> None:
     assert {artifact.path for artifact in client.list_artifacts(runs.parent_id)} == {
         *(f"frontier.{kind}" for kind in ("csv", "png", "svg")),
         "report.html",
+        "time_to_target.csv",
     }
     assert parents[0].data.tags["mlflow.note.content"].startswith("- With warmup, ")
     assert parents[0].data.metrics["warmup/best_learning_rate"] > 0
