@@ -49,6 +49,11 @@ class ChartData(NamedTuple):
     learning: pd.DataFrame
     scores: tuple[float, float]
 
+    @property
+    def over_batch_sizes(self) -> list[pd.DataFrame]:
+        """The tables of marks at batch sizes that have rows."""
+        return [frame for frame in (self.rules, self.edges, self.competitive, self.nowhere) if len(frame)]
+
 
 def chart_data(runs: StudyRuns, found: Answer) -> ChartData:
     """The tables of a study whose baseline has learnt something; of runs that are evidence, with the chosen setting."""

@@ -101,7 +101,7 @@ def _parts(runs: StudyRuns, found: Answer, time_to_target: pd.DataFrame) -> Part
         ).properties(title=technique)
         for technique in found.laws
     ]
-    edges = [_edges(data, group)] if len(data.rules) or len(data.edges) else []
+    edges = [_edges(data, group)] if data.over_batch_sizes else []
     reached = time_to_target[np.isfinite(time_to_target["steps"])] if len(time_to_target) else time_to_target
     cost = [_cost(reached)] if len(reached) else []
     return Parts(edges, _learning(data, score, group, point), panels, cost)
@@ -133,7 +133,8 @@ def _log(
 
 def _edges(data: ChartData, group: alt.Parameter) -> alt.LayerChart | alt.FacetChart:
     """The edges over batch size, with the rules and the laws."""
-    sizes = sorted({size for frame in (data.rules, data.edges) if len(frame) for size in frame["batch_size"]})
+    sizes = sorted({size for frame in data.over_batch_sizes for size in frame["batch_size"]})
+    colour = alt.Color("technique:N", scale=alt.Scale(range=TECHNIQUES))
     x, y = _sizes("batch_size", sizes), _log("learning_rate", "peak learning rate", alt.Y)
     layers: list[alt.Chart] = []
     if len(data.rules):
@@ -150,28 +151,25 @@ def _edges(data: ChartData, group: alt.Parameter) -> alt.LayerChart | alt.FacetC
                 x=_sizes("at", sizes),
                 y=_log("lower", "peak learning rate", alt.Y),
                 y2="upper",
-                color=alt.Color("technique:N", scale=alt.Scale(range=TECHNIQUES)),
+                color=colour,
                 opacity=alt.condition(group, alt.value(1.0), alt.value(0.25)),
                 tooltip=["technique:N", "batch_size:Q", _short("lower"), _short("upper"), "flags:N"],
             ).add_params(group)
         )
-        if data.edges["open"].any():
-            above = alt.Chart(data.edges[data.edges["open"]]).mark_point(
-                shape="triangle-up", filled=True, size=110, opacity=1.0
-            )
-            layers.append(_standing(above, "upper", ["flags:N"], sizes))
     if len(data.competitive):
         thin = alt.Chart(data.competitive).mark_rule(color=BLACK, strokeWidth=1.5)
         upper = alt.Y2("upper")
         layers.append(_standing(thin, "lower", [_short("lower"), _short("upper"), "flags:N"], sizes).encode(y2=upper))
     if len(data.nowhere):
-        cross = alt.Chart(data.nowhere).mark_point(
-            shape="cross", angle=45, filled=True, color=VERMILLION, size=110, opacity=1.0
-        )
-        layers.append(_standing(cross, "learning_rate", ["why:N"], sizes))
+        cross = alt.Chart(data.nowhere).mark_point(shape="cross", angle=45, **MARK)
+        layers.append(_standing(cross, "learning_rate", ["why:N"], sizes).encode(color=colour))
+    above = pd.concat([frame[frame["open"]] for frame in (data.edges, data.competitive) if len(frame)] or [data.edges])
+    if len(above):
+        triangle = alt.Chart(above).mark_point(shape="triangle-up", color=BLACK, **MARK)
+        layers.append(_standing(triangle, "upper", ["flags:N"], sizes))
     title = alt.Title(
         "maximum scalable learning rate, 90 % intervals",
-        subtitle="thin: against the batch size's own best; a cross: nothing holds; the band: the fitted law",
+        subtitle="thin: against the batch size's own best; triangle: open above; cross: nothing holds; band: the law",
     )
     return alt.layer(*layers).properties(width=WIDE, height=HIGH, title=title)
 

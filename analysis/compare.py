@@ -61,13 +61,17 @@ def _row(group: Group, first: GroupAnswer | None, second: GroupAnswer | None) ->
 def _steps_sentences(first: Side, second: Side) -> list[str]:
     """What is held equal where that differs, and where an optimisation gap at equal epochs comes from too few steps.
 
-    It does only where equal steps recover it.
+    It does only where equal steps recover it, in a study that is the same otherwise.
     """
     sides = {side.runs.held_equal: side for side in (first, second)}
     if len(sides) < 2:
         return []
-    lines = [f"{first.runs.name} held {first.runs.held_equal} equal, {second.runs.name} {second.runs.held_equal}."]
-    if set(sides) != {"epochs", "steps"}:
+    one, other = first.runs, second.runs
+    lines = [f"{one.name} gave every batch size equal {one.held_equal}, {other.name} equal {other.held_equal}."]
+    same = [
+        (runs.params.get("task"), runs.substitute, runs.design.tolerance, runs.design.baseline) for runs in (one, other)
+    ]
+    if set(sides) != {"epochs", "steps"} or same[0] != same[1]:
         return lines
     equal_steps = {each.group: each for each in sides["steps"].found.groups}
     for each in sides["epochs"].found.groups:

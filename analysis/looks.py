@@ -1,4 +1,4 @@
-"""What the picture and the page's charts have in common: colours, and how far down scores are drawn."""
+"""What all drawings have in common: colours, and how far down scores are drawn."""
 
 BLACK, BLUE, GREEN, VERMILLION, GREY = "#000000", "#0072B2", "#009E73", "#D55E00", "#767676"
 """Colours that people with any colour vision tell apart (Okabe and Ito 2008), and a grey. Each has a contrast of at

@@ -198,7 +198,7 @@ def _set_up(runs: StudyRuns, found: Recommendation) -> list[str]:
     """The warm-up, what else the recipe moves, and the lines that set the learning rate in three libraries."""
     rate, size = found.learning_rate, found.batch_size
     lines, warmup, epochs = [], 0.0, float(runs.frame["epoch"].max())
-    passes = _passes(runs, size)
+    passes = _passes(runs, found.technique, size)
     if runs.held_equal != "epochs":
         lines.append(
             f"For equal {runs.held_equal}, its schedule takes {epochs * passes:.3g} passes over the training set."
@@ -223,13 +223,12 @@ def _set_up(runs: StudyRuns, found: Recommendation) -> list[str]:
     ]
 
 
-def _passes(runs: StudyRuns, batch_size: int) -> float:
+def _passes(runs: StudyRuns, technique: str, batch_size: int) -> float:
     """Passes over the training set in an epoch at a batch size: 1, or what a power law through those that ran gives."""
     if runs.held_equal == "epochs":
         return 1.0
-    ran = runs.frame[runs.frame["epoch"] > 0]
-    of_runs = ran["samples"] / ran["epoch"] / runs.design.train_samples
-    slope, level = np.polyfit(np.log2(ran["batch_size"]), np.log2(of_runs), 1)
+    ran = runs.frame[runs.frame["technique"] == technique].groupby("batch_size")["passes"].mean()
+    slope, level = np.polyfit(np.log2(ran.index.to_numpy(float)), np.log2(ran.to_numpy()), 1)
     return float(2.0 ** (level + slope * math.log2(batch_size)))
 
 

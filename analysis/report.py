@@ -89,7 +89,7 @@ def report(runs: StudyRuns, folder: Path, console: Console) -> Report:
         return Report(found, [], frame, Files(table))
     known = times(runs, found)
     sentences = [
-        *headline(runs.design, found, runs.frame),
+        *_said_of(runs, headline(runs.design, found, runs.frame)),
         *conclusions(runs.design, found),
         *comparisons(runs, found),
         *time_sentences(runs, known),
@@ -101,6 +101,14 @@ def report(runs: StudyRuns, folder: Path, console: Console) -> Report:
     page = folder / "report.html"
     write_page(runs, found, title(runs), sentences[:HEADLINE], sentences[HEADLINE:], spent, page)
     return Report(found, sentences, frame, Files(table, picture, picture.with_suffix(".svg"), page, spent_table))
+
+
+def _said_of(runs: StudyRuns, first: list[str]) -> list[str]:
+    """The first sentences, with what was held equal where it is not epochs."""
+    if runs.held_equal == "epochs":
+        return first
+    begins = first[0][0].lower() + first[0][1:]
+    return [f"At equal {runs.held_equal}: {begins}", *first[1:]]
 
 
 def title(runs: StudyRuns) -> str:

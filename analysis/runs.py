@@ -21,7 +21,7 @@ from analysis.paper_table import SERIES_AXES, PaperTable
 from analysis.study_design import StudyDesign
 from trainables.errors import UserError
 from trainables.history import REPORTED, SPLITS, STATUSES
-from trainables.recipe import WORKERS
+from trainables.recipe import PASSES, WORKERS
 
 DEFAULT_TRACKING_URI = "sqlite:///mlflow.db"
 PARENT_TAG = "mlflow.parentRunId"
@@ -55,8 +55,9 @@ class StudyRuns(NamedTuple):
         design: what the study compared.
         params: the parameters of the parent run, as text.
         frame: one row per run that has ended, with the columns run_id, technique, batch_size (at the start),
-            learning_rate (the peak), seed, status, setting (the values of the design's dimensions), workers, and then
-            every number that the run reported, under its name; NaN where the run has no value.
+            learning_rate (the peak), seed, status, setting (the values of the design's dimensions), workers, passes
+            (over the training set in an epoch), and then every number that the run reported, under its name; NaN where
+            the run has no value.
         tables: the papers' tables that were run; empty where the study was a search.
         curves: by run_id, one row per epoch with the validation loss, the metric's mean, and the seconds, samples and
             steps so far; where tables were run, with those of training and what else is drawn over the epochs too.
@@ -216,7 +217,7 @@ def load_runs(name: str, uri: str, curves: bool = True) -> StudyRuns:
     ended = sorted(children, key=lambda run: (run.info.end_time or math.inf, run.info.start_time))
     rows = [_row(run, design) for run in ended if run.data.tags.get(STATUS_TAG) in STATUSES]
     reported = (*REPORTED, *(f"{split}_{design.metric.reported}" for split in SPLITS))
-    columns = ["run_id", *_PARAMS, "status", "setting", WORKERS, *reported]
+    columns = ["run_id", *_PARAMS, "status", "setting", WORKERS, "passes", *reported]
     further = sorted({name for row in rows for name in row} - set(columns))
     frame = pd.DataFrame(rows, columns=[*columns, *further])
     tables = tuple(
@@ -281,4 +282,5 @@ def _row(run: Run, design: StudyDesign) -> dict[str, object]:
         "status": run.data.tags[STATUS_TAG],
         "setting": tuple((name, float(params[name])) for name in design.dimensions),
         WORKERS: float(params.get(WORKERS, "nan")),  # older MLflow stores do not hold it
+        "passes": float(params.get(PASSES, 1.0)),
     }

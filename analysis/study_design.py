@@ -29,7 +29,7 @@ class StudyDesign:
         rules: by name, for each group the multiple of the baseline's best learning rate that the rule prescribes.
         metric: the metric that runs are judged by.
         chance: the score of a guess; None where the task has no classes to guess among.
-        train_samples: the number of samples in an epoch.
+        train_samples: the number of training samples.
     """
 
     groups: tuple[Group, ...]

@@ -48,7 +48,8 @@ def compare(
 
     A row holds its technique, batch size, learning rate and epochs, and how many of its runs have ended. For each
     column, shown or drawn, it holds the paper's number, and the mean and standard deviation of our runs over seeds. A
-    missing number is NaN; so is a speed-up where the row ran on another number of workers than the table's first row.
+    missing number is NaN; so is a speed-up where the row is known to have run on another number of workers than the
+    table's first row.
 
     Args:
         frame: the runs, as analysis.runs gives them.

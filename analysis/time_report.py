@@ -66,7 +66,13 @@ def _predicted(frame: pd.DataFrame, points: list[Fastest]) -> float | None:
 
 
 def time_sentences(runs: StudyRuns, known: dict[str, TimeToTarget]) -> list[str]:
-    """The critical batch size of each technique, in a sentence."""
+    """The critical batch size of each technique, in a sentence.
+
+    At equal steps or seconds a larger batch has more samples to spend, and its decay comes later; how many it takes
+    says nothing then.
+    """
+    if runs.held_equal != "epochs":
+        return []
     lines = []
     for technique, each in known.items():
         found = each.critical

@@ -45,19 +45,21 @@ class Uplift(NamedTuple):
 def as_many_of_each(design: StudyDesign, outcomes: Sequence[Outcome]) -> list[Outcome]:
     """The runs without those that one technique has more of than another at the same batch size, the last ones.
 
-    The baseline keeps all its runs, because A0 is read off them.
+    At the baseline's batch size all are kept, because A0 is read off its runs; so are those of a batch size at which a
+    technique has none, and nothing can be compared.
     """
     evidence = [run for run in outcomes if run.is_evidence]
     had = Counter(run.group for run in evidence)
     fewest = {
-        size: min(had[group] for group in design.groups if group.batch_size == size and group != design.baseline)
-        for size in {group.batch_size for group in design.groups if group != design.baseline}
+        size: min(had[group] for group in design.groups if group.batch_size == size)
+        for size in {group.batch_size for group in design.groups} - {design.baseline.batch_size}
     }
     kept: list[Outcome] = []
     so_far: Counter[Group] = Counter()
     for run in evidence:
         so_far[run.group] += 1
-        if run.group == design.baseline or so_far[run.group] <= fewest[run.group.batch_size]:
+        most = fewest.get(run.group.batch_size, 0)
+        if most == 0 or so_far[run.group] <= most:
             kept.append(run)
     return kept
 

@@ -2,7 +2,7 @@
 
 import math
 
-from analysis.answer import Answer, GroupAnswer, answer
+from analysis.answer import Answer, answer
 from analysis.runs import StudyRuns
 from analysis.uplift import as_many_of_each, uplifts
 from analysis.verdict import SURE
@@ -33,26 +33,27 @@ def comparisons(runs: StudyRuns, found: Answer) -> list[str]:
 
 def _at_equal_effort(runs: StudyRuns, found: Answer) -> list[str]:
     """The same from as many runs of each technique, where the search gave some more than others, in sentences."""
-    outcomes = runs.outcomes()
-    fewer = as_many_of_each(runs.design, outcomes)
-    if len(found.laws) < 2 or len(fewer) == sum(run.is_evidence for run in outcomes):
+    outcomes, design = runs.outcomes(), runs.design
+    fewer = as_many_of_each(design, outcomes)
+    first, *others = found.laws
+    if not others or len(fewer) == sum(run.is_evidence for run in outcomes):
         return []
-    again = answer(runs.design, fewer)
+    again = answer(design, fewer)
     lines = []
-    for technique in list(again.laws)[1:]:
-        told = [each for each in uplifts(again, runs.frame) if each.technique == technique and each.factor is not None]
-        factors = [f"{each.factor:.2g} [{each.lower:.2g}, {each.upper:.2g}] at {each.batch_size}" for each in told]
-        if factors:
-            lines.append(f"{technique}, from as many runs of each: its edge is {', '.join(factors)} times as high.")
-    scaling = {
-        technique: max((each.group.batch_size for each in again.groups if _scales(each, technique)), default="none")
-        for technique in again.laws
-    }
-    if scaling:
-        listed = ", ".join(f"{technique} {size}" for technique, size in scaling.items())
-        lines.append(f"Largest scalable batch size, from as many runs of each: {listed}.")
-    return lines
+    for each in uplifts(again, runs.frame):
+        if each.batch_size == design.baseline.batch_size:
+            continue
+        told = "at least one of the two edges is open"
+        if each.factor is not None:
+            told = f"its edge is {each.factor:.2g} [{each.lower:.2g}, {each.upper:.2g}] times as high"
+        lines.append(
+            f"{each.technique} against {first} at batch size {each.batch_size}, from as many runs of each: {told}."
+        )
+    largest = [f"{technique} {_largest(again, technique)}" for technique in again.laws]
+    return [*lines, f"Largest scalable batch size, from as many runs of each: {', '.join(largest)}."]
 
 
-def _scales(each: GroupAnswer, technique: str) -> bool:
-    return each.group.technique == technique and each.scales
+def _largest(found: Answer, technique: str) -> int | str:
+    """The largest batch size that scales with a technique."""
+    scaling = [each.group.batch_size for each in found.groups if each.group.technique == technique and each.scales]
+    return max(scaling, default="none")

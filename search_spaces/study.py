@@ -38,7 +38,7 @@ class Study:
             down as well as up, as LEGW does.
         held_equal: what runs at all batch sizes get the same amount of: "epochs", optimizer "steps", or "seconds" of
             training. With the latter two, the baseline's epochs are passes over the training set, and those of another
-            batch size are as many passes as take as many steps, or as long.
+            batch size are as many passes as take as many steps, or as long; a batch must not grow then.
         rules: the scaling rules whose prescriptions are judged at every batch size, by the curve through its runs.
         seeds: the least number of baseline runs that A0 is read off.
         first_seed: this is added to the seed of every run, so that a study can be repeated with other random draws.
@@ -111,7 +111,13 @@ class Study:
         if self.held_equal != "steps":
             return self.task
         samples = self.task.data.train_samples
-        passes = (samples // self.reference_batch_size) / (samples // batch_size)
+        return self.with_passes((samples // self.reference_batch_size) / (samples // batch_size))
+
+    def with_passes(self, ratio: float) -> Task:
+        """The task with so many times as many passes over the training set; where it has streams, a whole number."""
+        passes = self.task.passes_per_epoch * ratio
+        if self.task.data.streams and passes >= 1:
+            passes = round(passes)
         return replace(self.task, passes_per_epoch=passes)
 
     @property
@@ -171,6 +177,9 @@ class Study:
     def _grace_epochs(self, group: Group) -> int:
         """The first epoch, at least 1, after which the longest warm-up that the dimensions allow is over."""
         epochs, passes = self.task.epochs, self.task_at(group.batch_size).passes_per_epoch
+        if self.held_equal == "seconds":  # a smaller batch takes as many steps as the baseline at least
+            equal_steps = replace(self, held_equal="steps").task_at(group.batch_size)
+            passes = min(passes, equal_steps.passes_per_epoch)
         recipe = self.techniques[group.technique]
         longest = {name: each.high for name, each in self.dimensions.items() if name.startswith("warmup.")}
         warmup = with_values(recipe, longest).warmup

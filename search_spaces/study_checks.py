@@ -10,8 +10,16 @@ from analysis.paper_table import PANELS, PaperTable
 from analysis.tables import COLUMNS
 from search_spaces.service.arguments import FEWEST_OTHER_RUNS, FINEST, HELD_EQUAL, HIGHEST_FIRST_SEED, SEEDS
 from trainables import Recipe
-from trainables.engine.checks import check_fit, check_learning_rate, check_model, check_run, workers_for
+from trainables.engine.checks import (
+    check_batch_size,
+    check_fit,
+    check_learning_rate,
+    check_model,
+    check_run,
+    workers_for,
+)
 from trainables.errors import require
+from trainables.growth import FixedBatch
 from trainables.recipe import value_in, with_values
 
 if TYPE_CHECKING:
@@ -64,9 +72,11 @@ def check_search(study: "Study", workers: int) -> None:
     )
     require(study.held_equal in HELD_EQUAL, f"held equal {study.held_equal!r}: must be one of {', '.join(HELD_EQUAL)}")
     check_model(study.task)
-    for recipe in study.techniques.values():
+    for batch_size in study.batch_sizes:
+        check_batch_size(study.task, batch_size)
+    for name, recipe in study.techniques.items():
+        _check_held_equal(study, name, recipe)
         for batch_size in study.batch_sizes:
-            check_fit(study.task, recipe, batch_size, workers)
             check_fit(study.task_at(batch_size), recipe, batch_size, workers)
         for rule in study.rules:
             require(
@@ -76,6 +86,24 @@ def check_search(study: "Study", workers: int) -> None:
             )
     _check_dimensions(study, workers)
     _check_prescriptions(study)
+
+
+def _check_held_equal(study: "Study", name: str, recipe: Recipe) -> None:
+    """Refuse a technique whose steps or schedule depend on more than its batch size where not epochs are held equal."""
+    if study.held_equal == "epochs":
+        return
+    given = f"held equal {study.held_equal}: technique {name}"
+    require(
+        recipe.growth == FixedBatch(),
+        f"{given} has {recipe.growth!r}, with which steps and seconds depend on how the batch grows; it needs "
+        "FixedBatch(), or --held-equal epochs",
+    )
+    slowed = any(recipe.scaling.advance(recipe.start(size)) != 1 for size in study.batch_sizes)
+    require(
+        not slowed,
+        f"{given} has {recipe.scaling!r}, whose schedule counts steps of the reference batch size already; it needs "
+        "--held-equal epochs",
+    )
 
 
 def _check_first_seed(study: "Study") -> None:

@@ -23,7 +23,7 @@ EPOCHS = "task.epochs"
 WORKERS = "workers"
 """The name under which a run stores the number of data-parallel workers that trained it."""
 PASSES = "task.passes_per_epoch"
-"""The name under which a run stores its passes over the training set in an epoch, where these are not 1."""
+"""The name under which a run stores how many passes over the training set make an epoch."""
 
 
 SLOTS: dict[str, type] = {

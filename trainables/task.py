@@ -88,7 +88,7 @@ class Task:
             f"Task epochs {self.epochs!r}: must be a whole number, at least 1",
         )
         require(
-            0 < self.passes_per_epoch < math.inf,
+            isinstance(self.passes_per_epoch, int | float) and 0 < self.passes_per_epoch < math.inf,
             f"Task passes_per_epoch {self.passes_per_epoch!r}: must be a positive number",
         )
         require(

@@ -1,8 +1,9 @@
 """Futility: giving up a run that can no longer reach the baseline.
 
-A run is compared with the baseline's own learning curve at the same number of samples. It is never compared with other
-runs, because large batches, long warm-ups and the highest learning rates look bad early. Let A(t) be the baseline's
-mean score after t of T epochs, and t' the epoch at which the baseline had the score that this run has now. A run is
+A run is compared with the baseline's own learning curve after as many epochs, the same share of a run. It is never
+compared with other runs, because large batches, long warm-ups and the highest learning rates look bad early. Let A(t)
+be the baseline's mean score after t of T epochs, and t' the epoch at which the baseline had the score that this run has
+now. A run is
 
     hopeless   if   A(t' + PACE * (T - t)) < A0 - tolerance
 

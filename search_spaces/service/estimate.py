@@ -56,19 +56,20 @@ def seconds_per_run(study: Study, allotment: Allotment) -> float | None:
 
 def _probe(study: Study, device: torch.device) -> float:
     begun = time.perf_counter()
-    sizes = sorted({min(study.batch_sizes), max(study.batch_sizes)})
+    sizes = sorted({min(study.batch_sizes), min(max(study.batch_sizes), LARGEST_PROBE)})
     if study.held_equal == "seconds":
-        sizes = [study.reference_batch_size]
+        sizes = [min(study.reference_batch_size, LARGEST_PROBE)]
+    passes = mean(study.task_at(size).passes_per_epoch for size in study.batch_sizes)
     seconds: list[float] = []
     for recipe in study.techniques.values():
         for size in sizes:
             if not seconds or time.perf_counter() - begun < PROBE_SECONDS:
-                seconds.append(_run(study.task_at(size), recipe, min(size, LARGEST_PROBE), device))
+                seconds.append(_run(study.task, recipe, size, device, passes))
     return mean(seconds) + (_measuring(study.task, device) if study.task.measures else 0.0)
 
 
-def _run(task: Task, recipe: Recipe, batch_size: int, device: torch.device) -> float:
-    """Seconds that one run trains and is judged at a batch size, by itself."""
+def _run(task: Task, recipe: Recipe, batch_size: int, device: torch.device, passes: float = 1.0) -> float:
+    """Seconds that one run trains and is judged at a batch size, by itself, with so many passes in an epoch."""
     model = prepared(task.model(), device, torch.float32)
     samples = min(2, batch_size)
     training = _seconds_per_sample(task, recipe, samples, model, device)
@@ -79,7 +80,7 @@ def _run(task: Task, recipe: Recipe, batch_size: int, device: torch.device) -> f
     if samples == batch_size:
         evaluation = _seconds_per_judged(task, model, device, EVALUATION_PROBE)
     per_pass = task.data.train_samples * training
-    per_epoch = task.passes_per_epoch * per_pass + task.data.validation_samples * evaluation
+    per_epoch = passes * per_pass + task.data.validation_samples * evaluation
     return task.epochs * per_epoch
 
 

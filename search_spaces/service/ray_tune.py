@@ -4,7 +4,7 @@ import os
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import optuna
@@ -21,10 +21,9 @@ from search_spaces.service.optuna_store import params_of, proposal_of
 from search_spaces.service.proposers import Proposer
 from search_spaces.service.tracking import Tracker
 from search_spaces.study import Study
-from trainables.engine.checks import workers_for
 from trainables.history import FAILED, RUNNING, STOPPED_EARLY
-from trainables.on_ray.trial import Trial
-from trainables.recipe import EPOCHS, PASSES, WORKERS
+from trainables.on_ray.trial import Trial, start_of
+from trainables.recipe import PASSES, WORKERS
 from trainables.score import Score
 
 TUNE_METRIC = "epoch"
@@ -84,7 +83,7 @@ def run_trials(search: Search, allotment: Allotment, data_dir: str) -> None:
             run_config=tune.RunConfig(
                 storage_path=scratch,
                 name="trials",
-                callbacks=[Recorder(search, allotment.size.workers)],
+                callbacks=[Recorder(search, shared)],
                 verbose=0,
                 checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
             ),
@@ -152,22 +151,23 @@ def _score(metric: Score, result: Mapping[str, Any], split: str) -> float:
 
 
 class Recorder(_LivesInTheDriver, tune.Callback):
-    """A Tune callback that passes on to the tracker and the display what happens to trials."""
+    """A Tune callback that passes on to the tracker and the display what happens to trials.
 
-    def __init__(self, search: Search, workers: int) -> None:
-        self._search, self._workers = search, workers
+    Args:
+        shared: what is the same for all trials; see Trial.
+    """
+
+    def __init__(self, search: Search, shared: Mapping[str, Any]) -> None:
+        self._search, self._shared = search, shared
 
     def on_trial_start(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
-        config, study = trial.config, self._search.study
-        technique = study.all_techniques[config["technique"]]
+        config, start = trial.config, start_of(trial.config, self._shared)
+        technique = self._search.study.all_techniques[config["technique"]]
         recipe = {f"recipe.{name}": repr(value) for name, value in vars(technique).items()}
-        task = replace(study.task, epochs=config.get(EPOCHS, study.task.epochs))
-        used = {WORKERS: workers_for(task, technique, config["batch_size"], self._workers)}
-        passes = self._search.passes.get(proposal_of(config).group)
-        stretched = {} if passes is None else {PASSES: passes}
+        used = {WORKERS: start.workers, PASSES: start.task.passes_per_epoch}
         name = f"{config['technique']} B={config['batch_size']} lr={config['learning_rate']:g} seed={config['seed']}"
-        self._search.tracker.start(trial.trial_id, name, {**config, **recipe, **used, **stretched})
-        self._search.display.start(trial.trial_id, name, task.epochs)
+        self._search.tracker.start(trial.trial_id, name, {**config, **recipe, **used})
+        self._search.display.start(trial.trial_id, name, start.task.epochs)
 
     def on_trial_result(
         self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, result: dict[str, Any], **info: Any

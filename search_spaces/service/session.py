@@ -340,7 +340,7 @@ def _params(work: Work, budget: str, allotment: Allotment) -> dict[str, object]:
         "budget": budget,
         "search": work.search,
         "task": repr(study.task),
-        "held_equal": study.held_equal,
+        "held_equal": "epochs" if work.tables else study.held_equal,
         "batch_sizes": tuple(sorted({group.batch_size for group in design.groups})),
         "baseline_batch_size": design.baseline.batch_size,
         "learning_rates": design.learning_rates,

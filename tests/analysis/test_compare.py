@@ -64,7 +64,7 @@ def test_too_few_steps_is_said_only_where_equal_steps_recover() -> None:
         ]
         return " ".join(difference_sentences(*sides, compared(*sides)))
 
-    assert "a held epochs equal, b steps." in told(scaling, scaling)
+    assert "a gave every batch size equal epochs, b equal steps." in told(scaling, scaling)
     assert "too few steps" not in told(scaling, scaling)
     assert "has too few steps at equal epochs: at equal steps it scales." in told(gap, scaling)
     again = gap._replace(
@@ -72,6 +72,8 @@ def test_too_few_steps_is_said_only_where_equal_steps_recover() -> None:
     )
     assert "does not scale at equal steps either (generalisation gap)." in told(gap, again)
     assert "too few steps" not in told(gap, again)
+    second = Side(second.runs._replace(params={**second.runs.params, "task": "another"}), second.found)
+    assert "too few steps" not in told(gap, scaling), "another task says nothing of this one's steps"
 
 
 def test_other_metrics_are_refused() -> None:

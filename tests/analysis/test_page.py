@@ -159,6 +159,25 @@ def test_what_has_no_edge_and_what_is_open_above_is_drawn(runs: StudyRuns, found
     opened = answer(DESIGN, without.outcomes())
     assert opened.groups[-1].scalable.lower is not None
     assert chart_data(without, opened).edges.query("open").batch_size.tolist() == [256]
+    for study, answered, is_open in ((runs, found, False), (without, opened, True)):
+        layers = specification(charts(study, answered, TIMES))["vconcat"][0]["hconcat"][0]["layer"]
+        marks = [layer["mark"] for layer in layers]
+        assert [mark["type"] for mark in marks].count("rule") == 1, "competitive edges"
+        assert sum(mark.get("shape") == "cross" for mark in marks) == 1
+        assert any(mark.get("shape") == "triangle-up" for mark in marks) == is_open
+
+
+def test_runs_with_another_setting_than_the_chosen_one_are_left_out(runs: StudyRuns) -> None:
+    """They are judged nowhere else either."""
+    design = replace(DESIGN, groups=DESIGN.groups[:1], rules={}, dimensions=("m",))
+    mine = runs.frame[(runs.frame["technique"] == "t") & (runs.frame["batch_size"] == 32)]
+    low, high = (("m", 0.5),), (("m", 0.9),)
+    settings = [high if at else low for at in range(len(mine))]
+    frame = mine.assign(setting=settings, seed=[0 if at < 2 else row for at, row in enumerate(mine["seed"])])
+    frame = frame.assign(validation_accuracy=[0.5, *mine["validation_accuracy"].iloc[1:]])
+    study = runs._replace(design=design, frame=frame)
+    drawn = chart_data(study, answer(design, study.outcomes())).points
+    assert len(drawn) == len(mine) - 1
 
 
 def luminance(colour: str) -> float:

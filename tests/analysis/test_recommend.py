@@ -140,7 +140,9 @@ def stored(design: StudyDesign, outcomes: Sequence[Outcome], recipe: Recipe) -> 
             "train_loss": 1.0,
             "train_accuracy": run.train_score,
             "epoch": 10.0,
-            "samples": 10.0 * design.train_samples * run.group.batch_size / 32,
+            "passes": run.group.batch_size / 32,
+            "samples": 1000.0,
+            "train_seconds": 1.0,
         }
         for at, run in enumerate(outcomes)
     ]

@@ -11,8 +11,10 @@ from analysis.answer import answer
 from analysis.edge import other_order
 from analysis.outcomes import Group, Outcome
 from analysis.uplift import as_many_of_each, uplifts
+from analysis.uplift_report import comparisons
 from tests.analysis.constructed import BASELINE, SMALL, diverged, done
 from tests.analysis.test_answer import DESIGN, FALLS_SHORT
+from tests.analysis.test_recommend import RECIPE, stored
 
 WIDER, STARVED, LOST = Group("wider", 32), Group("starved", 32), Group("lost", 32)
 GROUPS = (SMALL, WIDER, STARVED, LOST)
@@ -73,18 +75,30 @@ def test_the_error_of_a0_is_the_same_for_both() -> None:
     assert told.lower < 1 < told.upper
 
 
-def test_as_many_runs_of_each_are_the_first_ones_but_for_the_baseline() -> None:
-    design = replace(DESIGN, groups=GROUPS, rules={}, learning_rates=(0.01, 0.9))
-    kept = as_many_of_each(design, [*OUTCOMES, failed := done(STARVED, 0.1, 0.9)._replace(status="failed")])
+def test_as_many_runs_of_each_are_the_first_ones() -> None:
+    """At the baseline's batch size, and where a technique has no run, all are kept."""
+    larger = [Group(name, 64) for name in ("t", "wider", "lost")]
+    design = replace(DESIGN, groups=(SMALL, WIDER, *larger), rules={}, learning_rates=(0.01, 0.9))
+    runs = [*OUTCOMES, *around(larger[0], 0.3), *around(larger[1], 0.9)[:4]]
+    failed = done(larger[1], 0.1, 0.9)._replace(status="failed")
+    kept = as_many_of_each(replace(design, groups=design.groups[:4]), [*runs, failed])
     assert failed not in kept
-    assert [run for run in kept if run.group == SMALL] == [run for run in OUTCOMES if run.group == SMALL]
-    assert not any(run.group in (WIDER, LOST) for run in kept), "one technique has no run there"
-    design = replace(design, groups=(SMALL, WIDER, LOST))
-    kept = as_many_of_each(design, OUTCOMES)
-    count = len(FALLS_SHORT)
-    for group in (WIDER, LOST):
-        mine = [run for run in OUTCOMES if run.group == group]
-        assert [run for run in kept if run.group == group] == mine[: min(count, 10)]
+    assert [run for run in kept if run.group.batch_size == 32] == OUTCOMES
+    for group in larger[:2]:
+        assert [run for run in kept if run.group == group] == [run for run in runs if run.group == group][:4]
+    assert as_many_of_each(design, runs) == runs, "the third has no run at 64"
+
+
+def test_the_report_compares_from_as_many_runs_where_one_has_more() -> None:
+    larger = (Group("t", 64), Group("wider", 64))
+    design = replace(DESIGN, groups=(SMALL, WIDER, *larger), rules={}, learning_rates=(0.01, 0.9))
+    more = [*OUTCOMES[: -len(FALLS_SHORT)], *around(larger[0], 0.2), *around(larger[0], 0.2), *around(larger[1], 0.4)]
+    told = "\n".join(comparisons(stored(design, more, RECIPE), answer(design, more)))
+    assert "wider against t at batch size 64, from as many runs of each: its edge is 2" in told
+    assert "at batch size 32, from as many" not in told
+    assert "Largest scalable batch size, from as many runs of each: t 64, wider 64." in told
+    even = [*OUTCOMES[: -len(FALLS_SHORT)], *around(larger[0], 0.2), *around(larger[1], 0.4)]
+    assert "from as many" not in "\n".join(comparisons(stored(design, even, RECIPE), answer(design, even)))
 
 
 def test_one_technique_is_compared_with_none() -> None:

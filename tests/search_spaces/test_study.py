@@ -19,8 +19,8 @@ from trainables.growth import StepGrowth
 from trainables.metric import Accuracy
 from trainables.models import SmallCNN
 from trainables.optimizers import SGD
-from trainables.scaling import LinearScaling, NoScaling, PowerScaling, Scaling, SquareRootScaling
-from trainables.warmup import LinearWarmup
+from trainables.scaling import AdaScale, LinearScaling, NoScaling, PowerScaling, Scaling, SquareRootScaling
+from trainables.warmup import LEGWarmup, LinearWarmup
 
 RECIPE = Recipe(base_batch_size=16, norm_batch_size=8)
 STUDY = Study(
@@ -70,6 +70,45 @@ def test_equal_steps_are_as_many_passes_as_give_a_larger_batch_as_many_steps() -
     assert STUDY.task_at(256).passes_per_epoch == 1.0
     with pytest.raises(UserError, match="held equal 'samples': must be one of epochs, steps, seconds"):
         study.with_choices(held_equal="samples").check(workers=1)
+    with pytest.raises(UserError, match="batch size 4096: must be 1 to 1,000"):
+        study.with_choices(batch_sizes=(32, 4096), learning_rates=(0.01, 100.0)).check(workers=1)
+
+
+def test_a_warm_up_of_legw_that_equal_epochs_have_no_room_for_fits_into_equal_steps() -> None:
+    long = replace(RECIPE, base_batch_size=32, warmup=LEGWarmup(base_epochs=2))
+    study = STUDY.with_choices(batch_sizes=(32, 256), techniques={"legw": long})
+    with pytest.raises(UserError, match="lasts 16 epochs at batch size 256, but the run has 10"):
+        study.check(workers=1)
+    assert study.with_choices(held_equal="steps").check(workers=1).plan().grace_epochs[Group("legw", 256)] == 2
+    down = STUDY.with_choices(batch_sizes=(32, 256), baseline_batch_size=256, held_equal="seconds")
+    warm = down.with_choices(techniques={"legw": replace(long, base_batch_size=256, warmup=LEGWarmup(base_epochs=4))})
+    assert warm.plan().grace_epochs[Group("legw", 32)] == 6, "its warm-up is longest with the fewest passes"
+
+
+@pytest.mark.parametrize("equal", ["steps", "seconds"])
+@pytest.mark.parametrize(
+    ("recipe", "said"),
+    [
+        (replace(RECIPE, growth=StepGrowth(every_epochs=5)), "technique odd has StepGrowth.*it needs FixedBatch"),
+        (replace(RECIPE, scaling=AdaScale(parts=2)), "technique odd has AdaScale.*counts steps of the reference batch"),
+    ],
+)
+def test_steps_that_depend_on_more_than_the_batch_size_are_not_held_equal(
+    equal: str, recipe: Recipe, said: str
+) -> None:
+    study = STUDY.with_choices(batch_sizes=(32, 64), techniques={"plain": RECIPE, "odd": recipe})
+    study.check(workers=1)
+    with pytest.raises(UserError, match=said):
+        study.with_choices(held_equal=equal).check(workers=1)
+
+
+def test_texts_are_read_in_whole_passes() -> None:
+    study = PTB["quick"].with_choices(held_equal="steps")
+    smallest, *_, largest = sorted(study.batch_sizes)
+    passes = study.task_at(largest).passes_per_epoch
+    assert passes == round(passes) == pytest.approx(largest / smallest, rel=0.1)
+    with pytest.raises(UserError, match=r"must be a whole number with .*, because layers carry a state"):
+        study.with_choices(baseline_batch_size=largest).check(workers=1)
 
 
 def test_a_plan_asks_what_the_study_asks() -> None:

@@ -43,24 +43,24 @@ def check_fit(task: Task, recipe: Recipe, batch_size: int, workers: int) -> None
     """Refuse a batch size at which a task and a recipe cannot be trained on this number of workers.
 
     Raises:
-        UserError: the batch is larger than the data set, at the start or after it has grown; an epoch that is part of
-            a pass over the data has no step; the growth does not fit
-            the batch size or the data; the number of workers does not divide the batch size; BatchNorm or the noise
-            measurement cannot work with the way a batch is split; the warm-up is longer than the run; or the scaling
-            cannot adapt the optimizer.
+        UserError: the batch is larger than the data set, at the start or after it has grown; an epoch that is part of a
+            pass over the data has no step, or ends inside a pass over streams; the growth does not fit the batch size
+            or the data; the number of workers does not divide the batch size; BatchNorm or the noise measurement cannot
+            work with the way a batch is split; the warm-up is longer than the run; or the scaling cannot adapt the
+            optimizer.
     """
     require(workers >= 1, f"workers {workers}: must be at least 1")
     samples = task.data.train_samples
-    require(1 <= batch_size <= samples, f"batch size {batch_size}: must be 1 to {samples:,}, the training samples")
+    check_batch_size(task, batch_size)
     require(
         batch_size % workers == 0,
         f"batch size {batch_size}: is not divisible by {workers} workers; choose a multiple of {workers}",
     )
-    steps = samples // batch_size * task.passes_per_epoch
+    passes = task.passes_per_epoch
     require(
-        steps >= 1 - 1e-9,
-        f"passes per epoch {task.passes_per_epoch:g}: at batch size {batch_size} an epoch would be {steps:.2g} steps; "
-        "it must have at least 1",
+        not task.data.streams or passes == int(passes),
+        f"passes per epoch {passes:g}: must be a whole number with {type(task.data).__name__}, because layers carry a "
+        "state from the beginning of a pass to its end",
     )
     progress = recipe.start(batch_size, task.epochs, task.passes_per_epoch)
     largest = recipe.growth.largest(progress)
@@ -68,6 +68,12 @@ def check_fit(task: Task, recipe: Recipe, batch_size: int, workers: int) -> None
         largest <= samples,
         f"growth {recipe.growth!r}: reaches a batch of {largest:,} from {batch_size} in {task.epochs} epochs, but the "
         f"data set has {samples:,} training samples; set max_batch_size",
+    )
+    steps = samples // largest * passes
+    require(
+        steps >= 1 - 1e-9,
+        f"passes per epoch {passes:g}: at batch size {largest} an epoch would be {steps:.2g} steps; it must have at "
+        "least 1",
     )
     ceiling = recipe.growth.ceiling
     require(
@@ -86,6 +92,12 @@ def check_fit(task: Task, recipe: Recipe, batch_size: int, workers: int) -> None
     )
     recipe.optimizer_at(batch_size)
     _check_split(task, recipe, batch_size, largest, workers)
+
+
+def check_batch_size(task: Task, batch_size: int) -> None:
+    """Raise UserError unless there are as many training samples as a batch has."""
+    samples = task.data.train_samples
+    require(1 <= batch_size <= samples, f"batch size {batch_size}: must be 1 to {samples:,}, the training samples")
 
 
 def check_model(task: Task) -> None:

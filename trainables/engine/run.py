@@ -54,8 +54,8 @@ class Run:
     """A run in progress: one combination of task, recipe, batch size, learning rate and seed.
 
     At the same batch size, two workers train as one process does. Weights are drawn from the seed; the order of the
-    samples and their augmentation are drawn from the seed and the epoch; and each worker takes its contiguous share of
-    every batch.
+    samples and their augmentation are drawn from the seed and the pass over the training set; and each worker takes its
+    contiguous share of every batch.
 
     Args:
         task, recipe: what is trained, and how.
@@ -158,7 +158,8 @@ class Run:
         self._model.load_state_dict(state["model"])
         self._optimizer.load_state_dict(state["optimizer"])
         self._epoch, self._samples, self._steps = state["epoch"], state["samples"], state["steps"]
-        self._pass, self._position = state["pass"], state["position"]
+        # States that were written when an epoch was one pass do not hold these.
+        self._pass, self._position = state.get("pass", state["epoch"]), state.get("position", 0)
         self._uncounted, self._grown = state["uncounted"], state["grown"]
         self._noise = None if state["noise"] is None else GradientNoise(*state["noise"])
         self._train_seconds, self._evaluation_seconds = state["train_seconds"], state["evaluation_seconds"]
@@ -388,6 +389,6 @@ def train(
     return History(run.status, tuple(epochs), restored(run.model).eval())
 
 
-def _draw(seed: int, epoch: int, purpose: str) -> int:
+def _draw(seed: int, number: int, purpose: str) -> int:
     """A 63-bit seed for one purpose, independent of the others and the same on every machine."""
-    return random.Random(f"{seed} {epoch} {purpose}").getrandbits(63)
+    return random.Random(f"{seed} {number} {purpose}").getrandbits(63)

@@ -1,5 +1,6 @@
 """The Trainable for Ray Tune: one trial is one run, one step is one epoch, and workers are kept between trials."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,34 @@ from trainables.task import Task
 STATE_FILE = "run.pt"
 
 
+def start_of(config: Mapping[str, Any], shared: Mapping[str, Any]) -> Start:
+    """The order that starts the run of a config; see Trial."""
+    values = {name: value for name, value in config.items() if "." in name}
+    task: Task = shared["task"]
+    size: GroupSize = shared["size"]
+    technique, batch_size = config["technique"], config["batch_size"]
+    passes = shared.get("passes", {}).get((technique, batch_size), task.passes_per_epoch)
+    task = replace(task, epochs=int(values.pop(EPOCHS, task.epochs)), passes_per_epoch=passes)
+    recipe = with_values(shared["techniques"][technique], values)
+    return Start(
+        task=task,
+        recipe=recipe,
+        batch_size=batch_size,
+        learning_rate=config["learning_rate"],
+        seed=shared["first_seed"] + config["seed"],
+        data_dir=shared["data_dir"],
+        workers=workers_for(task, recipe, batch_size, size.workers),
+    )
+
+
 class Trial(tune.Trainable):
     """Trains the run that its config describes, on a worker group that it keeps for the next run.
 
     Use it with `reuse_actors=True`. The config holds `technique`, `batch_size`, `learning_rate` and `seed`. It may also
     hold values for fields of the technique's slots, each with a name of the form slot.field, and `task.epochs` where a
     run has its own number of epochs. What is the same for all trials is given as `shared` through
-    `tune.with_parameters`.
+    `tune.with_parameters`: `task`, `techniques`, `first_seed`, `data_dir`, `size` and, where an epoch is not one pass
+    over the training set, `passes` by technique and batch size.
     """
 
     def setup(self, config: dict[str, Any], shared: dict[str, Any] | None = None) -> None:
@@ -86,22 +108,7 @@ class Trial(tune.Trainable):
 
     def _begin(self, config: dict[str, Any]) -> None:
         """Remember the run; workers start it with its first order, so that a failed start is a failure of this run."""
-        values = {name: value for name, value in config.items() if "." in name}
-        task: Task = self._shared["task"]
-        size: GroupSize = self._shared["size"]
-        technique, batch_size = config["technique"], config["batch_size"]
-        passes = self._shared.get("passes", {}).get((technique, batch_size), task.passes_per_epoch)
-        task = replace(task, epochs=int(values.pop(EPOCHS, task.epochs)), passes_per_epoch=passes)
-        recipe = with_values(self._shared["techniques"][technique], values)
-        self._start = Start(
-            task=task,
-            recipe=recipe,
-            batch_size=batch_size,
-            learning_rate=config["learning_rate"],
-            seed=self._shared["first_seed"] + config["seed"],
-            data_dir=self._shared["data_dir"],
-            workers=workers_for(task, recipe, batch_size, size.workers),
-        )
+        self._start = start_of(config, self._shared)
         self._last = None
         self._started = self._over = False
 
