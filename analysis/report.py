@@ -84,7 +84,8 @@ def report(runs: StudyRuns, folder: Path, console: Console) -> Report:
     if found.baseline is None:
         say(
             console,
-            f"\n{runs.name}: no run of the baseline has learnt anything, so there is nothing to judge against yet.",
+            f"\n{' '.join([*caveats(runs), runs.name])}: no run of the baseline has learnt anything, so there is "
+            "nothing to judge against yet.",
         )
         return Report(found, [], frame, Files(table))
     known = times(runs, found)
@@ -99,7 +100,8 @@ def report(runs: StudyRuns, folder: Path, console: Console) -> Report:
     spent.to_csv(spent_table, index=False)
     write_pictures(runs, found, title(runs), spent, picture)
     page = folder / "report.html"
-    write_page(runs, found, title(runs), sentences[:HEADLINE], sentences[HEADLINE:], spent, page)
+    first = [*caveats(runs), *sentences[:HEADLINE]]
+    write_page(runs, found, title(runs), first, sentences[HEADLINE:], spent, page)
     return Report(found, sentences, frame, Files(table, picture, picture.with_suffix(".svg"), page, spent_table))
 
 
@@ -109,6 +111,16 @@ def _said_of(runs: StudyRuns, first: list[str]) -> list[str]:
         return first
     begins = first[0][0].lower() + first[0][1:]
     return [f"At equal {runs.held_equal}: {begins}", *first[1:]]
+
+
+def caveats(runs: StudyRuns) -> list[str]:
+    """What a reader has to know before the answer, in sentences."""
+    lines = [f"Trained on a substitute: {runs.substitute}."] if runs.substitute else []
+    if not runs.ended:
+        lines.append(f"The study has not ended; this is what its first {len(runs.frame)} runs say.")
+    if runs.incomplete:
+        lines.append(f"Left out, because MLflow holds no score of them, are {runs.incomplete} of its runs.")
+    return lines
 
 
 def title(runs: StudyRuns) -> str:
@@ -125,8 +137,7 @@ def _print(
     design, baseline = runs.design, found.baseline
     assert baseline is not None
     metric = design.metric
-    substitute = [f"Trained on a substitute: {runs.substitute}."] if runs.substitute else []
-    say(console, "\n" + " ".join([*substitute, *sentences[:HEADLINE]]) + "\n")
+    say(console, "\n" + " ".join([*caveats(runs), *sentences[:HEADLINE]]) + "\n")
     for line in sentences[HEADLINE:]:
         say(console, line, indent=2)
     say(

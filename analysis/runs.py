@@ -20,7 +20,7 @@ from analysis.outcomes import Group, Outcome
 from analysis.paper_table import SERIES_AXES, PaperTable
 from analysis.study_design import StudyDesign
 from trainables.errors import UserError
-from trainables.history import REPORTED, SPLITS, STATUSES
+from trainables.history import FAILED, OUT_OF_MEMORY, REPORTED, SPLITS, STATUSES
 from trainables.recipe import PASSES, WORKERS
 
 DEFAULT_TRACKING_URI = "sqlite:///mlflow.db"
@@ -35,6 +35,8 @@ TABLE_TAG = "table."
 SUBSTITUTE_TAG = "substitute"
 """The tag that says which data replaced the study's own data. Every run of a study on substitute data has it."""
 
+NO_SCORE = (FAILED, OUT_OF_MEMORY)
+"""The statuses of runs that may have ended before they had a score."""
 ANSWER_SECONDS = 5.0
 """How long a tracking server may take for its first answer."""
 
@@ -63,6 +65,8 @@ class StudyRuns(NamedTuple):
             steps so far; where tables were run, with those of training and what else is drawn over the epochs too.
         series: where tables were run, by run_id and name, the series that are drawn, by position.
         substitute: which data replaced which, in words; empty where the study had its own data.
+        ended: whether the study has ended; where it has not, `frame` has the runs that have.
+        incomplete: how many runs ended well but have no score, and are left out.
     """
 
     name: str
@@ -74,6 +78,8 @@ class StudyRuns(NamedTuple):
     curves: Mapping[str, pd.DataFrame] = {}
     substitute: str = ""
     series: Mapping[str, Mapping[str, pd.Series]] = {}
+    ended: bool = True
+    incomplete: int = 0
 
     @property
     def circumstances(self) -> str:
@@ -215,7 +221,8 @@ def load_runs(name: str, uri: str, curves: bool = True) -> StudyRuns:
             break
     design = StudyDesign.from_json(parent.data.tags[DESIGN_TAG])
     ended = sorted(children, key=lambda run: (run.info.end_time or math.inf, run.info.start_time))
-    rows = [_row(run, design) for run in ended if run.data.tags.get(STATUS_TAG) in STATUSES]
+    all_rows = [_row(run, design) for run in ended if run.data.tags.get(STATUS_TAG) in STATUSES]
+    rows = [row for row in all_rows if row["status"] in NO_SCORE or _has_score(row, design)]
     reported = (*REPORTED, *(f"{split}_{design.metric.reported}" for split in SPLITS))
     columns = ["run_id", *_PARAMS, "status", "setting", WORKERS, "passes", *reported]
     further = sorted({name for row in rows for name in row} - set(columns))
@@ -234,9 +241,9 @@ def load_runs(name: str, uri: str, curves: bool = True) -> StudyRuns:
         run_id: {name: _curve(found[run_id], [name])[name] for name in drawn} for run_id in frame["run_id"] if tables
     }
     substitute = parent.data.tags.get(SUBSTITUTE_TAG, "")
-    return StudyRuns(
-        name, parent.info.run_id, design, parent.data.params, frame, tables, after_epochs, substitute, series
-    )
+    over, incomplete = parent.info.status != "RUNNING", len(all_rows) - len(rows)
+    about = (name, parent.info.run_id, design, parent.data.params)
+    return StudyRuns(*about, frame, tables, after_epochs, substitute, series, over, incomplete)
 
 
 def _histories(
@@ -267,6 +274,11 @@ def _histories(
 def _curve(histories: Mapping[str, Mapping[int, float]], names: list[str]) -> pd.DataFrame:
     """The named numbers of a run after each epoch, in order."""
     return pd.DataFrame({name: histories[name] for name in dict.fromkeys(names)}).sort_index()
+
+
+def _has_score(row: Mapping[str, object], design: StudyDesign) -> bool:
+    names = [f"{split}_{name}" for split in ("train", "validation") for name in ("loss", design.metric.reported)]
+    return all(name in row for name in names)
 
 
 def _row(run: Run, design: StudyDesign) -> dict[str, object]:

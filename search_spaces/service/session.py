@@ -275,7 +275,7 @@ def _search_and_report(
         if objection:
             raise UserError(objection)
         status = DONE
-        runs = load_runs(name, uri)
+        runs = load_runs(name, uri)._replace(ended=True)  # MLflow is told at the very end
         found = report(runs, results, console)
         spent = work.search == "frontier" and tracker.finished >= work.most_runs
         if spent and found.answer and found.answer.undecided:
