@@ -85,7 +85,9 @@ def _law(found: Answer) -> str:
                 if law.lower <= exponent <= law.upper
             ]
             agrees = (
-                f", which agrees with {' and with '.join(rules)}" if rules else ", between or beside the usual rules'"
+                f", which agrees with {' and with '.join(rules)}"
+                if rules
+                else ", which excludes the linear rule's 1 and the square-root rule's 0.5"
             )
             return (
                 f"The maximum scalable learning rate of {technique} grows as the batch size to the power "
