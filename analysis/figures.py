@@ -15,13 +15,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import NullLocator
+from matplotlib.ticker import MaxNLocator, NullLocator
 
 from analysis.landscape import places
 from analysis.looks import BLUE, GREEN, VERMILLION
 from analysis.paper_table import PaperTable, Plot, TableRun
 from analysis.runs import StudyRuns
 from analysis.tables import COLUMNS, run_ids
+from trainables.history import SPLITS
 
 STYLES = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)))
 MARKS = ("o", "s", "^", "D", "v", "P", "X", "*")
@@ -113,11 +114,18 @@ def draw_figure(runs: StudyRuns, table: PaperTable, rows: list[list[Panel]], fou
     figure, axes = plt.subplots(len(rows), wide, figsize=size, squeeze=False, layout="constrained")
     planes = [plane for row in rows for panel in row if (plane := _plane_of(panel, runs)) is not None]
     levels = _levels(planes) if planes else np.zeros(0)
+    alike: dict[str, list[Axes]] = {}
     for line, row in zip(axes, rows, strict=True):
         for place in line[len(row) :]:
             place.set_axis_off()
         for place, panel in zip(line, row, strict=False):
             _draw(figure, place, panel, runs, found, levels)
+            if panel.plot.x == "epoch" and panel.plot.y.startswith(SPLITS):
+                alike.setdefault(panel.plot.y, []).append(place)
+    for places_of_one in alike.values():  # so that panels can be compared
+        ends = np.array([place.get_ylim() for place in places_of_one])
+        for place in places_of_one:
+            place.set_ylim(ends[:, 0].min(), ends[:, 1].max())
     figure.suptitle(f"{runs.name} ({runs.circumstances})\n{table.name}: {table.caption}", fontsize=11, wrap=True)
     figure.savefig(path, dpi=120)
     plt.close(figure)
@@ -202,6 +210,8 @@ def _lines(axes: Axes, panel: Panel, runs: StudyRuns) -> None:
     if plot.x == "samples":
         axes.set_xscale("log")
         axes.set_yscale("symlog", linthresh=1)
+    if plot.x == "epoch":
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel(LABELS[plot.x])
 
 
