@@ -3,6 +3,7 @@ synthetic studies of which one batch size is held back.
 
     python -m benchmarks.recommendation                # 4 families, 12 studies of each
     python -m benchmarks.recommendation --quick
+    python -m benchmarks.recommendation --stored digits_cnn       # a study in MLflow, without each size in turn
 
 The batch size that is held back is twice the largest that ran, or one in the middle. For each family the table gives
 how many of those that have an edge are answered, how often the 90 % interval contains it, how wide it is, and how often
@@ -16,6 +17,7 @@ them, and how often they are said to follow another form than the power law.
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from statistics import median
 from typing import NamedTuple
 
@@ -26,9 +28,11 @@ from scipy import special
 from analysis.answer import answer
 from analysis.belief import Belief, Limits
 from analysis.law_forms import POWER
-from analysis.outcomes import Group
+from analysis.outcomes import Group, Outcome
 from analysis.recommend import OTHER_FORM, recommend
+from analysis.runs import StudyRuns, load_runs, tracking_uri
 from analysis.scaling_law import PowerLaw, fit_power_law
+from analysis.study_design import StudyDesign
 from benchmarks.replay import PolicyArm, replay
 from benchmarks.result import show_json
 from benchmarks.search_efficiency import IN_FLIGHT, on_all_cores, plan, studies_parser, table
@@ -107,10 +111,40 @@ def known_width(others: Sequence[int], size: int) -> float:
     return float(2.0 ** (2 * special.ndtri(0.95) * SCATTER * math.sqrt(variance)))
 
 
+def without(runs: StudyRuns, size: int) -> tuple[StudyDesign, list[Outcome]]:
+    """The design and the runs of a study without one of its batch sizes."""
+    design = runs.design
+    kept = [at for at, group in enumerate(design.groups) if group.batch_size != size]
+    rules = {name: tuple(ratios[at] for at in kept) for name, ratios in design.rules.items()}
+    fewer = replace(design, groups=tuple(design.groups[at] for at in kept), rules=rules)
+    return fewer, [run for run in runs.outcomes() if run.group.batch_size != size]
+
+
+def show_stored(runs: StudyRuns) -> None:
+    """For each batch size of a study with an edge, what is told of it without its runs, and what they measured."""
+    rows = table(f"held back from {runs.name}", "technique", "batch size", "told without it", "width", "measured")
+    for each in answer(runs.design, runs.outcomes()).groups:
+        technique, size = each.group
+        if not each.scalable.finite or size == runs.design.baseline.batch_size:
+            continue
+        design, outcomes = without(runs, size)
+        try:
+            told = recommend(design, answer(design, outcomes), technique, size)
+            words = [f"[{told.lower:.3g}, {told.upper:.3g}]", f"{told.upper / told.lower:.2f}"]
+        except UserError as error:
+            words = [str(error), ""]
+        rows.add_row(technique, str(size), *words, f"[{each.scalable.lower:.3g}, {each.scalable.upper:.3g}]")
+    Console(width=120).print(rows)
+
+
 def main() -> None:
     parser = studies_parser(__doc__, 12, "one study of each family")
     parser.add_argument("--runs", type=int, default=55, help="of each study (default: %(default)s)")
+    parser.add_argument("--stored", metavar="STUDY", help="a study in MLflow, instead of synthetic ones")
     options = parser.parse_args()
+    if options.stored:
+        show_stored(load_runs(options.stored, tracking_uri(None), curves=False))
+        return
     count = 1 if options.quick else options.studies
     jobs = [
         (where, family, options.seed + n, options.runs)
