@@ -69,7 +69,7 @@ class Parts(NamedTuple):
     """The charts, before they are put together.
 
     Attributes:
-        edges: over batch size; none where there is neither an edge nor a rule.
+        edges: over batch size; none where there is nothing to draw over it.
         learning: the learning curves.
         panels: for each technique, a panel with the runs of each batch size.
         cost: what larger batches cost; none where nothing reaches the score that holds.

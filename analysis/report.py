@@ -95,13 +95,13 @@ def report(runs: StudyRuns, folder: Path, console: Console) -> Report:
         *comparisons(runs, found),
         *time_sentences(runs, known),
     ]
-    _print(runs, found, sentences, known, console)
+    first, further = [*caveats(runs), *sentences[:HEADLINE]], sentences[HEADLINE:]
+    _print(runs, found, first, further, known, console)
     spent, spent_table = time_frame(known), folder / "time_to_target.csv"
     spent.to_csv(spent_table, index=False)
     write_pictures(runs, found, title(runs), spent, picture)
     page = folder / "report.html"
-    first = [*caveats(runs), *sentences[:HEADLINE]]
-    write_page(runs, found, title(runs), first, sentences[HEADLINE:], spent, page)
+    write_page(runs, found, title(runs), first, further, spent, page)
     return Report(found, sentences, frame, Files(table, picture, picture.with_suffix(".svg"), page, spent_table))
 
 
@@ -132,13 +132,18 @@ def title(runs: StudyRuns) -> str:
 
 
 def _print(
-    runs: StudyRuns, found: Answer, sentences: Sequence[str], known: dict[str, TimeToTarget], console: Console
+    runs: StudyRuns,
+    found: Answer,
+    first: Sequence[str],
+    further: Sequence[str],
+    known: dict[str, TimeToTarget],
+    console: Console,
 ) -> None:
     design, baseline = runs.design, found.baseline
     assert baseline is not None
     metric = design.metric
-    say(console, "\n" + " ".join([*caveats(runs), *sentences[:HEADLINE]]) + "\n")
-    for line in sentences[HEADLINE:]:
+    say(console, "\n" + " ".join(first) + "\n")
+    for line in further:
         say(console, line, indent=2)
     say(
         console,

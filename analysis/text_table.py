@@ -23,5 +23,6 @@ def text_table(title: str | None, columns: Mapping[str, Sequence[str]]) -> Table
 
 
 def ends(interval: Interval) -> str:
+    """An interval in words; its upper end may be open."""
     lower, upper = interval
     return f"[{lower:.3g}, {upper:.3g}]" if upper else f"at least {lower:.3g}"

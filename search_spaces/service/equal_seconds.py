@@ -27,24 +27,20 @@ def passes_for_equal_seconds(study: Study, size: GroupSize, data_dir: Path) -> d
     Raises:
         UserError: a technique fails at a batch size, or cannot be trained with these passes.
     """
-    groups, baseline = _groups(study)
+    design = study.plan().design
     workers = WorkerGroup(size)
     try:
-        seconds = {each: _seconds(workers, study, each, data_dir) for each in groups}
+        seconds = {each: _seconds(workers, study, each, data_dir) for each in design.groups}
     finally:
         workers.stop()
-    tasks = {each: study.with_passes(float(f"{seconds[baseline] / seconds[each]:.{DIGITS}g}")) for each in groups}
+    ratios = {each: float(f"{seconds[design.baseline] / took:.{DIGITS}g}") for each, took in seconds.items()}
+    tasks = {each: study.with_passes(ratio) for each, ratio in ratios.items()}
     for each, task in tasks.items():
         try:
             check_fit(task, study.techniques[each.technique], each.batch_size, size.workers)
         except UserError as error:
             raise UserError(f"--held-equal seconds: {_name(each)}: {error}") from error
     return {each: task.passes_per_epoch for each, task in tasks.items()}
-
-
-def _groups(study: Study) -> tuple[tuple[Group, ...], Group]:
-    design = study.plan().design
-    return design.groups, design.baseline
 
 
 def _name(group: Group) -> str:

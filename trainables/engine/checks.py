@@ -62,7 +62,7 @@ def check_fit(task: Task, recipe: Recipe, batch_size: int, workers: int) -> None
         f"passes per epoch {passes:g}: must be a whole number with {type(task.data).__name__}, because layers carry a "
         "state from the beginning of a pass to its end",
     )
-    progress = recipe.start(batch_size, task.epochs, task.passes_per_epoch)
+    progress = recipe.start(batch_size, task.epochs, passes)
     largest = recipe.growth.largest(progress)
     require(
         largest <= samples,
