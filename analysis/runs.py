@@ -20,7 +20,7 @@ from analysis.outcomes import Group, Outcome
 from analysis.paper_table import SERIES_AXES, PaperTable
 from analysis.study_design import StudyDesign
 from trainables.errors import UserError
-from trainables.history import FAILED, OUT_OF_MEMORY, REPORTED, SPLITS, STATUSES
+from trainables.history import DONE, FAILED, OUT_OF_MEMORY, REPORTED, SPLITS, STATUSES
 from trainables.recipe import PASSES, WORKERS
 
 DEFAULT_TRACKING_URI = "sqlite:///mlflow.db"
@@ -32,8 +32,18 @@ STUDY_TAG = "study"
 """The tag that holds the study's name. Only the parent run has it."""
 TABLE_TAG = "table."
 """The beginning of the tags of a parent run that hold the papers' tables that were run, numbered in order."""
+KEY_TAG = "run"
+"""The tag that names a trial's run in all processes that its study takes."""
 SUBSTITUTE_TAG = "substitute"
 """The tag that says which data replaced the study's own data. Every run of a study on substitute data has it."""
+
+NO_ANSWER = "no_answer"
+"""The status of a study that ended and can judge nothing."""
+ENDED = (DONE, NO_ANSWER)
+"""The statuses of studies that have ended; others run, or were stopped or killed, and can go on."""
+
+StoreError = MlflowException
+"""What a store raises that does not answer."""
 
 NO_SCORE = (FAILED, OUT_OF_MEMORY)
 """The statuses of runs that may have ended before they had a score."""
@@ -127,7 +137,7 @@ def client_of(uri: str) -> mlflow.MlflowClient:
             late = isinstance(error, requests.Timeout)
             reason = f"no answer within {ANSWER_SECONDS:g} s" if late else "no connection"
             raise UserError(f"tracking store {uri}: does not answer ({reason})") from error
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")  # who writes tries again and looks first
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
     return mlflow.MlflowClient(uri)
 
@@ -148,7 +158,7 @@ def stored_studies(uri: str) -> list[Stored]:
     """
     client = _existing(uri)
     try:
-        found = [_latest(client, each) for each in client.search_experiments()]
+        found = [latest(client, each) for each in client.search_experiments()]
     except MlflowException as error:
         raise UserError(f"tracking store {uri}: cannot be read ({str(error).splitlines()[0]})") from error
     studies = [
@@ -187,11 +197,23 @@ def opened(uri: str) -> mlflow.MlflowClient:
     return client
 
 
-def _latest(client: mlflow.MlflowClient, experiment: Experiment) -> Run | None:
+def latest(client: mlflow.MlflowClient, experiment: Experiment) -> Run | None:
     """The latest parent run of a study's experiment; None where it holds none."""
     parents = f"tags.`{STUDY_TAG}` LIKE '%'"
     found = client.search_runs([experiment.experiment_id], parents, order_by=["start_time DESC"], max_results=1)
     return found[0] if found else None
+
+
+def children_of(client: mlflow.MlflowClient, experiment_id: str, parent_id: str) -> list[Run]:
+    """The runs of a study's trials, given the ids of its experiment and of its parent run."""
+    found: list[Run] = []
+    token = None
+    while True:
+        page = client.search_runs([experiment_id], f"tags.`{PARENT_TAG}` = '{parent_id}'", page_token=token)
+        found += page
+        token = page.token
+        if not token:
+            return found
 
 
 def load_runs(name: str, uri: str, curves: bool = True) -> StudyRuns:
@@ -203,22 +225,13 @@ def load_runs(name: str, uri: str, curves: bool = True) -> StudyRuns:
     client = _existing(uri)
     try:
         experiment = client.get_experiment_by_name(name)
-        parent = _latest(client, experiment) if experiment else None
+        parent = latest(client, experiment) if experiment else None
     except MlflowException as error:
         raise UserError(f"tracking store {uri}: cannot be read ({str(error).splitlines()[0]})") from error
     if not experiment or not parent:
         names = sorted(each.name for each in client.search_experiments() if each.name != "Default")
         raise UserError(f"study {name!r}: is not in {uri}, which holds {', '.join(names) or 'no study'}")
-    children: list[Run] = []
-    token = None
-    while True:
-        page = client.search_runs(
-            [experiment.experiment_id], f"tags.`{PARENT_TAG}` = '{parent.info.run_id}'", page_token=token
-        )
-        children += page
-        token = page.token
-        if not token:
-            break
+    children = children_of(client, experiment.experiment_id, parent.info.run_id)
     design = StudyDesign.from_json(parent.data.tags[DESIGN_TAG])
     ended = sorted(children, key=lambda run: (run.info.end_time or math.inf, run.info.start_time))
     all_rows = [_row(run, design) for run in ended if run.data.tags.get(STATUS_TAG) in STATUSES]
@@ -241,7 +254,7 @@ def load_runs(name: str, uri: str, curves: bool = True) -> StudyRuns:
         run_id: {name: _curve(found[run_id], [name])[name] for name in drawn} for run_id in frame["run_id"] if tables
     }
     substitute = parent.data.tags.get(SUBSTITUTE_TAG, "")
-    over, incomplete = parent.info.status != "RUNNING", len(all_rows) - len(rows)
+    over, incomplete = parent.data.tags.get(STATUS_TAG) in ENDED, len(all_rows) - len(rows)
     about = (name, parent.info.run_id, design, parent.data.params)
     return StudyRuns(*about, frame, tables, after_epochs, substitute, series, over, incomplete)
 

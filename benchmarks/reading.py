@@ -21,7 +21,8 @@ from analysis.outcomes import Group
 from analysis.runs import load_runs
 from analysis.study_design import StudyDesign
 from benchmarks.result import show
-from search_spaces.service.tracking import Tracker, open_store
+from search_spaces.service.parent_run import Record, begin, open_store
+from search_spaces.service.tracking import Tracker
 
 SIZES, RATES = (32, 128, 512, 2048), np.geomspace(0.01, 2.56, 25)
 WRITTEN = 100
@@ -63,7 +64,9 @@ def _write(uri: str, folder: Path, epochs: int) -> list[str]:
     """Write a study of made-up runs, and give the ids of these runs."""
     groups = tuple(Group("made_up", size) for size in SIZES)
     design = StudyDesign(groups, groups[0], (0.01, 2.56), 0.01, 1.5, 10_000, (), {}, train_samples=50_000)
-    tracker = Tracker(open_store(uri), "reading", design.to_json(), {"budget": "made up"}, folder)
+    client = open_store(uri)
+    parent = begin(client, Record("reading", design.to_json(), {"budget": "made up"}, folder))
+    tracker = Tracker(client, parent, folder / "outbox.jsonl")
     generator = np.random.default_rng(0)
     for number in range(WRITTEN):
         size, rate = SIZES[number % len(SIZES)], float(RATES[number // len(SIZES) % len(RATES)])

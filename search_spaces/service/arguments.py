@@ -91,6 +91,7 @@ def study_parser(called_as: str, question: str, name: str, budgets: Iterable[str
     add("--tracking-uri", help="MLflow store (default: MLFLOW_TRACKING_URI, else sqlite:///mlflow.db)")
     add("--results-dir", default=RESULTS_DIR, help="where tables and pictures go (default: %(default)s)")
     add("--name", type=study_name, help=f"name of the study (default: {name}, or {name}_BUDGET_tables)")
+    add("--resume", action="store_true", help="go on with the study of that name where it was stopped or killed")
     add("--dry-run", action="store_true", help="print the plan and stop")
     add("--version", action="version", version=f"batchscale {installed_version()}")
     return parser

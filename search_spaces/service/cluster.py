@@ -6,6 +6,7 @@ A cluster whose address is given is joined. Otherwise a cluster is embedded in t
 import logging
 import math
 import os
+import re
 import signal
 import socket
 import threading
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 
 import psutil
 import ray
+from ray._private.ray_logging import stdout_deduplicator
 from ray._private.state import state as ray_state
 
 from trainables.errors import UserError, require
@@ -25,6 +27,9 @@ MOST_CONCURRENT_TRIALS = 4
 
 KNOCK_SECONDS = 5.0
 """How long a connection to the address of a cluster may take."""
+
+LOSSES = re.compile("A worker died or was killed|has been marked dead")
+"""What Ray says, at length, of lost processes and nodes. The display says it in a line."""
 
 _HELPER_CPUS = 2
 """The logical CPUs that an embedded cluster declares for trials and Ray Train's helpers, besides the workers' CPUs."""
@@ -80,6 +85,8 @@ def find_capacity(address: str | None = None) -> Capacity:
     Raises:
         UserError: no cluster answers at the address.
     """
+    with suppress(AttributeError):  # Ray has no public way to silence it
+        stdout_deduplicator.skip_re = LOSSES
     where = address or os.environ.get("RAY_ADDRESS") or "local"
     if not ray.is_initialized():
         _connection.ours, _connection.embedded_cpus = False, 0  # someone else may have ended it
@@ -212,7 +219,11 @@ def allot(
 
 
 def start(capacity: Capacity, allotment: Allotment) -> None:
-    """Embed a cluster with room for the allotment, unless a cluster was joined or the embedded one has the room."""
+    """Embed a cluster with room for the allotment, unless a cluster was joined or the embedded one has the room.
+
+    Raises:
+        UserError: Ray does not start.
+    """
     os.environ.setdefault("RAY_TRAIN_METRICS_ENABLED", "0")
     if capacity.address is not None:
         return
@@ -223,16 +234,26 @@ def start(capacity: Capacity, allotment: Allotment) -> None:
         return
     stop()
     os.environ.setdefault("RAY_worker_maximum_startup_concurrency", "8")  # fewer, and Ray warns on the terminal
-    with _own_signals(), _all_or_nothing():
-        ray.init(
-            address="local",
-            num_cpus=cpus,
-            num_gpus=int(capacity.gpus),
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
+    try:
+        with _own_signals(), _all_or_nothing():
+            ray.init(
+                address="local",
+                num_cpus=cpus,
+                num_gpus=int(capacity.gpus),
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
+    except Exception as error:  # Ray raises bare ones
+        raise UserError(f"Ray does not start ({(str(error).splitlines() or [type(error).__name__])[0]})") from error
     _connection.ours, _connection.embedded_cpus = True, cpus
+
+
+def room_for(size: GroupSize) -> bool:
+    """Whether the cluster as it is now, or as it can grow, has the CPUs and GPUs of a worker group."""
+    now, grown = ray.cluster_resources(), ray_state.get_max_resources_from_cluster_config() or {}
+    needed = {"CPU": size.workers * size.threads_per_worker, "GPU": size.workers * size.gpus_per_worker}
+    return all(max(now.get(name, 0), grown.get(name, 0)) + 1e-9 >= number for name, number in needed.items())
 
 
 def stop() -> None:

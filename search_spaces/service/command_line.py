@@ -12,7 +12,7 @@ from types import FrameType
 from rich.console import Console
 
 from analysis.wording import new_console
-from search_spaces.service import cluster, session
+from search_spaces.service import cluster, preparation, session
 from search_spaces.service.arguments import parse, study_parser
 from search_spaces.service.cluster import Capacity, find_capacity
 from search_spaces.study import Study
@@ -84,10 +84,11 @@ def _run_command(budgets: Mapping[str, Study], options: argparse.Namespace, cons
         "tracking": options.tracking_uri,
         "results": options.results_dir,
         "data_dir": options.data_dir,
+        "resume": options.resume,
         "console": console,
     }
     if options.dry_run:
-        session.prepare(study, substitutes=False, **chosen)
+        preparation.prepare(study, substitutes=False, **chosen)
     else:
         session.run_study(study, **chosen)
 

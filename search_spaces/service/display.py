@@ -45,6 +45,7 @@ class Display:
         concurrent: how many trials run at a time.
         seconds_per_run: an estimate that is used until the first run has ended; None where there is no estimate.
         metric: the metric that runs are judged by.
+        ended: how many runs an earlier process has ended.
     """
 
     def __init__(
@@ -54,13 +55,14 @@ class Display:
         concurrent: int,
         seconds_per_run: float | None,
         metric: Score,
+        ended: int = 0,
     ) -> None:
         self._metric = metric
         self._console, self._most_runs, self._concurrent = console, most_runs, concurrent
         self._estimate = seconds_per_run
         self._begun = time.monotonic()
         self._running: dict[str, _Running] = {}
-        self._ended = 0
+        self._ended = ended
         self._seconds: list[float] = []
         self._elapsed: list[float] = []
         self._traces: set[str] = set()
@@ -88,9 +90,14 @@ class Display:
             running.printed = now
             say(self._console, f"  {running.name}  {self._describe(running)}")
 
+    def note(self, trial_id: str, words: str) -> None:
+        """Print what has happened to a trial that goes on."""
+        if trial_id in self._running:
+            say(self._console, f"         {self._running[trial_id].name}: {words}", indent=9)
+
     def end(self, trial_id: str, status: str, error: str = "", trace: str = "") -> None:
         """Print how a trial ended, with error and traceback where a worker raised. Each traceback is printed once."""
-        running = self._running.pop(trial_id)
+        running = self._running.pop(trial_id, None) or _Running("a run that did not start", 0, time.monotonic())
         self._ended += 1
         if running.seconds:
             self._seconds.append(running.seconds)

@@ -8,7 +8,7 @@ from analysis.outcomes import Group
 from search_spaces.study import Study
 from trainables.engine.checks import check_fit
 from trainables.errors import UserError
-from trainables.on_ray.orders import RunFailed, Start, TrainEpoch
+from trainables.on_ray.orders import RunFailed, Start, TrainEpoch, WorkersLost
 from trainables.on_ray.worker_group import GroupSize, WorkerGroup
 
 DIGITS = 3
@@ -55,6 +55,6 @@ def _seconds(workers: WorkerGroup, study: Study, which: Group, data_dir: Path) -
     try:
         workers.execute(start)
         so_far = [float(workers.execute(TrainEpoch()).train_seconds) for _ in range(1 + TIMED)]
-    except RunFailed as error:
+    except (RunFailed, WorkersLost) as error:
         raise UserError(f"--held-equal seconds: {_name(which)} cannot be timed ({error}); leave it out") from error
     return min(after - before for before, after in pairwise(so_far))

@@ -13,7 +13,7 @@ from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.storages import JournalStorage
+from optuna.storages import BaseStorage, JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState
 
@@ -25,6 +25,8 @@ from trainables.history import STOPPED_EARLY
 
 OUTCOME = "outcome"
 """The user attribute that holds a run's status, score and training score."""
+STOPPED = "stopped_after"
+"""The user attribute that holds the epoch after which it was decided to stop a run."""
 HIGHEST_SEED = 1000
 JOURNAL = "optuna.journal"
 """The file of the journal, in a study's folder of results."""
@@ -108,6 +110,52 @@ def finished_curves(trials: Sequence[FrozenTrial]) -> list[tuple[Outcome, Curve]
 def _ended(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:
     ended = [trial for trial in trials if OUTCOME in trial.user_attrs and trial.datetime_complete]
     return sorted(ended, key=lambda trial: (trial.datetime_complete, trial.number))
+
+
+def key_of(trial: FrozenTrial | optuna.Trial) -> str:
+    """What names a run in all processes that its study takes: the trial's number in its storage."""
+    return str(trial._trial_id)  # Optuna has no public name of it
+
+
+def runs_asked(storage: BaseStorage, name: str) -> list[FrozenTrial]:
+    """Every run that was asked for, of the Optuna studies whose names begin with `name`."""
+    mine = [study for study in storage.get_all_studies() if study.study_name.split("/")[0] == name]
+    return [trial for study in mine for trial in storage.get_all_trials(study._study_id, deepcopy=False)]
+
+
+def ended_runs(storage: BaseStorage, name: str) -> dict[str, str]:
+    """By the key of a run that has ended, its status, for the Optuna studies whose names begin with `name`."""
+    return {key_of(trial): stored_outcome(trial).status for trial in _ended(runs_asked(storage, name))}
+
+
+def left_running(study: optuna.Study) -> list[optuna.Trial]:
+    """The trials that an earlier process began and did not end. One that it had not yet told what to run is failed."""
+    began = study.get_trials(deepcopy=False, states=(TrialState.RUNNING, TrialState.WAITING))
+    for trial in began:
+        if not _was_told(trial):
+            study._storage.set_trial_state_values(trial._trial_id, TrialState.FAIL)
+    return [optuna.Trial(study, trial._trial_id) for trial in began if _was_told(trial)]
+
+
+def told(study: optuna.Study) -> int:
+    """How many trials of a study were told what to run."""
+    return sum(_was_told(trial) for trial in study.get_trials(deepcopy=False))
+
+
+def _was_told(trial: FrozenTrial) -> bool:
+    return set(RUN_PARAMS) <= set(trial.params)
+
+
+def decided(trial: optuna.Trial, epoch: int) -> bool | None:
+    """Whether the run was to be stopped after an epoch that it reports again; None where it reports it first.
+
+    A run that goes on in another process reports its epochs again. What was decided then, from fewer finished runs,
+    holds.
+    """
+    stored = trial.storage.get_trial(trial._trial_id)
+    if STOPPED in stored.user_attrs:
+        return epoch >= int(stored.user_attrs[STOPPED])
+    return False if epoch < max(stored.intermediate_values, default=0) else None
 
 
 def running_proposals(trials: Sequence[FrozenTrial]) -> list[Proposal]:

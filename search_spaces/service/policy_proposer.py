@@ -14,6 +14,7 @@ from search_spaces.policy.plan import NoProposal, Plan, Proposal
 from search_spaces.service.optuna_store import (
     finished_curves,
     finished_runs,
+    left_running,
     params_of,
     proposal_of,
     running_proposals,
@@ -51,8 +52,12 @@ class PolicyProposer:
             storage=storage, study_name=name, sampler=RandomSampler(), direction="maximize", load_if_exists=True
         )
         self._study_id = storage.get_study_id_from_name(name)
+        self._left = left_running(self._study)
 
     def ask(self) -> tuple[optuna.Trial, Proposal] | NoProposal:
+        if self._left:
+            left = self._left.pop(0)
+            return left, proposal_of(left.params)
         trials = self._study.get_trials(deepcopy=False)
         proposal = self._policy(self._plan, finished_runs(trials), running_proposals(trials))
         if isinstance(proposal, NoProposal):

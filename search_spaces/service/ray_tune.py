@@ -2,32 +2,46 @@
 
 import os
 import tempfile
+import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import optuna
+import ray
 from ray import tune
+from ray.actor import ActorHandle
+from ray.exceptions import RayError
 from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from analysis.outcomes import Group, Outcome
 from search_spaces.policy.plan import NoProposal, Proposal
-from search_spaces.service.cluster import Allotment, trial_resources
+from search_spaces.service.cluster import Allotment, room_for, trial_resources
 from search_spaces.service.display import Display
-from search_spaces.service.optuna_store import params_of, proposal_of
+from search_spaces.service.optuna_store import STOPPED, decided, key_of, params_of, proposal_of
 from search_spaces.service.proposers import Proposer
 from search_spaces.service.tracking import Tracker
 from search_spaces.study import Study
+from trainables.errors import UserError
 from trainables.history import FAILED, RUNNING, STOPPED_EARLY
-from trainables.on_ray.trial import Trial, start_of
+from trainables.on_ray.keeper import start_keeper
+from trainables.on_ray.trial import KEY, NOTE, Trial, start_of
+from trainables.on_ray.worker_group import GroupSize
 from trainables.recipe import PASSES, WORKERS
 from trainables.score import Score
 
 TUNE_METRIC = "epoch"
 """Tune requires the name of a number that every trial reports. The number decides nothing; the proposer decides."""
+NODES_SECONDS = 120.0
+"""So long a study waits for nodes where the cluster has lost those that train."""
+LOOK_SECONDS = 5.0
+"""How often the nodes are looked at."""
+MOST_RESTARTS = 10
+"""So often a trial is started again because its actor, or the actor's node, was lost."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +51,7 @@ class Search:
     Attributes:
         passes: for each technique and batch size whose epochs are not one pass over the training set, how many they
             are.
+        running: the folder where the states of the runs in progress are kept.
     """
 
     study: Study
@@ -44,6 +59,7 @@ class Search:
     tracker: Tracker
     display: Display
     passes: Mapping[Group, float]
+    running: Path
 
 
 def run_trials(search: Search, allotment: Allotment, data_dir: str) -> None:
@@ -51,11 +67,13 @@ def run_trials(search: Search, allotment: Allotment, data_dir: str) -> None:
 
     Raises:
         KeyboardInterrupt: at once on Ctrl-C. Every run that has finished is already in the tracker.
+        UserError: the cluster has ended, or has lost the nodes that train.
     """
     os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
-    study = search.study
+    os.environ["TUNE_PRINT_ALL_TRIAL_ERRORS"] = "0"
+    study, keeper = search.study, start_keeper(search.running)
     shared = {
         "task": study.task,
         "techniques": study.all_techniques,
@@ -63,13 +81,14 @@ def run_trials(search: Search, allotment: Allotment, data_dir: str) -> None:
         "data_dir": data_dir,
         "size": allotment.size,
         "passes": search.passes,
+        "keeper": keeper,
     }
     trainable = tune.with_resources(
         tune.with_parameters(Trial, shared=shared), tune.PlacementGroupFactory([trial_resources()])
     )
-    searcher = ProposerSearch(search.proposer, study.task.metric)
+    searcher = ProposerSearch(search.proposer, study.task.metric, keeper)
     with tempfile.TemporaryDirectory(prefix="batchscale-") as scratch:
-        tune.Tuner(
+        tuner = tune.Tuner(
             trainable,
             tune_config=tune.TuneConfig(
                 search_alg=searcher,
@@ -83,11 +102,22 @@ def run_trials(search: Search, allotment: Allotment, data_dir: str) -> None:
             run_config=tune.RunConfig(
                 storage_path=scratch,
                 name="trials",
-                callbacks=[Recorder(search, shared)],
+                callbacks=[Recorder(search, shared), Nodes(allotment.size)],
                 verbose=0,
                 checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
+                failure_config=tune.FailureConfig(max_failures=MOST_RESTARTS),
             ),
-        ).fit()
+        )
+        try:
+            tuner.fit()
+        except OSError as error:
+            raise UserError(f"the study cannot be kept ({error}); --resume goes on with what is") from error
+        except (RayError, tune.TuneError) as error:
+            reason = (str(error).splitlines() or [type(error).__name__])[0]
+            raise UserError(f"Ray has failed ({reason}); the finished runs are kept, and --resume goes on") from error
+        finally:
+            with suppress(RayError):
+                ray.kill(keeper)
 
 
 class _LivesInTheDriver:
@@ -101,11 +131,15 @@ class _LivesInTheDriver:
 
 
 class ProposerSearch(_LivesInTheDriver, Searcher):
-    """A Tune searcher that gets its trials from a proposer."""
+    """A Tune searcher that gets its trials from a proposer.
 
-    def __init__(self, proposer: Proposer, metric: Score) -> None:
+    Args:
+        keeper: keeps the states of the runs in progress.
+    """
+
+    def __init__(self, proposer: Proposer, metric: Score, keeper: ActorHandle) -> None:
         super().__init__(metric=TUNE_METRIC, mode="max")
-        self._proposer, self._judged_by = proposer, metric
+        self._proposer, self._judged_by, self._keeper = proposer, metric, keeper
         self._asked: dict[str, tuple[optuna.Trial, Proposal]] = {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
@@ -113,20 +147,28 @@ class ProposerSearch(_LivesInTheDriver, Searcher):
         if isinstance(asked, NoProposal):
             return Searcher.FINISHED if asked is NoProposal.OVER else None
         self._asked[trial_id] = asked
-        return params_of(asked[1])
+        return {**params_of(asked[1]), KEY: key_of(asked[0])}
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         if trial_id not in self._asked:  # told before: a run that ended and could not be saved is reported twice
             return
         trial, proposal = self._asked.pop(trial_id)
         self._proposer.tell(trial, tune_outcome(proposal, self._judged_by, result or {}, error))
+        self._keeper.forget.remote(key_of(trial))
 
     def report(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Note an epoch, and return whether to stop the run. A run that has already ended is not stopped."""
         if result.get("status") != RUNNING:
             return False
         trial, _ = self._asked[trial_id]
-        return self._proposer.report(trial, int(result["epoch"]), self._judged_by.score_of(result))
+        epoch = int(result["epoch"])
+        before = decided(trial, epoch)
+        if before is not None:
+            return before
+        stop = self._proposer.report(trial, epoch, self._judged_by.score_of(result))
+        if stop:
+            trial.set_user_attr(STOPPED, epoch)
+        return stop
 
     def save(self, checkpoint_path: str) -> None:
         """Do nothing, because Optuna's storage has committed everything."""
@@ -161,20 +203,27 @@ class Recorder(_LivesInTheDriver, tune.Callback):
         self._search, self._shared = search, shared
 
     def on_trial_start(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
-        config, start = trial.config, start_of(trial.config, self._shared)
+        config, start = dict(trial.config), start_of(trial.config, self._shared)
+        key = config.pop(KEY)
         technique = self._search.study.all_techniques[config["technique"]]
         recipe = {f"recipe.{name}": repr(value) for name, value in vars(technique).items()}
         used = {WORKERS: start.workers, PASSES: start.task.passes_per_epoch}
         name = f"{config['technique']} B={config['batch_size']} lr={config['learning_rate']:g} seed={config['seed']}"
-        self._search.tracker.start(trial.trial_id, name, {**config, **recipe, **used})
-        self._search.display.start(trial.trial_id, name, start.task.epochs)
+        self._search.tracker.start(key, name, {**config, **recipe, **used})
+        self._search.display.start(key, name, start.task.epochs)
 
     def on_trial_result(
         self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, result: dict[str, Any], **info: Any
     ) -> None:
         report = {name: result[name] for name in self._search.study.task.reported_names if name in result}
-        self._search.tracker.log(trial.trial_id, report, int(result.get("epoch", 0)), result.get("series", {}))
-        self._search.display.progress(trial.trial_id, report)
+        key = trial.config[KEY]
+        self._search.tracker.log(key, report, int(result.get("epoch", 0)), result.get("series", {}))
+        self._search.display.progress(key, report)
+        if NOTE in result:
+            self._search.display.note(key, result[NOTE])
+
+    def on_trial_recover(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
+        self._search.display.note(trial.config[KEY], "its process, or the node of it, has ended; it is started again")
 
     def on_trial_complete(self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any) -> None:
         self._end(trial, error=False)
@@ -185,10 +234,39 @@ class Recorder(_LivesInTheDriver, tune.Callback):
     def _end(self, trial: TuneTrial, error: bool) -> None:
         metric = self._search.study.task.metric
         last = trial.last_result or {}
-        ended = tune_outcome(proposal_of(trial.config), metric, last, error)
+        params = {name: value for name, value in trial.config.items() if name != KEY}
+        ended = tune_outcome(proposal_of(params), metric, last, error)
         told, trace = last.get("error", ""), last.get("trace", "")
-        self._search.tracker.end(trial.trial_id, ended.status, trace)
-        self._search.display.end(trial.trial_id, ended.status, told, trace)
+        self._search.tracker.end(trial.config[KEY], ended.status, trace)
+        self._search.display.end(trial.config[KEY], ended.status, told, trace)
+
+
+class Nodes(_LivesInTheDriver, tune.Callback):
+    """A Tune callback that ends a study whose cluster has lost the nodes that train.
+
+    Args:
+        size: the size of each worker group.
+
+    Raises:
+        UserError: there has been no room for a worker group for NODES_SECONDS.
+    """
+
+    def __init__(self, size: GroupSize) -> None:
+        self._size = size
+        self._looked = self._last_room = time.monotonic()
+
+    def on_step_end(self, iteration: int, trials: list[TuneTrial], **info: Any) -> None:
+        now = time.monotonic()
+        if now - self._looked < LOOK_SECONDS:
+            return
+        self._looked = now
+        if room_for(self._size):
+            self._last_room = now
+        elif now - self._last_room > NODES_SECONDS:
+            raise UserError(
+                f"the cluster has lost its nodes: for {NODES_SECONDS:g} s there was no room for {self._size.workers} "
+                "workers; the finished runs are kept, and --resume goes on"
+            )
 
 
 class EarlyStopping(FIFOScheduler):

@@ -14,9 +14,11 @@ from search_spaces.policy.plan import NoProposal, Plan, Proposal, asked_so_far
 from search_spaces.service.optuna_store import (
     HIGHEST_SEED,
     finished_runs,
+    left_running,
     proposal_of,
     running_proposals,
     tell_outcome,
+    told,
 )
 
 
@@ -31,31 +33,36 @@ class SamplerProposer:
         plan: the plan of the study.
         storage: where Optuna keeps its studies.
         name: the beginning of the names of these studies in the storage.
-        sampler: makes the sampler of a group, from its position in the plan and the number of runs that it gets.
+        sampler: makes the sampler of a group for its next run, from a seed and the number of runs that the group gets.
+            There is one for each run, so that a search that goes on in another process draws as it would have done.
     """
 
     def __init__(self, plan: Plan, storage: BaseStorage, name: str, sampler: Callable[[int, int], BaseSampler]) -> None:
-        self._plan = plan
+        self._plan, self._sampler = plan, sampler
         self._share = max(1, (plan.max_runs - plan.seeds) // len(plan.design.groups))
         self._studies = {
             group: optuna.create_study(
                 storage=storage,
                 study_name=f"{name}/{group.technique}/{group.batch_size}",
-                sampler=sampler(position, self._share),
                 pruner=SuccessiveHalvingPruner(min_resource=plan.grace_epochs[group], reduction_factor=3),
                 direction="maximize",
                 load_if_exists=True,
             )
-            for position, group in enumerate(plan.design.groups)
+            for group in plan.design.groups
         }
+        self._left = [trial for study in self._studies.values() for trial in left_running(study)]
 
     def ask(self) -> tuple[optuna.Trial, Proposal] | NoProposal:
+        if self._left:
+            left = self._left.pop(0)
+            return left, proposal_of(left.params)
         finished, running = self._runs()
         asked = self._next(finished, running) if len(finished) + len(running) < self._plan.max_runs else None
         if asked is None:
             return NoProposal.WAIT if running else NoProposal.OVER
         group, fixed, seed = asked
         study = self._studies[group]
+        study.sampler = self._sampler(1000 * list(self._studies).index(group) + told(study), self._share)
         study.enqueue_trial({"seed": seed} if fixed is None else {"seed": seed, "learning_rate": fixed})
         trial = study.ask()
         trial.suggest_categorical("technique", [group.technique])
@@ -105,6 +112,6 @@ class SamplerProposer:
         return None
 
 
-def tpe(position: int, share: int) -> BaseSampler:
-    """A TPE sampler for the group at a position, which gets `share` runs."""
-    return TPESampler(seed=position, n_startup_trials=min(4, share))
+def tpe(seed: int, share: int) -> BaseSampler:
+    """A TPE sampler for a run of a group that gets `share` runs."""
+    return TPESampler(seed=seed, n_startup_trials=min(4, share))

@@ -39,12 +39,19 @@ class Place:
         out, err = process.communicate(timeout=580)
         return subprocess.CompletedProcess(arguments, process.returncode, out, err)
 
+    def has(self, pid: int) -> bool:
+        """Whether a process was started from here."""
+        try:
+            return f"BATCHSCALE_TEST={self.mark}".encode() in Path(f"/proc/{pid}/environ").read_bytes()
+        except OSError:
+            return False
+
     def processes(self) -> list[str]:
         """Command lines of what still runs from here."""
         found = []
         for entry in Path("/proc").glob("[0-9]*"):
             try:
-                marked = f"BATCHSCALE_TEST={self.mark}".encode() in (entry / "environ").read_bytes()
+                marked = self.has(int(entry.name))
                 zombie = (entry / "stat").read_text().rsplit(")", 1)[1].split()[0] == "Z"
                 if marked and not zombie:
                     found.append((entry / "cmdline").read_bytes().replace(b"\0", b" ").decode())

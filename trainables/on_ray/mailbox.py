@@ -3,6 +3,8 @@
 import asyncio
 from typing import Any
 
+from ray.actor import ActorHandle
+
 from trainables.on_ray.orders import Failure, Order
 
 
@@ -18,7 +20,15 @@ class Mailbox:
         self._orders: dict[int, Order] = {}
         self._taken: dict[int, int] = {}
         self._results: dict[int, Any] = {}
+        self._enlisted: list[ActorHandle] = []
         self._changed = asyncio.Condition()
+
+    async def enlist(self, worker: ActorHandle) -> None:
+        """Note a worker's actor, so that the owner can end it."""
+        self._enlisted.append(worker)
+
+    async def enlisted(self) -> list[ActorHandle]:
+        return self._enlisted
 
     async def post(self, number: int, order: Order) -> None:
         async with self._changed:

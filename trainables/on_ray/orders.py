@@ -1,6 +1,7 @@
 """The orders that a worker group is given, and the failure that it returns where it cannot carry one out."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -10,10 +11,13 @@ from trainables.task import Task
 
 @dataclass(frozen=True)
 class Start:
-    """Order: begin a run; the result is None.
+    """Order: begin a run, or go on with it where its keeper has a state of it; the result is a list of the EpochReports
+    until then.
 
     Attributes:
         workers: None for all workers of the group; with 1, the first trains the run by itself and the others wait.
+        keeper: the Keeper that gets the state of the run after its epochs; None to keep nothing.
+        key: the name of the run's state there.
     """
 
     task: Task
@@ -24,6 +28,8 @@ class Start:
     data_dir: str
     workers: int | None = None
     dtype: torch.dtype = torch.float32
+    keeper: Any = None
+    key: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,3 +82,7 @@ class RunFailed(RuntimeError):
     def __init__(self, failure: Failure) -> None:
         super().__init__(f"{failure.kind}: {failure.message}")
         self.failure = failure
+
+
+class WorkersLost(RuntimeError):
+    """The workers ended, or answered no more, without an exception of what they were training."""

@@ -6,18 +6,22 @@ together and return the result. Orders and results have numbers and travel throu
 through train.report, which delivers at most one report every two seconds.
 """
 
+import math
 import tempfile
 import threading
-import traceback
+import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import ray
 import ray.train
-from ray.train.torch import TorchConfig, TorchTrainer
+from ray.exceptions import RayError
+from ray.train.torch import TorchConfig
 
 from trainables.on_ray.mailbox import Mailbox
-from trainables.on_ray.orders import Failure, Order, RunFailed, Stop
+from trainables.on_ray.orders import Failure, Order, RunFailed, Start, Stop, WorkersLost
+from trainables.on_ray.orphans import WithoutCleaner, remove_orphans
 from trainables.on_ray.worker import work
 
 
@@ -48,9 +52,8 @@ class WorkerGroup:
     Args:
         size: the number of workers and the resources of each.
 
-    Raises:
-        RunFailed: `execute` was called and a worker raised an exception. A group of one worker continues. A larger
-            group ends, because its other workers may wait for the one that failed; `alive` is then False.
+    A group of one worker goes on when the run that it trains raises. A larger group ends, because its other workers may
+    wait for the one that failed; `alive` is then False.
     """
 
     def __init__(self, size: GroupSize) -> None:
@@ -66,32 +69,56 @@ class WorkerGroup:
     def alive(self) -> bool:
         return self._thread.is_alive()
 
-    def execute(self, order: Order) -> Any:
-        """Let the workers carry out an order together, and return its result."""
+    def execute(self, order: Order, patience_seconds: float = math.inf) -> Any:
+        """Let the workers carry out an order together, and return its result.
+
+        Raises:
+            RunFailed: a worker raised an exception.
+            WorkersLost: the workers have ended, or have not answered within so many seconds. The group is of no use
+                any more, and must be abandoned.
+        """
         self._number += 1
-        ray.get(self._mailbox.post.remote(self._number, order))
-        pending = self._mailbox.result.remote(self._number)
-        while True:
-            ready, _ = ray.wait([pending], timeout=1.0)
-            if ready:
-                break
-            if not self.alive:
-                trace = "".join(traceback.format_exception(self._error)) if self._error else ""
-                raise RunFailed(Failure("WorkerGroupEnded", str(self._error or "the workers are gone"), trace))
-        result = ray.get(pending)
+        try:
+            result = self._answer(order, time.monotonic() + patience_seconds)
+        except RayError as error:
+            raise WorkersLost(f"the mailbox of the workers is gone ({type(error).__name__})") from error
         if isinstance(result, Failure):
             if self._size.workers > 1:
                 self._thread.join()
+                if _some_died(self._error):  # and the others failed because of it
+                    raise WorkersLost("a worker has ended")
             raise RunFailed(result)
         return result
+
+    def _answer(self, order: Order, latest: float) -> Any:
+        ray.get(self._mailbox.post.remote(self._number, order))
+        pending = self._mailbox.result.remote(self._number)
+        while not ray.wait([pending], timeout=1.0)[0]:
+            if not self.alive:
+                raise WorkersLost("the workers have ended")
+            if time.monotonic() > latest:
+                raise WorkersLost("the workers do not answer")
+            if isinstance(order, Start):  # new workers may wait for what lost ones hold
+                remove_orphans()
+        return ray.get(pending)
 
     def stop(self, timeout_seconds: float = 20.0) -> None:
         """End the workers and everything started for them."""
         if self.alive:
             self._number += 1
-            ray.get(self._mailbox.post.remote(self._number, Stop()))
-            self._thread.join(timeout_seconds)
+            with suppress(RayError):
+                ray.get(self._mailbox.post.remote(self._number, Stop()))
+                self._thread.join(timeout_seconds)
+        self.abandon()
+
+    def abandon(self, timeout_seconds: float = 20.0) -> None:
+        """End what is left of a group whose workers do not answer."""
+        if self.alive:
+            with suppress(RayError):
+                for worker in ray.get(self._mailbox.enlisted.remote(), timeout=timeout_seconds):
+                    ray.kill(worker)
         ray.kill(self._mailbox)
+        self._thread.join(timeout_seconds)
         self._storage.cleanup()
 
     def _fit(self) -> None:
@@ -99,7 +126,7 @@ class WorkerGroup:
         resources: dict[str, float] = {"CPU": max(1, size.threads_per_worker)}
         if size.gpus_per_worker:
             resources["GPU"] = size.gpus_per_worker
-        trainer = TorchTrainer(
+        trainer = WithoutCleaner(
             work,
             train_loop_config={"mailbox": self._mailbox, "threads": size.threads_per_worker},
             scaling_config=ray.train.ScalingConfig(
@@ -116,3 +143,9 @@ class WorkerGroup:
             trainer.fit()
         except BaseException as error:
             self._error = error
+
+
+def _some_died(error: BaseException | None) -> bool:
+    """Whether a group ended because a worker's process did, and not because of an exception in it."""
+    failures = getattr(error, "worker_failures", {}).values()
+    return any(hasattr(failure, "health_check_failure") for failure in failures)

@@ -8,7 +8,7 @@ from rich.console import Console
 
 from analysis.runs import load_runs
 from search_spaces.ptb_lstm import BUDGETS as PTB
-from search_spaces.service.session import with_data
+from search_spaces.service.preparation import with_data
 from tests.search_spaces.place import Place
 from trainables import UserError
 from trainables.data import KingJamesBible

@@ -1,7 +1,8 @@
-"""The writer: a store that fails for a moment loses nothing."""
+"""The writer: a store that fails for a moment loses nothing, and what a killed process left is written by the next."""
 
 import argparse
 import json
+import random
 from pathlib import Path
 
 import mlflow
@@ -12,26 +13,28 @@ from analysis import report
 from analysis.answer import answer
 from analysis.conclusions import conclusions
 from analysis.runs import stored_studies
-from search_spaces.service.tracking import Tracker, open_store
+from search_spaces.service.parent_run import Parent, Record, begin, earlier_start, open_store
+from search_spaces.service.tracking import Tracker
 from tests.analysis.test_answer import DESIGN, OUTCOMES
 
 PARAMS = {"technique": "t", "batch_size": 32, "learning_rate": 0.1, "seed": 1}
 
 
 class Unsteady:
-    """A client whose every other write fails."""
+    """A client half of whose writes fail; where it is told to, after the store has taken the write."""
 
     def __init__(self, client: mlflow.MlflowClient) -> None:
-        self._client, self._calls, self.steady = client, 0, True
+        self._client, self._draws, self.steady, self.late = client, random.Random(0), True, False
 
     def __getattr__(self, name: str) -> object:
         method = getattr(self._client, name)
 
         def call(*args: object, **kwargs: object) -> object:
-            self._calls += 1
-            if not self.steady and self._calls % 2:
+            fails = not self.steady and not name.startswith("search") and self._draws.random() < 0.5
+            result = None if fails and not self.late else method(*args, **kwargs)
+            if fails:
                 raise MlflowException("the store is away")
-            return method(*args, **kwargs)
+            return result
 
         return call
 
@@ -41,18 +44,26 @@ def store(tmp_path: Path) -> mlflow.MlflowClient:
     return open_store(f"sqlite:///{tmp_path / 'mlflow.db'}")
 
 
-def test_writes_that_fail_for_a_moment_arrive_in_order(store: mlflow.MlflowClient, tmp_path: Path) -> None:
+def track(store: mlflow.MlflowClient, folder: Path, name: str = "s", **about: object) -> Tracker:
+    parent = begin(store, Record(name, "{}", {"study": name}, folder, **about))
+    return Tracker(store, parent, folder / "outbox.jsonl")
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_writes_that_fail_for_a_moment_arrive_in_order_and_once(
+    late: bool, store: mlflow.MlflowClient, tmp_path: Path
+) -> None:
     client = Unsteady(store)
-    tracker = Tracker(client, "s", "{}", {"study": "s"}, tmp_path)
-    client.steady = False
+    tracker = track(client, tmp_path)
+    client.steady, client.late = False, late
     tracker.start("a", "run", PARAMS)
     for epoch in (1, 2):
         tracker.log("a", {"train_loss": 1.0 / epoch}, epoch, {"slope": [(10 * epoch, 0.5), (10 * epoch + 5, 0.25)]})
     tracker.end("a", "diverged")
-    client.steady = True
     assert tracker.close("done") == 0
     assert tracker.finished == 1
     (run,) = store.search_runs([tracker.experiment_id], "tags.status = 'diverged'")
+    assert len(store.search_runs([tracker.experiment_id])) == 2, "the study and the trial"
     assert run.info.status == "FINISHED"
     assert run.data.params["learning_rate"] == "0.1"
     assert [point.value for point in store.get_metric_history(run.info.run_id, "train_loss")] == [1.0, 0.5]
@@ -61,8 +72,62 @@ def test_writes_that_fail_for_a_moment_arrive_in_order(store: mlflow.MlflowClien
     assert store.get_run(tracker.parent_id).data.tags["status"] == "done"
 
 
+def test_a_study_that_goes_on_has_each_run_and_each_number_once(store: mlflow.MlflowClient, tmp_path: Path) -> None:
+    """The first process is killed with one run ended, one not yet marked as ended, and one in its second epoch."""
+    first = track(store, tmp_path)
+    for key in ("over", "marked", "going"):
+        first.start(key, key, PARAMS)
+        first.log(key, {"epoch": 1.0, "train_loss": 0.5}, 1, {})
+    first.end("over", "done")
+    first.settle()
+    earlier = earlier_start(store, "s")
+    assert earlier is not None
+    assert not earlier.ended
+    second = Tracker(store, Parent(earlier.experiment_id, earlier.run_id, {}), tmp_path / "outbox.jsonl")
+    second.go_on({"over": "done", "marked": "diverged"})
+    assert second.finished == 2
+    second.start("going", "going", PARAMS)
+    for epoch in (1, 2):  # the first is reported once more
+        second.log("going", {"epoch": float(epoch), "train_loss": 0.5 / epoch}, epoch, {})
+    second.end("going", "done")
+    assert second.close("done") == 0
+    runs = {run.info.run_name: run for run in store.search_runs([second.experiment_id])}
+    statuses = {name: run.data.tags["status"] for name, run in runs.items()}
+    assert statuses == {"s": "done", "over": "done", "marked": "diverged", "going": "done"}
+    assert {run.info.status for run in runs.values()} == {"FINISHED"}
+    losses = store.get_metric_history(runs["going"].info.run_id, "train_loss")
+    assert [(point.step, point.value) for point in losses] == [(1, 0.5), (2, 0.25)]
+    later = earlier_start(store, "s")
+    assert later is not None
+    assert later.ended
+
+
+def test_what_a_stopped_study_could_not_write_is_written_when_it_goes_on(
+    store: mlflow.MlflowClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("search_spaces.service.tracking.LAST_SECONDS", 0.1)
+    client = Unsteady(store)
+    tracker = track(client, tmp_path)
+    monkeypatch.setattr(Unsteady, "__getattr__", lambda self, name: _away)
+    tracker.start("a", "run", PARAMS)
+    tracker.log("a", {"epoch": 1.0}, 1, {})
+    assert tracker.close("stopped") == 3
+    assert tracker.problem == "the store is away"
+    earlier = earlier_start(store, "s")
+    assert earlier is not None
+    again = Tracker(store, Parent(earlier.experiment_id, earlier.run_id, {}), tmp_path / "outbox.jsonl")
+    again.go_on({})
+    assert again.close("done") == 0
+    (run,) = store.search_runs([again.experiment_id], "tags.run = 'a'")
+    assert run.data.metrics["epoch"] == 1.0
+
+
+def _away(*_args: object, **_options: object) -> object:
+    raise MlflowException("the store is away")
+
+
 def test_a_trial_that_starts_twice_has_one_run(store: mlflow.MlflowClient, tmp_path: Path) -> None:
-    tracker = Tracker(store, "s", "{}", {"study": "s"}, tmp_path)
+    tracker = track(store, tmp_path)
     for _ in range(2):
         tracker.start("a", "run", PARAMS)
     assert tracker.close("stopped") == 0
@@ -75,7 +140,7 @@ def test_the_answer_is_in_the_parents_description_and_its_edges_are_metrics(
     store: mlflow.MlflowClient, tmp_path: Path
 ) -> None:
     found = answer(DESIGN, OUTCOMES)
-    tracker = Tracker(store, "s", "{}", {"study": "s"}, tmp_path)
+    tracker = track(store, tmp_path)
     tracker.answer(conclusions(DESIGN, found), found.frame(), {"t": (0.5, 0.4, 0.6)})
     assert tracker.close("done") == 0
     parent = store.get_run(tracker.parent_id)
@@ -95,8 +160,8 @@ def test_the_report_lists_the_studies_of_a_store_the_latest_first(
     assert report.main(options) == 0
     assert "holds no study; `python -m search_spaces` lists those that can be run." in capsys.readouterr().out
     store.create_run(store.create_experiment("somebody's own"))
-    Tracker(store, "first", "{}", {}, tmp_path).close("done")
-    Tracker(store, "second", "{}", {}, tmp_path)
+    track(store, tmp_path, "first").close("done")
+    track(store, tmp_path, "second")
     assert [(each.name, each.status) for each in stored_studies(options.tracking_uri)] == [
         ("second", "running"),
         ("first", "done"),
@@ -110,7 +175,7 @@ def test_the_report_lists_the_studies_of_a_store_the_latest_first(
 def test_runs_can_be_sorted_by_number_and_the_address_opens_on_the_columns_that_matter(
     store: mlflow.MlflowClient, tmp_path: Path
 ) -> None:
-    tracker = Tracker(store, "s", "{}", {"study": "s"}, tmp_path, data="Digits(train_samples=5)", lower_is_better=True)
+    tracker = track(store, tmp_path, data="Digits(train_samples=5)", lower_is_better=True)
     tracker.start("a", "run", PARAMS)
     tracker.close("done")
     (run,) = store.search_runs([tracker.experiment_id], "metrics.start_batch_size = 32")

@@ -9,7 +9,8 @@ import pytest
 from analysis import report
 from analysis.outcomes import Group, Outcome
 from analysis.runs import load_runs
-from search_spaces.service.tracking import Tracker, open_store
+from search_spaces.service.parent_run import Record, begin, open_store
+from search_spaces.service.tracking import Tracker
 from tests.analysis.test_answer import DESIGN, OUTCOMES
 from trainables.recipe import PASSES, WORKERS
 
@@ -17,7 +18,9 @@ from trainables.recipe import PASSES, WORKERS
 def write(folder: Path, outcomes: list[Outcome], without_score: int = 0, **changes: object) -> Tracker:
     """A study in MLflow whose parent still runs; the last runs have no score."""
     uri = f"sqlite:///{folder / 'mlflow.db'}"
-    tracker = Tracker(open_store(uri), "s", replace(DESIGN, **changes).to_json(), {"study": "s"}, folder / "artifacts")
+    design, client = replace(DESIGN, **changes).to_json(), open_store(uri)
+    parent = begin(client, Record("s", design, {"study": "s"}, folder / "artifacts"))
+    tracker = Tracker(client, parent, folder / "outbox.jsonl")
     for at, run in enumerate(outcomes):
         params = {**run.group._asdict(), "learning_rate": run.learning_rate, "seed": run.seed, WORKERS: 1, PASSES: 1.0}
         tracker.start(str(at), "run", params)
@@ -26,6 +29,7 @@ def write(folder: Path, outcomes: list[Outcome], without_score: int = 0, **chang
         numbers |= {"train_seconds": 1.0} | (score if at < len(outcomes) - without_score else {})
         tracker.log(str(at), numbers, 1, {})
         tracker.end(str(at), run.status)
+    tracker.settle()
     return tracker
 
 
