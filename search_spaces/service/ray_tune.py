@@ -3,7 +3,7 @@
 import os
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,6 @@ from typing import Any
 import optuna
 import ray
 from ray import tune
-from ray.actor import ActorHandle
 from ray.exceptions import RayError
 from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
@@ -86,7 +85,7 @@ def run_trials(search: Search, allotment: Allotment, data_dir: str) -> None:
     trainable = tune.with_resources(
         tune.with_parameters(Trial, shared=shared), tune.PlacementGroupFactory([trial_resources()])
     )
-    searcher = ProposerSearch(search.proposer, study.task.metric, keeper)
+    searcher = ProposerSearch(search.proposer, study.task.metric, keeper.forget.remote)
     with tempfile.TemporaryDirectory(prefix="batchscale-") as scratch:
         tuner = tune.Tuner(
             trainable,
@@ -134,12 +133,12 @@ class ProposerSearch(_LivesInTheDriver, Searcher):
     """A Tune searcher that gets its trials from a proposer.
 
     Args:
-        keeper: keeps the states of the runs in progress.
+        forget: is told the key of every run that has ended, whose state is of no use any more.
     """
 
-    def __init__(self, proposer: Proposer, metric: Score, keeper: ActorHandle) -> None:
+    def __init__(self, proposer: Proposer, metric: Score, forget: Callable[[str], object]) -> None:
         super().__init__(metric=TUNE_METRIC, mode="max")
-        self._proposer, self._judged_by, self._keeper = proposer, metric, keeper
+        self._proposer, self._judged_by, self._forget = proposer, metric, forget
         self._asked: dict[str, tuple[optuna.Trial, Proposal]] = {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
@@ -154,7 +153,7 @@ class ProposerSearch(_LivesInTheDriver, Searcher):
             return
         trial, proposal = self._asked.pop(trial_id)
         self._proposer.tell(trial, tune_outcome(proposal, self._judged_by, result or {}, error))
-        self._keeper.forget.remote(key_of(trial))
+        self._forget(key_of(trial))
 
     def report(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Note an epoch, and return whether to stop the run. A run that has already ended is not stopped."""

@@ -5,6 +5,7 @@ import shutil
 import tempfile
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import optuna
 import pytest
@@ -37,13 +38,15 @@ def test_hopeless_runs_are_stopped_on_the_way_tune_reports_them(make_plan: MakeP
     """Tune shows a scheduler every epoch but a run's last, and tells the searcher how it ended."""
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage = open_storage(tmp_path)
-    searcher = ProposerSearch(proposer("frontier", make_plan(max_runs=70), storage, "s"), Accuracy())
-    scheduler, stopped = EarlyStopping(searcher, 1), {}
+    forgotten: list[str] = []
+    searcher = ProposerSearch(proposer("frontier", make_plan(max_runs=70), storage, "s"), Accuracy(), forgotten.append)
+    scheduler, stopped, keys = EarlyStopping(searcher, 1), {}, []
     for number in range(70):
         name = f"trial-{number}"
         config = searcher.suggest(name)
         if config == searcher.FINISHED:
             break
+        keys.append(config.pop("run"))
         run = proposal_of(config)
         works = sharp(*run[:2]) > 0.1
         final = sharp(*run[:2]) if works else 0.15
@@ -61,6 +64,8 @@ def test_hopeless_runs_are_stopped_on_the_way_tune_reports_them(make_plan: MakeP
     assert all(run.seed > 0 and 2 < epoch < 10 for run, epoch in stopped.items())
     states = [trial.state.name for trial in optuna.load_study(study_name="s", storage=storage).trials]
     assert states.count("PRUNED") == len(stopped)
+    assert forgotten == keys, "nobody needs the states of runs that have ended"
+    assert len(set(keys)) == len(keys)
 
 
 def test_a_proposal_survives_the_trip_through_tunes_config(make_plan: MakePlan) -> None:
@@ -76,18 +81,18 @@ class _InPairs:
         self.asked: list[Proposal] = []
         self.ended: list[Proposal] = []
 
-    def ask(self) -> tuple[None, Proposal] | NoProposal:
+    def ask(self) -> tuple[SimpleNamespace, Proposal] | NoProposal:
         if len(self.asked) == 6:
             return NoProposal.OVER
         if len(self.asked) % 2 == 0 and len(self.ended) < len(self.asked):
             return NoProposal.WAIT
         self.asked.append(Proposal(Group("t", 16), 0.1, len(self.asked)))
-        return None, self.asked[-1]
+        return SimpleNamespace(_trial_id=len(self.asked)), self.asked[-1]
 
-    def report(self, trial: None, epoch: int, score: float) -> bool:
+    def report(self, trial: SimpleNamespace, epoch: int, score: float) -> bool:
         return False
 
-    def tell(self, trial: None, outcome: Outcome) -> None:
+    def tell(self, trial: SimpleNamespace, outcome: Outcome) -> None:
         self.ended.append(self.asked[outcome.seed])
 
 
@@ -135,7 +140,7 @@ def test_worker_groups_that_wait_for_a_run_are_kept(tmp_path: Path, monkeypatch:
     ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, _temp_dir=folder)
     try:
         pairs = _InPairs()
-        searcher = ProposerSearch(pairs, Accuracy())
+        searcher = ProposerSearch(pairs, Accuracy(), print)
         processes = _Processes()
         tune.Tuner(
             tune.with_resources(tune.with_parameters(_Pair, begun=tmp_path), {"cpu": 1}),
