@@ -52,7 +52,7 @@ def kill(place: Place, title: str) -> None:
     raise AssertionError(f"no process {title}")
 
 
-@pytest.mark.slow
+@pytest.mark.faults
 def test_killed_processes_cost_nothing(place: Place, undisturbed: pd.DataFrame) -> None:
     """The run goes on from its last epoch, a plain line says so, and every number is the same."""
     process, said = place.start(*STUDY), []

@@ -66,9 +66,8 @@ def test_a_state_is_kept_wholly_or_not_at_all(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("cluster")
-@pytest.mark.parametrize(
-    "workers", [pytest.param(1, marks=pytest.mark.faults), pytest.param(2, marks=pytest.mark.slow)]
-)
+@pytest.mark.faults
+@pytest.mark.parametrize("workers", [1, 2])
 def test_a_run_whose_worker_is_killed_goes_on_from_its_last_epoch(workers: int, tmp_path: Path) -> None:
     """So does a trial that is started again, which first reports what was."""
     shared = {"task": LONGER, "techniques": {"good": RECIPE}, "first_seed": 5, "data_dir": ""}
