@@ -9,7 +9,6 @@ Ray Train's controller, the trial, the keeper of states, a whole node (another j
 """
 
 import argparse
-import json
 import os
 import random
 import subprocess
@@ -27,6 +26,7 @@ from ray.cluster_utils import Cluster
 from torch import Tensor, nn
 
 from analysis.runs import load_runs
+from benchmarks.result import show_json
 from search_spaces import main as run
 from search_spaces.digits_cnn import QUICK
 from trainables.models import SmallCNN
@@ -87,7 +87,7 @@ def main() -> None:
     for name, figure in figures.items():
         print(f"{name:<40} {figure}")
     if options.json:
-        print(json.dumps({"ratios": {}, "raw": {name: [float(figure)] for name, figure in figures.items()}}))
+        show_json({}, {name: [float(figure)] for name, figure in figures.items()})
 
 
 def _epochs(folder: Path) -> float:

@@ -1,4 +1,4 @@
-"""The exceptions for everything that a caller can cause, and the check that raises them."""
+"""The exceptions for everything that a caller can cause, the check that raises them, and an error in one line."""
 
 
 class UserError(ValueError):
@@ -11,6 +11,11 @@ class UserError(ValueError):
 
 class MissingData(UserError):
     """A data set is missing and cannot be fetched. For a data set that is there but damaged, a UserError is raised."""
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, or the name of its type where it has none."""
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def require(condition: bool, message: str) -> None:

@@ -19,7 +19,7 @@ import ray
 from ray._private.ray_logging import stdout_deduplicator
 from ray._private.state import state as ray_state
 
-from trainables.errors import UserError, require
+from trainables.errors import UserError, first_line, require
 from trainables.on_ray.worker_group import GroupSize
 
 MOST_CONCURRENT_TRIALS = 4
@@ -117,10 +117,9 @@ def _join(address: str, name: str) -> None:
         with _own_signals():
             ray.init(address=address, logging_level=logging.WARNING, log_to_driver=False)
     except (ConnectionError, RuntimeError, ValueError, ray.exceptions.RayError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(
-            f"{name} {address}: this Ray cluster cannot be joined ({reason}); a cluster that asks for a token needs "
-            "RAY_AUTH_MODE=token and the token in ~/.ray/auth_token"
+            f"{name} {address}: this Ray cluster cannot be joined ({first_line(error)}); a cluster that asks for "
+            "a token needs RAY_AUTH_MODE=token and the token in ~/.ray/auth_token"
         ) from error
     _connection.ours = True
 
@@ -245,7 +244,7 @@ def start(capacity: Capacity, allotment: Allotment) -> None:
                 logging_level=logging.ERROR,
             )
     except Exception as error:  # Ray raises bare ones
-        raise UserError(f"Ray does not start ({(str(error).splitlines() or [type(error).__name__])[0]})") from error
+        raise UserError(f"Ray does not start ({first_line(error)})") from error
     _connection.ours, _connection.embedded_cpus = True, cpus
 
 

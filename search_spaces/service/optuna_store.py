@@ -7,7 +7,7 @@ run ended is a user attribute.
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -123,9 +123,9 @@ def runs_asked(storage: BaseStorage, name: str) -> list[FrozenTrial]:
     return [trial for study in mine for trial in storage.get_all_trials(study._study_id, deepcopy=False)]
 
 
-def ended_runs(storage: BaseStorage, name: str) -> dict[str, str]:
-    """By the key of a run that has ended, its status, for the Optuna studies whose names begin with `name`."""
-    return {key_of(trial): stored_outcome(trial).status for trial in _ended(runs_asked(storage, name))}
+def ended_runs(trials: Sequence[FrozenTrial]) -> dict[str, str]:
+    """By the key of a run that has ended, its status."""
+    return {key_of(trial): stored_outcome(trial).status for trial in _ended(trials)}
 
 
 def left_running(study: optuna.Study) -> list[optuna.Trial]:
@@ -144,6 +144,17 @@ def told(study: optuna.Study) -> int:
 
 def _was_told(trial: FrozenTrial) -> bool:
     return set(RUN_PARAMS) <= set(trial.params)
+
+
+def decide_once(trial: optuna.Trial, epoch: int, decide: Callable[[], bool]) -> bool:
+    """Whether to stop a run after an epoch: as `decide` says, or as decided when the epoch was first reported."""
+    before = decided(trial, epoch)
+    if before is not None:
+        return before
+    stop = decide()
+    if stop:
+        trial.set_user_attr(STOPPED, epoch)
+    return stop
 
 
 def decided(trial: optuna.Trial, epoch: int) -> bool | None:

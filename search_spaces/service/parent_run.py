@@ -14,13 +14,16 @@ from mlflow.entities import Dataset, DatasetInput, Param
 from mlflow.exceptions import MlflowException
 
 from analysis.runs import DESIGN_TAG, ENDED, STATUS_TAG, STUDY_TAG, TABLE_TAG, children_of, latest, opened
-from trainables.errors import UserError
+from trainables.errors import UserError, first_line
 
 SORTABLE = {"start_batch_size": "batch_size", "peak_learning_rate": "learning_rate"}
 """Parameters of a run that are metrics too, under names of their own."""
 VIEW = "answer"
 """The key of the runs page's columns, which the printed address names."""
 VIEW_TAG = f"mlflow.sharedViewState.{VIEW}"
+
+Store = mlflow.MlflowClient
+"""The client of an MLflow store."""
 
 
 def open_store(uri: str) -> mlflow.MlflowClient:
@@ -108,20 +111,20 @@ class Earlier(NamedTuple):
     """What MLflow holds of a study that was started before.
 
     Attributes:
+        study: its name.
         experiment_id, run_id: the ids of its experiment and of its parent run.
         started: when.
         ended: whether it has ended; else it was stopped or killed, or runs.
-        runs: how many runs it began.
         params: the parameters of the parent run, as text.
         design: its design as JSON.
         tables: the papers' tables that it runs, as JSON.
     """
 
+    study: str
     experiment_id: str
     run_id: str
     started: datetime
     ended: bool
-    runs: int
     params: Mapping[str, str]
     design: str
     tables: tuple[str, ...]
@@ -138,16 +141,27 @@ def earlier_start(client: mlflow.MlflowClient, study: str) -> Earlier | None:
         run = latest(client, experiment) if experiment else None
         if run is None:
             return None
-        ids, tags = (run.info.experiment_id, run.info.run_id), run.data.tags
+        tags = run.data.tags
         return Earlier(
-            *ids,
+            study,
+            run.info.experiment_id,
+            run.info.run_id,
             started=datetime.fromtimestamp(run.info.start_time / 1000),
             ended=tags.get(STATUS_TAG) in ENDED,
-            runs=len(children_of(client, *ids)),
             params=run.data.params,
             design=tags[DESIGN_TAG],
             tables=tuple(value for tag, value in sorted(tags.items()) if tag.startswith(TABLE_TAG)),
         )
+
+
+def began_runs(client: mlflow.MlflowClient, earlier: Earlier) -> bool:
+    """Whether a study that was started before has a run in MLflow.
+
+    Raises:
+        UserError: the store cannot be read.
+    """
+    with _recording(earlier.study):
+        return bool(children_of(client, earlier.experiment_id, earlier.run_id))
 
 
 def mark_killed(client: mlflow.MlflowClient, earlier: Earlier) -> None:
@@ -156,7 +170,7 @@ def mark_killed(client: mlflow.MlflowClient, earlier: Earlier) -> None:
     Raises:
         UserError: the store does not take it.
     """
-    with _recording(earlier.params.get("study", earlier.run_id)):
+    with _recording(earlier.study):
         children = children_of(client, earlier.experiment_id, earlier.run_id)
         for each in (*children, client.get_run(earlier.run_id)):
             if each.info.status == "RUNNING":
@@ -168,7 +182,7 @@ def _recording(study: str) -> Iterator[None]:
     try:
         yield
     except MlflowException as error:
-        raise UserError(f"study {study!r}: cannot be recorded in MLflow ({str(error).splitlines()[0]})") from error
+        raise UserError(f"study {study!r}: cannot be recorded in MLflow ({first_line(error)})") from error
 
 
 def _view(score: str, ascending: bool) -> dict[str, object]:

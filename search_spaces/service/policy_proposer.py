@@ -1,6 +1,7 @@
 """A policy as a proposer: the policy says which run comes next, and Optuna stores it."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import optuna
 from optuna.samplers import RandomSampler, TPESampler
@@ -12,6 +13,7 @@ from search_spaces.policy import policy
 from search_spaces.policy.futility import futile
 from search_spaces.policy.plan import NoProposal, Plan, Proposal
 from search_spaces.service.optuna_store import (
+    decide_once,
     finished_curves,
     finished_runs,
     left_running,
@@ -71,6 +73,9 @@ class PolicyProposer:
         return trial, proposal
 
     def report(self, trial: optuna.Trial, epoch: int, score: float) -> bool:
+        return decide_once(trial, epoch, partial(self._decide, trial, epoch, score))
+
+    def _decide(self, trial: optuna.Trial, epoch: int, score: float) -> bool:
         trial.report(score, epoch)
         proposal = proposal_of(trial.params)
         if not self._adaptive or proposal.seed == 0:

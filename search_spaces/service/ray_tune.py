@@ -21,11 +21,11 @@ from analysis.outcomes import Group, Outcome
 from search_spaces.policy.plan import NoProposal, Proposal
 from search_spaces.service.cluster import Allotment, room_for, trial_resources
 from search_spaces.service.display import Display
-from search_spaces.service.optuna_store import STOPPED, decided, key_of, params_of, proposal_of
+from search_spaces.service.optuna_store import key_of, params_of, proposal_of
 from search_spaces.service.proposers import Proposer
 from search_spaces.service.tracking import Tracker
 from search_spaces.study import Study
-from trainables.errors import UserError
+from trainables.errors import UserError, first_line
 from trainables.history import FAILED, RUNNING, STOPPED_EARLY
 from trainables.on_ray.keeper import start_keeper
 from trainables.on_ray.trial import KEY, NOTE, Trial, start_of
@@ -112,8 +112,9 @@ def run_trials(search: Search, allotment: Allotment, data_dir: str) -> None:
         except OSError as error:
             raise UserError(f"the study cannot be kept ({error}); --resume goes on with what is") from error
         except (RayError, tune.TuneError) as error:
-            reason = (str(error).splitlines() or [type(error).__name__])[0]
-            raise UserError(f"Ray has failed ({reason}); the finished runs are kept, and --resume goes on") from error
+            raise UserError(
+                f"Ray has failed ({first_line(error)}); the finished runs are kept, and --resume goes on"
+            ) from error
         finally:
             with suppress(RayError):
                 ray.kill(keeper)
@@ -160,14 +161,7 @@ class ProposerSearch(_LivesInTheDriver, Searcher):
         if result.get("status") != RUNNING:
             return False
         trial, _ = self._asked[trial_id]
-        epoch = int(result["epoch"])
-        before = decided(trial, epoch)
-        if before is not None:
-            return before
-        stop = self._proposer.report(trial, epoch, self._judged_by.score_of(result))
-        if stop:
-            trial.set_user_attr(STOPPED, epoch)
-        return stop
+        return self._proposer.report(trial, int(result["epoch"]), self._judged_by.score_of(result))
 
     def save(self, checkpoint_path: str) -> None:
         """Do nothing, because Optuna's storage has committed everything."""

@@ -6,10 +6,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from filelock import FileLock, Timeout
+from optuna.storages import BaseStorage
 
 from analysis.outcomes import Group
+from search_spaces.service.optuna_store import ended_runs, runs_asked
+from search_spaces.service.parent_run import Earlier, Parent, Record, Store, began_runs, earlier_start, mark_killed
 from trainables.errors import UserError, require
 
 LOCK = "lock"
@@ -68,17 +72,76 @@ def _words(value: object) -> str:
     return ADDRESS.sub("", str(value))
 
 
-def refusal(study: str, started: datetime, here: bool) -> UserError:
-    """The answer to a study that is started again, before its earlier start has ended.
+class GoingOn(NamedTuple):
+    """A study that goes on.
+
+    Attributes:
+        parent: its parent run.
+        started: when it was started.
+        ended: by the key of a run that has ended, its status.
+    """
+
+    parent: Parent
+    started: datetime
+    ended: Mapping[str, str]
+
+
+def going_on(record: Record, client: Store, storage: BaseStorage, results: Path, resume: bool) -> GoingOn | None:
+    """What a study goes on from; None where it begins.
+
+    Args:
+        record: what MLflow would be told of the study if it began now.
+        client, storage, results: its MLflow store, its Optuna storage and its folder of results.
+        resume: whether it is asked to go on.
+
+    Raises:
+        UserError: it is asked to go on and cannot, or not asked although an earlier start has not ended.
+    """
+    earlier = earlier_start(client, record.study)
+    asked = runs_asked(storage, earlier.run_id) if earlier else []
+    if resume:
+        if earlier is None:
+            raise UserError(f"--resume: {client.tracking_uri} holds no study {record.study!r}")
+        _check(earlier, record, bool(asked), results)
+        return GoingOn(Parent(earlier.experiment_id, earlier.run_id, record.tags), earlier.started, ended_runs(asked))
+    if earlier and not earlier.ended:
+        _give_way(earlier, client, bool(asked), results)
+    return None
+
+
+def _check(earlier: Earlier, record: Record, here: bool, results: Path) -> None:
+    name = record.study
+    require(here, f"--resume: {results} does not hold the search of {name}; give its first start's --results-dir")
+    check_same(name, earlier.params, record.params)
+    require(
+        (earlier.design, earlier.tables) == (record.design, tuple(record.tables)),
+        f"--resume: what {name} compares has changed since it was started; --name begins another study",
+    )
+
+
+def _give_way(earlier: Earlier, client: Store, here: bool, results: Path) -> None:
+    """Let a study begin anew only where its earlier start, which has not ended, never began a run.
 
     Args:
         here: whether the folder of results holds its search.
     """
-    when = f"{started:%Y-%m-%d %H:%M}"
+    waiting = outbox_file(results, earlier.run_id)
+    begun = here or began_runs(client, earlier) or (waiting.exists() and waiting.stat().st_size > 0)
+    if here or not begun:
+        mark_killed(client, earlier)
     goes_on = "--resume goes on with it (in Python, resume=True)"
     if not here:
         goes_on = "it runs, or can go on, with another --results-dir or on another machine"
-    return UserError(f"study {study!r}: was started on {when} and has not ended; {goes_on}, --name begins another")
+    require(
+        not begun,
+        f"study {earlier.study!r}: was started on {moment(earlier.started)} and has not ended; {goes_on}, --name "
+        "begins another",
+    )
+
+
+def moment(when: datetime) -> str:
+    """A moment, to the minute, in words for the user."""
+    return f"{when:%Y-%m-%d %H:%M}"
 
 
 def passes_to_json(passes: Mapping[Group, float]) -> str:

@@ -1,6 +1,7 @@
 """An Optuna sampler as a proposer, with ASHA: the usual way to search for the best rate at every batch size."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import optuna
 from optuna.pruners import SuccessiveHalvingPruner
@@ -13,6 +14,7 @@ from search_spaces.policy import policy
 from search_spaces.policy.plan import NoProposal, Plan, Proposal, asked_so_far
 from search_spaces.service.optuna_store import (
     HIGHEST_SEED,
+    decide_once,
     finished_runs,
     left_running,
     proposal_of,
@@ -73,6 +75,9 @@ class SamplerProposer:
         return trial, proposal_of(trial.params)
 
     def report(self, trial: optuna.Trial, epoch: int, score: float) -> bool:
+        return decide_once(trial, epoch, partial(self._decide, trial, epoch, score))
+
+    def _decide(self, trial: optuna.Trial, epoch: int, score: float) -> bool:
         trial.report(score, epoch)
         return proposal_of(trial.params).seed == 0 and epoch < self._plan.epochs and trial.should_prune()
 

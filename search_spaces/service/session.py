@@ -21,32 +21,23 @@ from search_spaces.service import cluster as ray_cluster
 from search_spaces.service.arguments import DATA_DIR, RESULTS_DIR
 from search_spaces.service.display import Display, clock
 from search_spaces.service.equal_seconds import passes_for_equal_seconds
-from search_spaces.service.optuna_store import ended_runs, open_storage, runs_asked
-from search_spaces.service.parent_run import (
-    VIEW,
-    Earlier,
-    Parent,
-    Record,
-    begin,
-    earlier_start,
-    mark_killed,
-    open_store,
-)
+from search_spaces.service.optuna_store import open_storage
+from search_spaces.service.parent_run import VIEW, begin, open_store
 from search_spaces.service.preparation import Prepared, prepare, record_of
 from search_spaces.service.proposers import Proposer
 from search_spaces.service.ray_tune import Search, run_trials
 from search_spaces.service.resumption import (
-    check_same,
     claimed,
+    going_on,
+    moment,
     outbox_file,
     passes_from_json,
     passes_to_json,
-    refusal,
     running_folder,
 )
 from search_spaces.service.tracking import Tracker
 from search_spaces.study import Study
-from trainables.errors import UserError, require
+from trainables.errors import UserError, first_line
 from trainables.history import DONE
 
 READING_PAUSES = (2, 5, 15, 30, 60)
@@ -156,30 +147,16 @@ def execute(prepared: Prepared, console: Console) -> StudyResult:
     begun = time.monotonic()
     study, uri, results = prepared.work.study, prepared.tracking, prepared.results
     with claimed(results):
-        storage = open_storage(results)
-        client = open_store(uri)
-        earlier = earlier_start(client, study.name)
-        if earlier and not earlier.ended and not prepared.resume:
-            here = bool(runs_asked(storage, earlier.run_id))
-            waiting = outbox_file(results, earlier.run_id)
-            begun_runs = earlier.runs or here or (waiting.exists() and waiting.stat().st_size)
-            if here or not begun_runs:
-                mark_killed(client, earlier)
-            if begun_runs:
-                raise refusal(study.name, earlier.started, here)
-        record = record_of(prepared)
-        ended = _check_earlier(prepared, earlier, record, storage) if prepared.resume else {}
+        storage, client, record = open_storage(results), open_store(uri), record_of(prepared)
+        earlier = going_on(record, client, storage, results, prepared.resume)
         study.task.data.load(prepared.data_dir)
-        if earlier and prepared.resume:
-            parent = Parent(earlier.experiment_id, earlier.run_id, prepared.tags)
-        else:
-            parent = begin(client, record)
+        parent = earlier.parent if earlier else begin(client, record)
         tracker = Tracker(client, parent, outbox_file(results, parent.run_id), partial(say, console))
         try:
-            if earlier and prepared.resume:
-                tracker.go_on(ended, partial(say, console))
-                when = f"{earlier.started:%Y-%m-%d %H:%M}"
-                say(console, f"Going on with {study.name}, which was started on {when}: {len(ended)} runs have ended.")
+            if earlier:
+                tracker.go_on(earlier.ended, partial(say, console))
+                when, ended = moment(earlier.started), len(earlier.ended)
+                say(console, f"Going on with {study.name}, which was started on {when}: {ended} runs have ended.")
             result = _search_and_report(prepared, storage, tracker, console)
             say(console, f"Took {clock(time.monotonic() - begun)}. Compare the runs in the MLflow UI:")
             _print_address(uri, tracker.experiment_id, console)
@@ -192,32 +169,6 @@ def execute(prepared: Prepared, console: Console) -> StudyResult:
         finally:
             tracker.leave()
     return result
-
-
-def _check_earlier(
-    prepared: Prepared,
-    earlier: Earlier | None,
-    record: Record,
-    storage: optuna.storages.BaseStorage,
-) -> dict[str, str]:
-    """By its key, the status of each run that has ended, of a study that can go on.
-
-    Raises:
-        UserError: it cannot.
-    """
-    name = prepared.work.study.name
-    if earlier is None:
-        raise UserError(f"--resume: {prepared.tracking} holds no study {name!r}")
-    if not runs_asked(storage, earlier.run_id):
-        raise UserError(
-            f"--resume: {prepared.results} does not hold the search of {name}; give its first start's --results-dir"
-        )
-    check_same(name, earlier.params, record.params)
-    require(
-        (earlier.design, earlier.tables) == (record.design, tuple(record.tables)),
-        f"--resume: what {name} compares has changed since it was started; --name begins another study",
-    )
-    return ended_runs(storage, earlier.run_id)
 
 
 def _search_and_report(
@@ -278,7 +229,7 @@ def _read(name: str, uri: str, console: Console) -> StudyRuns:
         try:
             return load_runs(name, uri)
         except (StoreError, OSError, UserError) as error:
-            say(console, f"{(str(error).splitlines() or [''])[0]}; asked again in {pause} s")
+            say(console, f"{first_line(error)}; asked again in {pause} s")
             time.sleep(pause)
     return load_runs(name, uri)
 

@@ -20,6 +20,7 @@ from mlflow.utils.validation import MAX_METRICS_PER_BATCH
 from analysis.runs import ENDED, KEY_TAG, PARENT_TAG, STATUS_TAG, children_of
 from search_spaces.service.outbox import SILENT_SECONDS, Away, Outbox, Write
 from search_spaces.service.parent_run import SORTABLE, Parent
+from trainables.errors import first_line
 from trainables.history import FAILED, RUNNING, STATUSES, Series
 
 TRACEBACK_FILE = "traceback.txt"
@@ -69,6 +70,7 @@ class Tracker:
         self._client, self._parent = client, parent
         self._runs: dict[str, str] = {}
         self._started: set[str] = set()
+        self._untried: set[str] = set()
         self._epochs: dict[str, int] = {}
         self.finished = 0
         self._outbox = Outbox(outbox, self._make, tell)
@@ -116,6 +118,7 @@ class Tracker:
         if key in self._started:
             return
         self._started.add(key)
+        self._untried.add(key)
         texts = {name: repr(value) if isinstance(value, float) else str(value) for name, value in params.items()}
         numbers = {
             name: float(params[param]) for name, param in SORTABLE.items() if param in params
@@ -211,13 +214,15 @@ class Tracker:
         except (MlflowException, OSError) as error:
             if getattr(error, "error_code", "") in _REFUSALS or isinstance(error, _REFUSED):
                 raise
-            raise Away((str(error).splitlines() or [type(error).__name__])[0]) from error
+            raise Away(first_line(error)) from error
 
     def _carry_out(self, write: Write) -> None:
         client = self._client
         match write:
             case Write("start", key, [name, technique, begun, params, numbers]):
-                if not self._known(key):
+                untried = key in self._untried
+                self._untried.discard(key)
+                if untried or not self._known(key):
                     own = {PARENT_TAG: self.parent_id, STATUS_TAG: RUNNING, "technique": technique, KEY_TAG: key}
                     tags = {**self._parent.tags, **own}
                     run = client.create_run(self.experiment_id, start_time=begun, run_name=name, tags=tags)

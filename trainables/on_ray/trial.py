@@ -152,8 +152,8 @@ class Trial(tune.Trainable):
         return {"epoch": 0.0, "train_loss": loss, "validation_loss": loss, **values[0], **values[1]}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Save a run in progress completely; of a run that has ended nothing is saved, because it will not continue."""
-        if self._started and not self._over:
+        """Save a run in progress completely. Nothing is saved of a run that has ended, or whose states a keeper has."""
+        if self._started and not self._over and self._start.keeper is None:
             Path(checkpoint_dir, STATE_FILE).write_bytes(self._execute(Save()))
 
     def load_checkpoint(self, checkpoint: Any) -> None:

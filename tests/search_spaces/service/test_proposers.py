@@ -8,7 +8,7 @@ from optuna.storages import JournalStorage
 from analysis.answer import answer
 from analysis.outcomes import Outcome
 from search_spaces.policy.plan import NoProposal
-from search_spaces.service.optuna_store import STOPPED, decided, ended_runs, open_storage
+from search_spaces.service.optuna_store import STOPPED, decided, ended_runs, open_storage, runs_asked
 from search_spaces.service.proposers import SEARCHES, proposer, runs_at_most
 from tests.search_spaces.synthetic import MakePlan, run_search, sharp
 
@@ -50,8 +50,8 @@ def test_a_search_that_is_killed_every_few_runs_asks_for_the_same(
         if isinstance(asked, NoProposal):
             break
     assert outcomes == whole
-    assert sorted(ended_runs(open_storage(folders[1]), "s").values()) == sorted(run.status for run in whole)
-    assert ended_runs(open_storage(folders[1]), "other") == {}
+    assert sorted(ended_runs(runs_asked(open_storage(folders[1]), "s")).values()) == sorted(run.status for run in whole)
+    assert runs_asked(open_storage(folders[1]), "other") == []
 
 
 def test_what_was_decided_after_an_epoch_holds_when_it_is_reported_again(
@@ -61,9 +61,9 @@ def test_what_was_decided_after_an_epoch_holds_when_it_is_reported_again(
     trial, _ = engine.ask()
     assert decided(trial, 1) is None
     for epoch in (1, 2, 3):
-        engine.report(trial, epoch, 0.5)
+        assert not engine.report(trial, epoch, 0.5)
     assert decided(trial, 1) is False
     assert decided(trial, 2) is False
     assert decided(trial, 3) is None, "the last one is judged once more, as nobody knows what was decided"
     trial.set_user_attr(STOPPED, 3)
-    assert [decided(trial, epoch) for epoch in (1, 2, 3)] == [False, False, True]
+    assert [engine.report(trial, epoch, 0.5) for epoch in (1, 2, 3)] == [False, False, True]
