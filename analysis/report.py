@@ -24,7 +24,7 @@ from analysis.headline import headline
 from analysis.page import write_page, write_pictures
 from analysis.parser import report_parser
 from analysis.results_folder import check_writable
-from analysis.runs import StudyRuns, load_runs, stored_studies, tracking_uri
+from analysis.runs import StudyRuns, load_runs, shown, stored_studies, tracking_uri
 from analysis.study_design import StudyDesign
 from analysis.tables_report import report_tables
 from analysis.text_table import text_table
@@ -198,7 +198,7 @@ def _list(uri: str, console: Console) -> None:
     """Print the studies in an MLflow store."""
     studies = stored_studies(uri)
     if not studies:
-        say(console, f"{uri} holds no study; `python -m search_spaces` lists those that can be run.")
+        say(console, f"{shown(uri)} holds no study; `python -m search_spaces` lists those that can be run.")
         return
     columns = {
         "study": [each.name for each in studies],

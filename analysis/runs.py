@@ -19,7 +19,7 @@ from sqlalchemy import select
 from analysis.outcomes import Group, Outcome
 from analysis.paper_table import SERIES_AXES, PaperTable
 from analysis.study_design import StudyDesign
-from trainables.errors import UserError
+from trainables.errors import UserError, first_line
 from trainables.history import DONE, FAILED, OUT_OF_MEMORY, REPORTED, SPLITS, STATUSES
 from trainables.recipe import PASSES, WORKERS
 
@@ -124,6 +124,11 @@ def tracking_uri(given: str | None) -> str:
     return given or os.environ.get("MLFLOW_TRACKING_URI") or DEFAULT_TRACKING_URI
 
 
+def shown(text: str) -> str:
+    """A text in which the credentials of addresses are replaced by asterisks, to be printed or stored."""
+    return re.sub(r"://\S*@", "://***@", text)
+
+
 def client_of(uri: str) -> mlflow.MlflowClient:
     """A client of an MLflow store. It gives up soon where a server does not answer, which MLflow tries for minutes.
 
@@ -136,7 +141,7 @@ def client_of(uri: str) -> mlflow.MlflowClient:
         except requests.RequestException as error:
             late = isinstance(error, requests.Timeout)
             reason = f"no answer within {ANSWER_SECONDS:g} s" if late else "no connection"
-            raise UserError(f"tracking store {uri}: does not answer ({reason})") from error
+            raise UserError(f"tracking store {shown(uri)}: does not answer ({reason})") from error
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")  # who writes tries again and looks first
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
     return mlflow.MlflowClient(uri)
@@ -160,7 +165,7 @@ def stored_studies(uri: str) -> list[Stored]:
     try:
         found = [latest(client, each) for each in client.search_experiments()]
     except MlflowException as error:
-        raise UserError(f"tracking store {uri}: cannot be read ({str(error).splitlines()[0]})") from error
+        raise UserError(f"tracking store {shown(uri)}: cannot be read ({shown(first_line(error))})") from error
     studies = [
         Stored(
             run.data.tags[STUDY_TAG],
@@ -176,7 +181,7 @@ def stored_studies(uri: str) -> list[Stored]:
 def _existing(uri: str) -> mlflow.MlflowClient:
     """A client of a store that exists."""
     if uri.startswith("sqlite:///") and not os.path.exists(uri.removeprefix("sqlite:///")):
-        raise UserError(f"tracking store {uri}: does not exist; run the study first, or give its --tracking-uri")
+        raise UserError(f"tracking store {shown(uri)}: does not exist; run the study first, or give its --tracking-uri")
     return opened(uri)
 
 
@@ -192,8 +197,7 @@ def opened(uri: str) -> mlflow.MlflowClient:
     except UserError:
         raise
     except Exception as error:  # MLflow lets errors of the database through
-        reason = str(error).splitlines()[0]
-        raise UserError(f"tracking store {uri}: cannot be opened ({reason})") from error
+        raise UserError(f"tracking store {shown(uri)}: cannot be opened ({shown(first_line(error))})") from error
     return client
 
 
@@ -227,10 +231,10 @@ def load_runs(name: str, uri: str, curves: bool = True) -> StudyRuns:
         experiment = client.get_experiment_by_name(name)
         parent = latest(client, experiment) if experiment else None
     except MlflowException as error:
-        raise UserError(f"tracking store {uri}: cannot be read ({str(error).splitlines()[0]})") from error
+        raise UserError(f"tracking store {shown(uri)}: cannot be read ({shown(first_line(error))})") from error
     if not experiment or not parent:
         names = sorted(each.name for each in client.search_experiments() if each.name != "Default")
-        raise UserError(f"study {name!r}: is not in {uri}, which holds {', '.join(names) or 'no study'}")
+        raise UserError(f"study {name!r}: is not in {shown(uri)}, which holds {', '.join(names) or 'no study'}")
     children = children_of(client, experiment.experiment_id, parent.info.run_id)
     design = StudyDesign.from_json(parent.data.tags[DESIGN_TAG])
     ended = sorted(children, key=lambda run: (run.info.end_time or math.inf, run.info.start_time))

@@ -10,7 +10,12 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("search_spaces", "analysis", "trainables")  # each may import those after it
-RAY = ("trainables/on_ray/", "search_spaces/service/cluster.py", "search_spaces/service/ray_tune.py")
+RAY = (
+    "trainables/on_ray/",
+    "search_spaces/service/cluster.py",
+    "search_spaces/service/ray_tune.py",
+    "search_spaces/service/remote.py",
+)
 MLFLOW = ("search_spaces/service/tracking.py", "search_spaces/service/parent_run.py", "analysis/runs.py")
 INNER = {
     "search_spaces/policy/": ("search_spaces.service", "search_spaces.study"),

@@ -7,14 +7,15 @@ import signal
 import sys
 import threading
 from collections.abc import Mapping
+from pathlib import Path
 from types import FrameType
 
 from rich.console import Console
 
 from analysis.wording import new_console
 from search_spaces.service import cluster, preparation, session
-from search_spaces.service.arguments import parse, study_parser
-from search_spaces.service.cluster import Capacity, find_capacity
+from search_spaces.service.arguments import joined, parse, study_parser
+from search_spaces.service.cluster import find_capacity
 from search_spaces.study import Study
 from trainables.errors import UserError, require
 
@@ -48,7 +49,13 @@ def main(budgets: Mapping[str, Study], called_as: str | None = None) -> None:
     console = new_console()
     code = 0
     try:
-        _run_command(budgets, _parse(budgets, called_as), console)
+        called_as = called_as or _called_as()
+        options = _parse(budgets, called_as)
+        session.quiet_libraries()
+        if options.cluster:
+            code = _run_there(budgets, options, called_as, console)
+        else:
+            _run_command(budgets, options, console)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         code = 2
@@ -58,9 +65,9 @@ def main(budgets: Mapping[str, Study], called_as: str | None = None) -> None:
     _leave(code)
 
 
-def _parse(budgets: Mapping[str, Study], called_as: str | None) -> argparse.Namespace:
+def _parse(budgets: Mapping[str, Study], called_as: str) -> argparse.Namespace:
     first = next(iter(budgets.values()))
-    return parse(study_parser(called_as or _called_as(), first.question, first.name, budgets), sys.argv[1:])
+    return parse(study_parser(called_as, first.question, first.name, budgets), sys.argv[1:])
 
 
 def _called_as() -> str:
@@ -69,9 +76,30 @@ def _called_as() -> str:
     return f"python -m {spec.name}" if spec else f"python {sys.argv[0]}"
 
 
+def _run_there(budgets: Mapping[str, Study], options: argparse.Namespace, called_as: str, console: Console) -> int:
+    """Run the study on a cluster, with the command that was typed, but for what concerns this machine; its status."""
+    from search_spaces.service import remote  # only now, because it takes half a second
+
+    here = argparse.ArgumentParser(add_help=False)
+    here.add_argument("--cluster")
+    here.add_argument("--results-dir")
+    _, rest = here.parse_known_args(joined(sys.argv[1:]))
+    budget = options.budget or _default_budget(budgets, False, options.tables)
+    name = options.name or _default_name(budgets[budget], budget, options.tables)
+    require(
+        "@" not in (options.tracking_uri or ""),
+        "--tracking-uri with --cluster: its credentials would be seen; export MLFLOW_TRACKING_URI on the head",
+    )
+    command = [*called_as.split(), *rest]
+    return remote.run_there(remote.RemoteStudy(options.cluster, command, name, Path(options.results_dir)), console)
+
+
+def _default_name(study: Study, budget: str, tables: bool) -> str:
+    return f"{study.name}_{budget}_tables" if tables else study.name
+
+
 def _run_command(budgets: Mapping[str, Study], options: argparse.Namespace, console: Console) -> None:
-    session.quiet_libraries()
-    budget = options.budget or _default_budget(budgets, find_capacity(), options.tables)
+    budget = options.budget or _default_budget(budgets, bool(find_capacity().gpus), options.tables)
     study = _chosen(budgets, budget, options)
     chosen = {
         "search": options.search,
@@ -82,6 +110,7 @@ def _run_command(budgets: Mapping[str, Study], options: argparse.Namespace, cons
         "gpus_per_worker": options.gpus_per_worker,
         "cluster": None,
         "tracking": options.tracking_uri,
+        "storage": options.storage,
         "results": options.results_dir,
         "data_dir": options.data_dir,
         "resume": options.resume,
@@ -93,11 +122,11 @@ def _run_command(budgets: Mapping[str, Study], options: argparse.Namespace, cons
         session.run_study(study, **chosen)
 
 
-def _default_budget(budgets: Mapping[str, Study], capacity: Capacity, tables: bool) -> str:
+def _default_budget(budgets: Mapping[str, Study], gpus: bool, tables: bool) -> str:
     """The default budget: for tables the first that has some, otherwise `standard` with a GPU and the first without."""
     if tables:
         return next((name for name, study in budgets.items() if study.tables), next(iter(budgets)))
-    return "standard" if capacity.gpus and "standard" in budgets else next(iter(budgets))
+    return "standard" if gpus and "standard" in budgets else next(iter(budgets))
 
 
 def _chosen(budgets: Mapping[str, Study], budget: str, options: argparse.Namespace) -> Study:
@@ -114,7 +143,9 @@ def _chosen(budgets: Mapping[str, Study], budget: str, options: argparse.Namespa
         require(
             bool(study.tables), f"--tables: budget {budget} of {study.name} lists none; {having or 'no other'} does"
         )
-        return study.with_choices(name=options.name or f"{study.name}_{budget}_tables", first_seed=options.first_seed)
+        return study.with_choices(
+            name=options.name or _default_name(study, budget, True), first_seed=options.first_seed
+        )
     return study.with_choices(
         name=options.name,
         first_seed=options.first_seed,

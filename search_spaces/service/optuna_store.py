@@ -13,14 +13,15 @@ from typing import Any
 
 import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
-from optuna.storages import BaseStorage, JournalStorage
+from optuna.storages import BaseStorage, JournalStorage, RDBStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import FrozenTrial, TrialState
 
 from analysis.outcomes import Group, Outcome
+from analysis.runs import shown
 from search_spaces.policy.futility import Curve
 from search_spaces.policy.plan import Plan, Proposal
-from trainables.errors import UserError
+from trainables.errors import UserError, first_line, require
 from trainables.history import STOPPED_EARLY
 
 OUTCOME = "outcome"
@@ -32,10 +33,31 @@ JOURNAL = "optuna.journal"
 """The file of the journal, in a study's folder of results."""
 BEGINNING = b'{"op_code":'
 """How a journal begins."""
+DATABASES = ("postgresql://", "postgresql+")
+"""How the address of a database begins that can keep a search."""
 RUN_PARAMS = ("technique", "batch_size", "learning_rate", "seed")
 
 
-def open_storage(folder: Path) -> JournalStorage:
+def open_storage(folder: Path, database: str | None = None) -> BaseStorage:
+    """The storage of a study: a PostgreSQL database, or else the journal in the study's folder of results.
+
+    Raises:
+        UserError: the storage cannot be written.
+    """
+    return _opened_database(database) if database else _opened_journal(folder)
+
+
+def _opened_database(database: str) -> RDBStorage:
+    require(database.startswith(DATABASES), f"storage {shown(database)}: must begin with {' or '.join(DATABASES)}")
+    try:
+        return RDBStorage(database, engine_kwargs={"pool_pre_ping": True})
+    except ImportError as error:
+        raise UserError("storage: PostgreSQL needs `pip install 'batchscale[postgresql]'`") from error
+    except Exception as error:  # whatever the database's driver raises
+        raise UserError(f"storage {shown(database)}: cannot be opened ({shown(first_line(error))})") from error
+
+
+def _opened_journal(folder: Path) -> JournalStorage:
     """The journal in a folder: a file to which a line is added for whatever Optuna is told.
 
     Raises:
@@ -44,6 +66,7 @@ def open_storage(folder: Path) -> JournalStorage:
     path = folder.absolute() / JOURNAL
     lock = JournalFileOpenLock(str(path))
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         with path.open("ab") as file:
             lock.acquire()
             try:

@@ -13,7 +13,7 @@ import mlflow
 from mlflow.entities import Dataset, DatasetInput, Param
 from mlflow.exceptions import MlflowException
 
-from analysis.runs import DESIGN_TAG, ENDED, STATUS_TAG, STUDY_TAG, TABLE_TAG, children_of, latest, opened
+from analysis.runs import DESIGN_TAG, ENDED, STATUS_TAG, STUDY_TAG, TABLE_TAG, children_of, latest, opened, shown
 from trainables.errors import UserError, first_line
 
 SORTABLE = {"start_batch_size": "batch_size", "peak_learning_rate": "learning_rate"}
@@ -39,7 +39,7 @@ def open_store(uri: str) -> mlflow.MlflowClient:
             with path.open("ab"):
                 pass
         except OSError as error:
-            raise UserError(f"tracking store {uri}: cannot be written ({error.strerror})") from error
+            raise UserError(f"tracking store {shown(uri)}: cannot be written ({error.strerror})") from error
     return opened(uri)
 
 
@@ -182,7 +182,7 @@ def _recording(study: str) -> Iterator[None]:
     try:
         yield
     except MlflowException as error:
-        raise UserError(f"study {study!r}: cannot be recorded in MLflow ({first_line(error)})") from error
+        raise UserError(f"study {study!r}: cannot be recorded in MLflow ({shown(first_line(error))})") from error
 
 
 def _view(score: str, ascending: bool) -> dict[str, object]:

@@ -37,6 +37,7 @@ class Prepared:
         seconds: about how long a run takes on one worker; None where that cannot be estimated.
         data_dir: the folder where data sets are kept.
         tracking: the address of the MLflow store.
+        storage: the database that keeps the search; None for a file in `results`.
         results: the folder of the study's tables and pictures.
         tags: the tags of every MLflow run.
         resume: whether to go on with the study of that name.
@@ -49,6 +50,7 @@ class Prepared:
     seconds: float | None
     data_dir: Path
     tracking: str
+    storage: str | None
     results: Path
     tags: Mapping[str, str] = field(default_factory=dict)
     resume: bool = False
@@ -65,6 +67,7 @@ def prepare(
     gpus_per_worker: float | None,
     cluster: str | None,
     tracking: str | Path | None,
+    storage: str | None,
     results: str | Path,
     data_dir: str | Path,
     resume: bool,
@@ -114,6 +117,7 @@ def prepare(
         seconds,
         folder,
         uri,
+        storage,
         Path(results) / study.name,
         tags,
         resume,

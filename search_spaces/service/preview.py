@@ -6,6 +6,7 @@ from pathlib import Path
 from optuna.distributions import FloatDistribution, IntDistribution
 from rich.console import Console
 
+from analysis.runs import shown
 from analysis.wording import say
 from search_spaces.service.cluster import Allotment, Capacity
 from search_spaces.service.display import clock
@@ -60,7 +61,7 @@ def print_plan(
         "At a time": f"{allotment.concurrent_trials} trials x {size.workers} workers{gpus}",
         "On 1 worker": on_one_worker(work, size.workers),
         "Time": duration,
-        "Results": f"{results}, MLflow {uri}",
+        "Results": f"{results}, MLflow {shown(uri)}",
     }
     for label, text in lines.items():
         if text:

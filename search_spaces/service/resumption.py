@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from filelock import FileLock, Timeout
-from optuna.storages import BaseStorage
+from optuna.storages import BaseStorage, RDBStorage
+from sqlalchemy import text
 
 from analysis.outcomes import Group
-from search_spaces.service.optuna_store import ended_runs, runs_asked
+from analysis.runs import shown
+from search_spaces.service.optuna_store import ended_runs, open_storage, runs_asked
 from search_spaces.service.parent_run import Earlier, Parent, Record, Store, began_runs, earlier_start, mark_killed
 from trainables.errors import UserError, require
 
@@ -37,6 +39,23 @@ def claimed(folder: Path) -> Iterator[None]:
             yield
     except Timeout as error:
         raise UserError(f"{folder}: another process runs a study there; --name gives this one its own") from error
+
+
+@contextmanager
+def claimed_storage(folder: Path, database: str | None, study: str) -> Iterator[BaseStorage]:
+    """The storage of a study. Where it is a database, this process alone runs the study, of all that share it.
+
+    Raises:
+        UserError: it cannot be written, or another process runs the study.
+    """
+    storage = open_storage(folder, database)
+    if not isinstance(storage, RDBStorage):  # a file, whose folder is claimed
+        yield storage
+        return
+    with storage.engine.connect() as connection:  # the database gives the lock back when this connection ends
+        mine = connection.execute(text("SELECT pg_try_advisory_lock(hashtext(:name))"), {"name": f"batchscale {study}"})
+        require(bool(mine.scalar()), f"study {study!r}: another process runs it, with the same --storage")
+        yield storage
 
 
 def outbox_file(results: Path, run_id: str) -> Path:
@@ -101,7 +120,7 @@ def going_on(record: Record, client: Store, storage: BaseStorage, results: Path,
     asked = runs_asked(storage, earlier.run_id) if earlier else []
     if resume:
         if earlier is None:
-            raise UserError(f"--resume: {client.tracking_uri} holds no study {record.study!r}")
+            raise UserError(f"--resume: {shown(client.tracking_uri)} holds no study {record.study!r}")
         _check(earlier, record, bool(asked), results)
         return GoingOn(Parent(earlier.experiment_id, earlier.run_id, record.tags), earlier.started, ended_runs(asked))
     if earlier and not earlier.ended:

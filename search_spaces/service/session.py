@@ -1,6 +1,7 @@
 """Running a study, from its check to its report, for the command line, scripts and notebooks."""
 
 import logging
+import os
 import shutil
 import time
 import warnings
@@ -14,20 +15,20 @@ from rich.console import Console
 
 from analysis.answer import Answer
 from analysis.report import Files, print_files, report
-from analysis.runs import ENDED, NO_ANSWER, StoreError, StudyRuns, load_runs
+from analysis.runs import ENDED, NO_ANSWER, StoreError, StudyRuns, load_runs, shown
 from analysis.scaling_law import PowerLaw
 from analysis.wording import new_console, say
 from search_spaces.service import cluster as ray_cluster
 from search_spaces.service.arguments import DATA_DIR, RESULTS_DIR
 from search_spaces.service.display import Display, clock
 from search_spaces.service.equal_seconds import passes_for_equal_seconds
-from search_spaces.service.optuna_store import open_storage
 from search_spaces.service.parent_run import VIEW, begin, open_store
 from search_spaces.service.preparation import Prepared, prepare, record_of
 from search_spaces.service.proposers import Proposer
 from search_spaces.service.ray_tune import Search, run_trials
 from search_spaces.service.resumption import (
     claimed,
+    claimed_storage,
     going_on,
     moment,
     outbox_file,
@@ -80,6 +81,7 @@ def run_study(
     gpus_per_worker: float | None = None,
     cluster: str | None = None,
     tracking: str | Path | None = None,
+    storage: str | None = None,
     results: str | Path = RESULTS_DIR,
     data_dir: str | Path = DATA_DIR,
     resume: bool = False,
@@ -106,6 +108,8 @@ def run_study(
         cluster: the address of a running Ray cluster, such as "auto", or "local" to embed one; by default the address
             in RAY_ADDRESS. A process that is already connected to Ray stays with its cluster.
         tracking: the MLflow store; by default the one in MLFLOW_TRACKING_URI, else sqlite:///mlflow.db.
+        storage: the PostgreSQL database that keeps the search, such as "postgresql://user@host/database", for a study
+            that goes on on another machine. By default the search is kept in a file in the folder of results.
         results: the folder of results. Tables and pictures go into a folder of the study's name inside it.
         data_dir: the folder where data sets are kept.
         resume: whether to go on with the study of that name, where it was stopped or killed. One that has ended goes on
@@ -130,6 +134,7 @@ def run_study(
             gpus_per_worker=gpus_per_worker,
             cluster=cluster,
             tracking=tracking,
+            storage=storage,
             results=results,
             data_dir=data_dir,
             resume=resume,
@@ -146,8 +151,8 @@ def execute(prepared: Prepared, console: Console) -> StudyResult:
     """Run a prepared study, record its runs, and report its answer."""
     begun = time.monotonic()
     study, uri, results = prepared.work.study, prepared.tracking, prepared.results
-    with claimed(results):
-        storage, client, record = open_storage(results), open_store(uri), record_of(prepared)
+    with claimed(results), claimed_storage(results, prepared.storage, study.name) as storage:
+        client, record = open_store(uri), record_of(prepared)
         earlier = going_on(record, client, storage, results, prepared.resume)
         study.task.data.load(prepared.data_dir)
         parent = earlier.parent if earlier else begin(client, record)
@@ -162,8 +167,8 @@ def execute(prepared: Prepared, console: Console) -> StudyResult:
             _print_address(uri, tracker.experiment_id, console)
         except KeyboardInterrupt:
             kept = (
-                f"{tracker.finished} finished runs are kept in {uri}; `python -m analysis.report {study.name}` reads "
-                "them, and --resume goes on"
+                f"{tracker.finished} finished runs are kept in {shown(uri)}; `python -m analysis.report {study.name}` "
+                "reads them, and --resume goes on"
             )
             raise KeyboardInterrupt(kept) from None
         finally:
@@ -208,7 +213,7 @@ def _search_and_report(
         left = tracker.close(status, partial(say, console))
         if left:
             later = "" if status in ENDED else "; --resume makes those that are left"
-            say(console, f"warning: {left} writes to {uri} did not succeed ({tracker.problem}){later}")
+            say(console, f"warning: {left} writes to {shown(uri)} did not succeed ({tracker.problem}){later}")
     shutil.rmtree(running_folder(results, tracker.parent_id), ignore_errors=True)
     if not left:
         outbox_file(results, tracker.parent_id).unlink(missing_ok=True)
@@ -220,6 +225,7 @@ def quiet_libraries() -> None:
     for library, level in (("ray", logging.ERROR), ("mlflow", logging.WARNING), ("alembic", logging.WARNING)):
         logging.getLogger(library).setLevel(level)
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     warnings.filterwarnings("ignore", module="optuna")
 
 
@@ -256,7 +262,7 @@ def _run(prepared: Prepared, proposer: Proposer, tracker: Tracker, console: Cons
 
 
 def _print_address(uri: str, experiment_id: str, console: Console) -> None:
-    served = uri.startswith("http")
+    served, uri = uri.startswith("http"), shown(uri)
     where = f"open {uri}" if served else f"mlflow ui --backend-store-uri {uri}"
     page = f"{uri if served else 'http://127.0.0.1:5000'}/#/experiments/{experiment_id}/{RUNS_PAGE}"
     say(console, f"  {where}\n  {page}")

@@ -17,7 +17,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 from mlflow.utils.validation import MAX_METRICS_PER_BATCH
 
-from analysis.runs import ENDED, KEY_TAG, PARENT_TAG, STATUS_TAG, children_of
+from analysis.runs import ENDED, KEY_TAG, PARENT_TAG, STATUS_TAG, children_of, shown
 from search_spaces.service.outbox import SILENT_SECONDS, Away, Outbox, Write
 from search_spaces.service.parent_run import SORTABLE, Parent
 from trainables.errors import first_line
@@ -178,13 +178,13 @@ class Tracker:
     @property
     def problem(self) -> str:
         """Why the last write that did not succeed did not, in one line."""
-        return self._outbox.problem
+        return shown(self._outbox.problem)
 
     def settle(self, tell: Callable[[str], None] = _say_nothing) -> None:
         """Wait until everything is written, and say so where that takes long."""
         patience = SILENT_SECONDS
         while not self._outbox.wait(patience):
-            tell(f"waiting for {self._outbox.left} writes to MLflow ({self._outbox.problem or 'it is slow'})")
+            tell(f"waiting for {self._outbox.left} writes to MLflow ({self.problem or 'it is slow'})")
             patience = REPEAT_SECONDS
 
     def close(self, status: str, tell: Callable[[str], None] = _say_nothing) -> int:
@@ -214,7 +214,7 @@ class Tracker:
         except (MlflowException, OSError) as error:
             if getattr(error, "error_code", "") in _REFUSALS or isinstance(error, _REFUSED):
                 raise
-            raise Away(first_line(error)) from error
+            raise Away(shown(first_line(error))) from error
 
     def _carry_out(self, write: Write) -> None:
         client = self._client

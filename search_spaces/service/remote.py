@@ -1,0 +1,201 @@
+"""A study on a cluster that `ray up` has started: its command becomes a Ray job there, and its results come home.
+
+Everything goes through SSH, to the cluster's head. The job goes on where this process or its connection ends.
+"""
+
+import os
+import shlex
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from ray.autoscaler.sdk import get_head_node_ip
+from ray.exceptions import AuthenticationError
+from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
+from rich.console import Console
+
+from analysis.wording import say
+from trainables.errors import UserError, first_line, require
+
+RESULTS = "~/batchscale/results"
+"""Where results lie on the head. The project is in ~/batchscale on every machine; see ray_cluster.yaml."""
+DASHBOARD_PORT = 8265
+"""The port of the head's loopback at which Ray takes jobs."""
+TOKEN = "~/.ray/auth_token"
+"""Where the token is that a cluster asks for; `ray get-auth-token --generate` makes one."""
+LOOK_SECONDS = 2.0
+"""How often a job is looked at."""
+CONNECT_SECONDS = 60.0
+"""How long a connection to the head may take."""
+
+_FORWARD = """
+import sys
+from ray.autoscaler.sdk import run_on_cluster
+run_on_cluster(sys.argv[1], cmd="sleep infinity", port_forward=[(int(sys.argv[2]), int(sys.argv[3]))])
+"""
+_RAY = (sys.executable, "-m", "ray.scripts.scripts")
+
+
+@dataclass(frozen=True)
+class RemoteStudy:
+    """A study to run on a cluster.
+
+    Attributes:
+        file: the cluster's file, which `ray up` was given.
+        command: the words of the study's command, without --cluster and --results-dir.
+        name: the name of the study.
+        results: the folder here into which the study's folder of results comes.
+    """
+
+    file: Path
+    command: Sequence[str]
+    name: str
+    results: Path
+
+
+def run_there(study: RemoteStudy, console: Console) -> int:
+    """Run a study on a cluster as a Ray job, print what it prints, and bring its folder of results home.
+
+    A study that runs there already is followed, and not started again. Returns the exit status of its command.
+
+    Raises:
+        UserError: the cluster is not there, or does not take the job.
+        KeyboardInterrupt: on Ctrl-C. The message says how to follow the job, which goes on, and how to stop it.
+    """
+    file = study.file
+    require(file.is_file(), f"--cluster {file}: is no file; give the file that `ray up` was given")
+    try:
+        get_head_node_ip(str(file))
+    except Exception as error:  # whatever the file's provider raises
+        raise UserError(
+            f"--cluster {file}: no cluster answers ({first_line(error)}); `ray up {file}` starts it"
+        ) from error
+    job = ""
+    try:
+        with _tunnel(file) as client:
+            job = _started(study, client, console)
+        status = _follow(file, job, console)
+    except KeyboardInterrupt:
+        there = f"ray exec {file} 'ray job"
+        goes_on = f"; job {job} goes on: the same command follows it again, and {there} stop {job}' stops it" * bool(
+            job
+        )
+        raise KeyboardInterrupt(f"following the cluster{goes_on}") from None
+    _bring_home(study, console)
+    return status
+
+
+def _started(study: RemoteStudy, client: JobSubmissionClient, console: Console) -> str:
+    """The id of the study's job, which is started unless it runs."""
+    for job in client.list_jobs():
+        if job.metadata and job.metadata.get("study") == study.name and not job.status.is_terminal():
+            say(console, f"Following job {job.submission_id}, which runs {study.name} already.")
+            return str(job.submission_id)
+    command = f"{shlex.join(study.command)} --results-dir {RESULTS}"
+    try:
+        job_id = client.submit_job(
+            entrypoint=command,
+            submission_id=f"{study.name}-{datetime.now():%Y%m%d-%H%M%S}",
+            runtime_env={"working_dir": str(Path.cwd())},
+            metadata={"study": study.name},
+        )
+    except (RuntimeError, ValueError, OSError) as error:
+        raise UserError(f"--cluster {study.file}: does not take the job ({first_line(error)})") from error
+    say(console, f"Job {job_id} on the cluster of {study.file}: {command}")
+    return job_id
+
+
+def _follow(file: Path, job: str, console: Console) -> int:
+    """Print what a job prints until it ends; the exit status of its command. A connection that ends is made again."""
+    printed = 0
+    while True:
+        with _tunnel(file) as client:
+            try:
+                while True:
+                    about = client.get_job_info(job)  # before the log, which is then whole if the job has ended
+                    log = client.get_job_logs(job)
+                    console.file.write(log[printed:])
+                    console.file.flush()
+                    printed = len(log)
+                    if about.status.is_terminal():
+                        return _status(about)
+                    time.sleep(LOOK_SECONDS)
+            except (ConnectionError, RuntimeError) as error:
+                say(console, f"the connection to the cluster has ended ({first_line(error)}); it is made again")
+
+
+def _status(job: JobDetails) -> int:
+    """The exit status of a job's command."""
+    if job.driver_exit_code is not None:
+        return int(job.driver_exit_code)
+    return 0 if job.status == JobStatus.SUCCEEDED else 2
+
+
+@contextmanager
+def _tunnel(file: Path) -> Iterator[JobSubmissionClient]:
+    """A client of the cluster's jobs, through a port here that leads to the head's loopback.
+
+    Raises:
+        UserError: the head does not answer.
+    """
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with tempfile.TemporaryFile("w+") as said:
+        words = [sys.executable, "-c", _FORWARD, str(file), str(port), str(DASHBOARD_PORT)]
+        ssh = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True)
+        try:
+            yield _client(port, ssh, file)
+        except UserError as error:
+            said.seek(0)
+            why = said.read().strip().splitlines()
+            raise UserError(f"{error}{f' ({why[-1]})' if why and ssh.poll() is not None else ''}") from error
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(ssh.pid, 15)
+            ssh.wait()
+
+
+def _client(port: int, ssh: "subprocess.Popen[bytes]", file: Path) -> JobSubmissionClient:
+    """A client of the jobs at a port, as soon as it answers."""
+    latest = time.monotonic() + CONNECT_SECONDS
+    problem: Exception = ConnectionError("no answer")
+    while time.monotonic() < latest and ssh.poll() is None:
+        try:
+            return JobSubmissionClient(f"http://127.0.0.1:{port}", headers=_token())
+        except AuthenticationError as error:
+            raise UserError(
+                f"--cluster {file}: its head refuses the token in {TOKEN} ({first_line(error)}); the "
+                "cluster must have the same one, and RAY_AUTH_MODE=token"
+            ) from error
+        except (ConnectionError, RuntimeError) as error:
+            problem = error
+            time.sleep(0.5)
+    raise UserError(f"--cluster {file}: its head takes no jobs ({first_line(problem)})")
+
+
+def _token() -> dict[str, str]:
+    """The header that shows the cluster this machine's token; none where this machine has no token."""
+    path = Path(TOKEN).expanduser()
+    return {"Authorization": f"Bearer {path.read_text().strip()}"} if path.is_file() else {}
+
+
+def _bring_home(study: RemoteStudy, console: Console) -> None:
+    """Copy the study's folder of results from the head."""
+    here = study.results / study.name
+    here.mkdir(parents=True, exist_ok=True)
+    words = [*_RAY, "rsync-down", str(study.file), f"{RESULTS}/{study.name}/", f"{here}/"]
+    done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    if done.returncode:
+        why = (done.stderr.strip().splitlines() or ["rsync has failed"])[-1]
+        raise UserError(f"the results stay on the cluster ({why}); {shlex.join(['ray', *words[3:]])} brings them")
+    pages = ", ".join(str(path) for path in sorted(here.glob("*.*")) if path.suffix in {".html", ".csv", ".png"})
+    say(console, f"Brought home: {pages or here}")
+    say(console, f"MLflow: ray exec {study.file} 'sleep infinity' --port-forward 5000, then http://127.0.0.1:5000")
