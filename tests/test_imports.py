@@ -13,6 +13,7 @@ PACKAGES = ("search_spaces", "analysis", "trainables")  # each may import those 
 RAY = (
     "trainables/on_ray/",
     "search_spaces/service/cluster.py",
+    "search_spaces/service/growth.py",
     "search_spaces/service/ray_tune.py",
     "search_spaces/service/remote.py",
 )

@@ -31,6 +31,7 @@ def test_its_commands_exist() -> None:
 def test_every_dependency_is_imported_somewhere() -> None:
     names = {
         "pillow": "PIL",
+        "pyyaml": "yaml",
         "scikit-learn": "sklearn",
         "pytorch-optimizer": "pytorch_optimizer",
         "vl-convert-python": "vl_convert",

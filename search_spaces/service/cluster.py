@@ -16,9 +16,10 @@ from dataclasses import dataclass
 
 import psutil
 import ray
+from ray._private import ray_constants
 from ray._private.ray_logging import stdout_deduplicator
-from ray._private.state import state as ray_state
 
+from search_spaces.service.growth import machines, machines_to_come, total
 from trainables.errors import UserError, first_line, require
 from trainables.on_ray.worker_group import GroupSize
 
@@ -97,13 +98,11 @@ def find_capacity(address: str | None = None) -> Capacity:
         return Capacity(cpus, torch.cuda.device_count(), cpus, None)
     if not ray.is_initialized():
         _join(where, "cluster" if address else "RAY_ADDRESS")
-    now = ray.cluster_resources()
-    grown = ray_state.get_max_resources_from_cluster_config() or {}
-    cpus = max(now.get("CPU", 0), min(grown.get("CPU", 0), 10_000))
-    gpus = max(now.get("GPU", 0), min(grown.get("GPU", 0), 10_000))
-    nodes = [int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"]]
-    smallest = min((node_cpus for node_cpus in nodes if node_cpus), default=1)
-    return Capacity(int(cpus), gpus, smallest, ray.get_runtime_context().gcs_address)
+    now, later = machines(), machines_to_come()
+    most_cpus, gpus = (max(total(now, name), total(later, name)) for name in ("CPU", "GPU"))
+    of_each = [int(each.get("CPU", 0)) for each in (*now, *later)]
+    smallest = min(filter(None, of_each), default=1)
+    return Capacity(int(most_cpus), gpus, smallest, ray.get_runtime_context().gcs_address)
 
 
 def _join(address: str, name: str) -> None:
@@ -164,6 +163,25 @@ def _all_or_nothing() -> Iterator[None]:
                 with suppress(psutil.NoSuchProcess):
                     process.kill()
         raise
+
+
+@contextmanager
+def _on_loopback() -> Iterator[None]:
+    """Inside, Ray starts processes that listen on this machine's loopback only.
+
+    Ray does so by itself on macOS and Windows, where it makes no cluster of several machines unless it is told to.
+    """
+    name = ray_constants.ENABLE_RAY_CLUSTERS_ENV_VAR
+    told, default = os.environ.get(name), ray_constants.ENABLE_RAY_CLUSTER
+    os.environ[name], ray_constants.ENABLE_RAY_CLUSTER = "0", False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = default
+        if told is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = told
 
 
 @dataclass(frozen=True)
@@ -234,7 +252,7 @@ def start(capacity: Capacity, allotment: Allotment) -> None:
     stop()
     os.environ.setdefault("RAY_worker_maximum_startup_concurrency", "8")  # fewer, and Ray warns on the terminal
     try:
-        with _own_signals(), _all_or_nothing():
+        with _own_signals(), _all_or_nothing(), _on_loopback():
             ray.init(
                 address="local",
                 num_cpus=cpus,
@@ -250,9 +268,9 @@ def start(capacity: Capacity, allotment: Allotment) -> None:
 
 def room_for(size: GroupSize) -> bool:
     """Whether the cluster as it is now, or as it can grow, has the CPUs and GPUs of a worker group."""
-    now, grown = ray.cluster_resources(), ray_state.get_max_resources_from_cluster_config() or {}
+    now, later = machines(), machines_to_come()
     needed = {"CPU": size.workers * size.threads_per_worker, "GPU": size.workers * size.gpus_per_worker}
-    return all(max(now.get(name, 0), grown.get(name, 0)) + 1e-9 >= number for name, number in needed.items())
+    return all(max(total(now, name), total(later, name)) + 1e-9 >= number for name, number in needed.items())
 
 
 def stop() -> None:

@@ -52,7 +52,8 @@ def claimed_storage(folder: Path, database: str | None, study: str) -> Iterator[
     if not isinstance(storage, RDBStorage):  # a file, whose folder is claimed
         yield storage
         return
-    with storage.engine.connect() as connection:  # the database gives the lock back when this connection ends
+    with storage.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.detach()  # so that it is closed at the end, with which the database gives the lock back
         mine = connection.execute(text("SELECT pg_try_advisory_lock(hashtext(:name))"), {"name": f"batchscale {study}"})
         require(bool(mine.scalar()), f"study {study!r}: another process runs it, with the same --storage")
         yield storage

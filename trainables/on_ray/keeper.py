@@ -4,6 +4,7 @@ Workers may run on other machines, without a shared disk, and may be lost with t
 so outlive workers, trials, nodes and the driver.
 """
 
+from contextlib import suppress
 from pathlib import Path
 
 import ray
@@ -20,17 +21,28 @@ class Keeper:
 
     def __init__(self, folder: str) -> None:
         self._folder = Path(folder)
-        self._folder.mkdir(parents=True, exist_ok=True)
+        self._problem = ""
         self._forgotten: set[str] = set()
 
     def keep(self, key: str, state: bytes) -> None:
-        """Put a state in the place of the run's last one, wholly or not at all."""
+        """Put a state in the place of the run's last one, wholly or not at all. The folder is made where it is not."""
         if key in self._forgotten:  # the last state of a run may come after its end is known
             return
         path = kept_file(self._folder, key)
         written = path.with_suffix(".new")
-        written.write_bytes(state)
-        written.replace(path)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            written.write_bytes(state)
+            written.replace(path)
+        except OSError as error:
+            self._problem = f"its state could not be kept ({error.strerror})"
+            with suppress(OSError):
+                written.unlink(missing_ok=True)
+
+    def problem(self) -> str:
+        """Why a state could not be kept since this was asked before; "" where each one was."""
+        problem, self._problem = self._problem, ""
+        return problem
 
     def kept(self, key: str) -> bytes | None:
         """The last state of a run; None where there is none."""

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import ray
 from ray import tune
 
 from trainables import history
@@ -20,7 +21,7 @@ STATE_FILE = "run.pt"
 KEY = "run"
 """The entry of a config that names the run's state at the keeper."""
 NOTE = "note"
-"""The entry of a result that says, in words, that the run lost its workers and went on."""
+"""The entry of a result that says, in words, what else happened: its workers were lost, or its state was not kept."""
 
 MOST_LOSSES = 3
 """So often in a row a run may lose its workers before an epoch ends; then it has failed."""
@@ -87,6 +88,8 @@ class Trial(tune.Trainable):
         try:
             self._last = self._next_epoch()
             self._over = self._last.status != history.RUNNING
+            keeper = self._start.keeper
+            self._note = self._note or (ray.get(keeper.problem.remote()) if keeper is not None else "")
             note = {NOTE: self._note} if self._note else {}
             self._note = ""
             return {

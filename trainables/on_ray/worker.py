@@ -123,7 +123,7 @@ class _Kept:
     def restore(self, run: Run, device: torch.device) -> list[EpochReport]:
         """Put a run that was just started into its last state; the reports until then. A state that cannot be read is
         none, and the run begins again."""
-        kept = _readable(ray.get(self._keeper.kept.remote(self._key)), device)
+        kept = readable(ray.get(self._keeper.kept.remote(self._key)), device)
         if kept is not None:
             run.load_state_dict(kept["run"])
             self._reports = [EpochReport(**report) for report in kept["reports"]]
@@ -144,7 +144,7 @@ class _Kept:
         self._next = now + (now - begun) / KEEPING_SHARE
 
 
-def _readable(state: bytes | None, device: torch.device) -> dict[str, Any] | None:
+def readable(state: bytes | None, device: torch.device) -> dict[str, Any] | None:
     """A state as it was before it was written; None where it cannot be read."""
     try:
         return None if state is None else torch.load(io.BytesIO(state), map_location=device, weights_only=True)

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 
+import psutil
 import pytest
 import ray
 import torch
@@ -103,6 +104,10 @@ def address_now() -> str:
 def test_an_embedded_cluster_is_kept_while_it_has_the_room_and_ends_when_told_to() -> None:
     capacity = find_capacity()
     cluster.start(capacity, Allotment(GroupSize(1), 2))
+    mine = {process.pid for process in psutil.Process().children(recursive=True)}
+    listening = {each.laddr.ip for each in psutil.net_connections() if each.status == "LISTEN" and each.pid in mine}
+    assert listening <= {"127.0.0.1", "::ffff:127.0.0.1"}, "nothing is open to the network"
+    assert listening
     first, room = address_now(), ray.cluster_resources()["CPU"]
     assert room >= 2
     assert find_capacity() == find_capacity("local") == capacity, "what the machine has, not what is declared"

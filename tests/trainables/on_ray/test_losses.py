@@ -1,6 +1,8 @@
 """Runs that lose their workers, on a real Ray: they go on from the last state that was kept, or fail in the end."""
 
+import io
 import os
+import shutil
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +18,7 @@ from trainables import Recipe, train
 from trainables.on_ray import trial as trial_module
 from trainables.on_ray.keeper import Keeper, kept_file, start_keeper
 from trainables.on_ray.trial import Trial
+from trainables.on_ray.worker import readable
 from trainables.on_ray.worker_group import GroupSize
 from trainables.optimizers import Optimizer
 
@@ -52,6 +55,16 @@ class Waiting:
         return Waits(self.path)
 
 
+@dataclass
+class Evil:
+    """What runs code when it is unpickled."""
+
+    path: str
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, (self.path,)
+
+
 def test_a_state_is_kept_wholly_or_not_at_all(tmp_path: Path) -> None:
     keeper = Keeper(str(tmp_path / "running"))
     assert keeper.kept("7") is None
@@ -63,6 +76,39 @@ def test_a_state_is_kept_wholly_or_not_at_all(tmp_path: Path) -> None:
     keeper.keep("8", b"late")
     assert keeper.kept("8") is None
     assert [path.name for path in (tmp_path / "running").iterdir()] == ["7.pt"]
+
+
+def test_a_state_that_cannot_be_kept_is_said_and_leaves_the_last_one(tmp_path: Path) -> None:
+    folder = tmp_path / "running"
+    keeper = Keeper(str(folder))
+    keeper.keep("7", b"one")
+    (folder / "7.new").mkdir()  # where the next one would be written
+    keeper.keep("7", b"two")
+    assert keeper.kept("7") == b"one"
+    assert keeper.problem() == "its state could not be kept (Is a directory)"
+    assert keeper.problem() == ""
+    shutil.rmtree(folder)
+    assert keeper.kept("7") is None
+    keeper.keep("7", b"three")
+    assert keeper.kept("7") == b"three"
+    assert keeper.problem() == ""
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.99])
+def test_a_state_that_is_not_whole_is_none(share: float) -> None:
+    written = io.BytesIO()
+    torch.save({"run": {"weights": torch.zeros(100)}, "reports": []}, written)
+    state, here = written.getvalue(), torch.device("cpu")
+    assert readable(state, here) is not None
+    assert readable(state[: int(share * len(state))], here) is None
+    assert readable(b"x" * 100, here) is None
+
+
+def test_a_state_that_would_run_code_is_none(tmp_path: Path) -> None:
+    written = io.BytesIO()
+    torch.save(Evil(str(tmp_path / "ran")), written)
+    assert readable(written.getvalue(), torch.device("cpu")) is None
+    assert not (tmp_path / "ran").exists()
 
 
 @pytest.mark.usefixtures("cluster")
