@@ -29,7 +29,7 @@ def machines_to_come() -> list[Resources]:
 
 def largest(config: Mapping[str, Any]) -> list[Resources]:
     """The machines of a cluster that is as large as its file allows, where each new one is the largest that may be."""
-    kinds = config.get("available_node_types", {}).values()
+    kinds = [kind for name, kind in config.get("available_node_types", {}).items() if name != config["head_node_type"]]
     most = int(config.get("max_workers", 0))
     allowed = [kind["resources"] for kind in kinds for _ in range(min(most, kind.get("max_workers", most)))]
     return sorted(filter(None, allowed), key=_size, reverse=True)[:most]

@@ -9,26 +9,34 @@ from typing import Any
 import yaml
 from ray.cluster_utils import FAKE_HEAD_NODE_ID, AutoscalingCluster
 
+HEAD = "ray.head.default"
 KIND = {"resources": {"CPU": 2}, "node_config": {}, "min_workers": 0, "max_workers": 2}
 STUDY = "-m search_spaces.digits_cnn --batch-sizes 16,64 --max-runs 7 --seeds 2 --concurrent-trials 2"
 
 
 class Growing(AutoscalingCluster):
-    """Ray's cluster of made-up machines. Its wheel lacks the file from which Ray takes the configuration."""
+    """Ray's cluster of made-up machines. The wheel lacks the file from which Ray itself takes the configuration."""
 
     def _generate_config(self, head_resources: Any, worker_node_types: Any, **_: Any) -> dict[str, Any]:
         head = {"resources": dict(head_resources), "node_config": {}, "max_workers": 0}
         return {
             "cluster_name": "growing",
             "max_workers": 4,
-            "provider": {"type": "fake_multinode", "head_node_id": FAKE_HEAD_NODE_ID, "launch_multiple": True},
-            "available_node_types": {**worker_node_types, "head": head},
-            "head_node_type": "head",
+            "provider": {
+                "type": "external",
+                "module": "ray.autoscaler._private.fake_multi_node.node_provider.FakeMultiNodeProvider",
+                "head_node_id": FAKE_HEAD_NODE_ID,
+                "launch_multiple": True,
+            },
+            "available_node_types": {**worker_node_types, HEAD: head},
+            "head_node_type": HEAD,
             "idle_timeout_minutes": 10,
             "upscaling_speed": 1.0,
             "auth": {},
             "docker": {},
             "file_mounts": {},
+            "file_mounts_sync_continuously": False,
+            **{name: [] for name in ("cluster_synced_files", "rsync_exclude", "rsync_filter")},
             **{name: [] for name in ("initialization_commands", "setup_commands", "head_setup_commands")},
             **{name: [] for name in ("worker_setup_commands", "head_start_ray_commands", "worker_start_ray_commands")},
         }
@@ -36,7 +44,8 @@ class Growing(AutoscalingCluster):
 
 if __name__ == "__main__":
     config = yaml.safe_load(Path("ray_cluster.yaml").read_text())
-    kinds = {name: {**KIND} for name in config["available_node_types"] if name != "head"}
+    named = {name: kind for name, kind in config["available_node_types"].items() if name != "head"}
+    kinds = {name: {**KIND, "priority": kind.get("priority", 0)} for name, kind in named.items()}
     cluster = Growing({"CPU": 0}, kinds, autoscaler_v2=True)
     Path("~/ray_bootstrap_config.yaml").expanduser().write_text(yaml.safe_dump(cluster._config))  # as `ray up` does
     cluster.start()

@@ -20,5 +20,8 @@ def test_the_cluster_of_the_file_grows_to_its_most_machines() -> None:
 
 
 def test_machines_of_ones_own_are_counted_as_they_join() -> None:
-    assert largest({"max_workers": 2, "available_node_types": {"local": {"resources": {}, "node_config": {}}}}) == []
+    assert (
+        largest({"max_workers": 2, "available_node_types": {"local": {"resources": {}}}, "head_node_type": "head"})
+        == []
+    )
     assert largest({}) == []
