@@ -14,11 +14,14 @@ from ray import tune
 
 from analysis.outcomes import Group, Outcome
 from search_spaces.policy.plan import NoProposal, Proposal
+from search_spaces.service import ray_tune
 from search_spaces.service.optuna_store import open_storage, params_of, proposal_of
 from search_spaces.service.proposers import proposer
 from search_spaces.service.ray_tune import EarlyStopping, ProposerSearch
 from tests.search_spaces.synthetic import MakePlan, sharp
+from trainables import UserError
 from trainables.metric import Accuracy
+from trainables.on_ray.worker_group import GroupSize
 
 
 def reported(score: float) -> dict[str, float]:
@@ -160,3 +163,17 @@ def test_worker_groups_that_wait_for_a_run_are_kept(tmp_path: Path, monkeypatch:
     finally:
         ray.shutdown()
         shutil.rmtree(folder)
+
+
+def test_a_study_whose_cluster_has_no_room_any_more_ends_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    room = True
+    monkeypatch.setattr(ray_tune, "room_for", lambda size: room)
+    monkeypatch.setattr(ray_tune, "LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(ray_tune, "NODES_SECONDS", 0.2)
+    nodes = ray_tune.Nodes(GroupSize(3))
+    for room in (True, False, True, False):  # noqa: B007
+        nodes.on_step_end(1, [])
+        time.sleep(0.15)
+    time.sleep(0.1)
+    with pytest.raises(UserError, match=r"lost its nodes: for 0.2 s there was no room for 3 workers; .* --resume"):
+        nodes.on_step_end(1, [])

@@ -3,6 +3,8 @@
 import argparse
 import json
 import random
+import sqlite3
+import time
 from pathlib import Path
 
 import mlflow
@@ -70,6 +72,26 @@ def test_writes_that_fail_for_a_moment_arrive_in_order_and_once(
     slopes = [(point.step, point.value) for point in store.get_metric_history(run.info.run_id, "slope")]
     assert slopes == [(10, 0.5), (15, 0.25), (20, 0.5), (25, 0.25)], "a series has its own positions"
     assert store.get_run(tracker.parent_id).data.tags["status"] == "done"
+
+
+@pytest.mark.slow
+def test_a_database_that_somebody_else_has_locked_holds_up_nothing(store: mlflow.MlflowClient, tmp_path: Path) -> None:
+    """MLflow itself waits for some seconds, and then gives up."""
+    tracker = track(store, tmp_path)
+    database = sqlite3.connect(store.tracking_uri.removeprefix("sqlite:///"), isolation_level=None)
+    database.execute("BEGIN EXCLUSIVE")
+    begun = time.monotonic()
+    tracker.start("a", "run", PARAMS)
+    tracker.log("a", {"train_loss": 1.0}, 1, {})
+    tracker.end("a", "done")
+    assert time.monotonic() - begun < 1, "training goes on"
+    while not tracker.problem:
+        time.sleep(0.1)
+    assert "locked" in tracker.problem
+    database.execute("COMMIT")
+    assert tracker.close("done") == 0
+    (run,) = store.search_runs([tracker.experiment_id], "tags.run = 'a'")
+    assert [point.value for point in store.get_metric_history(run.info.run_id, "train_loss")] == [1.0]
 
 
 def test_a_study_that_goes_on_has_each_run_and_each_number_once(store: mlflow.MlflowClient, tmp_path: Path) -> None:
