@@ -88,7 +88,8 @@ def run_there(study: RemoteStudy, console: Console) -> int:
             job
         )
         raise KeyboardInterrupt(f"following the cluster{goes_on}") from None
-    _bring_home(study, console)
+    if status == 0 and "--dry-run" not in study.command:
+        _bring_home(study, console)
     return status
 
 
@@ -116,8 +117,8 @@ def _follow(file: Path, job: str, console: Console) -> int:
     """Print what a job prints until it ends; the exit status of its command. A connection that ends is made again."""
     printed = 0
     while True:
-        with _tunnel(file) as client:
-            try:
+        try:
+            with _tunnel(file) as client:
                 while True:
                     about = client.get_job_info(job)  # before the log, which is then whole if the job has ended
                     log = client.get_job_logs(job)
@@ -127,8 +128,9 @@ def _follow(file: Path, job: str, console: Console) -> int:
                     if about.status.is_terminal():
                         return _status(about)
                     time.sleep(LOOK_SECONDS)
-            except (ConnectionError, RuntimeError) as error:
-                say(console, f"the connection to the cluster has ended ({first_line(error)}); it is made again")
+        except (ConnectionError, RuntimeError, UserError) as error:
+            say(console, f"the connection to the cluster has ended ({first_line(error)}); it is made again")
+            time.sleep(LOOK_SECONDS)
 
 
 def _status(job: JobDetails) -> int:
