@@ -125,8 +125,8 @@ def tracking_uri(given: str | None) -> str:
 
 
 def shown(text: str) -> str:
-    """A text in which the credentials of addresses are replaced by asterisks, to be printed or stored."""
-    return re.sub(r"://\S*@", "://***@", text)
+    """A text in which asterisks replace the passwords of addresses, and their users, to be printed or stored."""
+    return re.sub(r"(?i)(password=)[^&\s]*", r"\1***", re.sub(r"://[^\s/:@]*:\S*@", "://***@", text))
 
 
 def client_of(uri: str) -> mlflow.MlflowClient:

@@ -111,17 +111,21 @@ def _disturb(folder: Path, kills: int, draws: random.Random) -> Counter[str]:
             cluster.remove_node(nodes.pop(draws.randrange(len(nodes))), allow_graceful=False)
             nodes.append(cluster.add_node(num_cpus=2))
         else:
-            found = [
-                each
-                for each in psutil.process_iter(["cmdline"])
-                if f"ray::{victim}" in " ".join(each.info["cmdline"] or ())
-            ]
+            found = [each for each in psutil.Process().children(recursive=True) if f"ray::{victim}" in _title(each)]
             if not found:
                 continue
             draws.choice(found).kill()
         done[victim] += 1
         print(f"{sum(done.values()):>3} {victim}", flush=True)
     return done
+
+
+def _title(process: psutil.Process) -> str:
+    """The words of a process; "" of one that has just ended."""
+    try:
+        return " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return ""
 
 
 def _watched(folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], Cluster, list[object]]]:

@@ -30,7 +30,7 @@ from search_spaces.digits_cnn import QUICK
 from search_spaces.service.optuna_store import open_storage
 from trainables.data import Digits
 
-SIZES = (2, 4, 8, 16, 32, 64)
+SIZES = (8, 16, 24, 32, 48, 64)
 NAME = "scale"
 
 
@@ -50,7 +50,7 @@ class Sample(NamedTuple):
 
 def study(quick: bool) -> Study:
     """A grid of runs that train for a moment."""
-    task = replace(QUICK.task, data=Digits(train_samples=64, validation_samples=64), epochs=1)
+    task = replace(QUICK.task, data=Digits(train_samples=512, validation_samples=64), epochs=1)
     sizes, rates = (SIZES[:2], (0.05, 0.1)) if quick else (SIZES, (0.003, 12.8))
     return replace(QUICK, task=task).with_choices(
         name=NAME, batch_sizes=sizes, baseline_batch_size=sizes[0], learning_rates=rates, resolution=1.1, seeds=2
@@ -75,11 +75,13 @@ def main() -> None:
         looking = threading.Thread(target=lambda: looked.extend(samples_until(done)))
         looking.start()
         quiet = Console(quiet=True)
-        found = run_study(
-            study(options.quick), search="grid", concurrent_trials=1, tracking=uri, results=folder, console=quiet
-        )
-        done.set()
-        looking.join()
+        try:
+            found = run_study(
+                study(options.quick), search="grid", concurrent_trials=1, tracking=uri, results=folder, console=quiet
+            )
+        finally:
+            done.set()
+            looking.join()
         storage = open_storage(Path(folder, NAME))
         (kept,) = storage.get_all_studies()
         ends = sorted(trial.datetime_complete.timestamp() for trial in storage.get_all_trials(kept._study_id))

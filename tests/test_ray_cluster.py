@@ -54,7 +54,7 @@ def test_what_is_pinned_is_what_the_project_asks_for() -> None:
 
 
 def test_the_job_on_kubernetes_ends_its_cluster() -> None:
-    job, claim = yaml.safe_load_all((ROOT / "deploy" / "rayjob.yaml").read_text())
+    job, claim = (yaml.safe_load((ROOT / "deploy" / f"{name}.yaml").read_text()) for name in ("rayjob", "rayjob_data"))
     spec, cluster = job["spec"], job["spec"]["rayClusterSpec"]
     assert spec["shutdownAfterJobFinishes"] is True
     assert cluster["authOptions"] == {"mode": "token"}

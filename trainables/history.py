@@ -48,6 +48,7 @@ class EpochReport:
         series: by name, what is no single number after an epoch, as (position, number) pairs. A tracked measure has the
             numbers taken in this epoch, at the steps they were taken before. A measure of several numbers has them
             after the last epoch, at their places from 0 on.
+        note: what else happened, in words.
     """
 
     epoch: int
@@ -65,6 +66,7 @@ class EpochReport:
     status: str
     values: Mapping[str, float] = field(default_factory=dict)
     series: Series = field(default_factory=dict)
+    note: str = ""
 
     def numbers(self) -> dict[str, float]:
         """The reported numbers by name, without those that have no value after this epoch."""
@@ -82,7 +84,7 @@ class EpochReport:
         return self.values[name]
 
 
-REPORTED = tuple(each.name for each in fields(EpochReport) if each.name not in ("status", "values", "series"))
+REPORTED = tuple(each.name for each in fields(EpochReport) if each.name not in ("status", "values", "series", "note"))
 """The names of the numbers that every run reports."""
 
 

@@ -12,6 +12,7 @@ from types import FrameType
 
 from rich.console import Console
 
+from analysis.runs import shown
 from analysis.wording import new_console
 from search_spaces.service import cluster, preparation, session
 from search_spaces.service.arguments import joined, parse, study_parser
@@ -86,10 +87,13 @@ def _run_there(budgets: Mapping[str, Study], options: argparse.Namespace, called
     _, rest = here.parse_known_args(joined(sys.argv[1:]))
     budget = options.budget or _default_budget(budgets, False, options.tables)
     name = options.name or _default_name(budgets[budget], budget, options.tables)
-    require(
-        "@" not in (options.tracking_uri or ""),
-        "--tracking-uri with --cluster: its credentials would be seen; export MLFLOW_TRACKING_URI on the head",
-    )
+    for option in ("tracking_uri", "storage"):
+        address = getattr(options, option) or ""
+        require(
+            shown(address) == address,
+            f"--{option.replace('_', '-')} {shown(address)}: with --cluster its password would be kept with the job; "
+            f"`ray attach {options.cluster}`, and run the study there",
+        )
     command = [*called_as.split(), *rest]
     return remote.run_there(remote.RemoteStudy(options.cluster, command, name, Path(options.results_dir)), console)
 

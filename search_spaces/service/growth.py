@@ -21,10 +21,13 @@ def machines() -> list[Resources]:
 def machines_to_come() -> list[Resources]:
     """The resources of each machine that the cluster has once it has grown; none where it does not grow.
 
-    A machine whose resources are not in the file, as those of one's own machines are not, is not counted.
+    Only the cluster's head knows. A machine whose resources are not in its file, as those of one's own machines are
+    not, is not counted.
     """
     path = CONFIGURATION.expanduser()
-    return largest(yaml.safe_load(path.read_text())) if path.is_file() else []
+    host, _, _ = ray.get_runtime_context().gcs_address.rpartition(":")
+    here = host == ray.util.get_node_ip_address()
+    return largest(yaml.safe_load(path.read_text())) if here and path.is_file() else []
 
 
 def largest(config: Mapping[str, Any]) -> list[Resources]:

@@ -35,6 +35,8 @@ BEGINNING = b'{"op_code":'
 """How a journal begins."""
 DATABASES = ("postgresql://", "postgresql+")
 """How the address of a database begins that can keep a search."""
+KEEPALIVE = {"keepalives_idle": 60, "keepalives_interval": 10}
+"""So that no firewall on the way takes a connection that is silent for one that has ended."""
 RUN_PARAMS = ("technique", "batch_size", "learning_rate", "seed")
 
 
@@ -50,7 +52,7 @@ def open_storage(folder: Path, database: str | None = None) -> BaseStorage:
 def _opened_database(database: str) -> RDBStorage:
     require(database.startswith(DATABASES), f"storage {shown(database)}: must begin with {' or '.join(DATABASES)}")
     try:
-        return RDBStorage(database, engine_kwargs={"pool_pre_ping": True})
+        return RDBStorage(database, engine_kwargs={"pool_pre_ping": True, "connect_args": KEEPALIVE})
     except ImportError as error:
         raise UserError("storage: PostgreSQL needs `pip install 'batchscale[postgresql]'`") from error
     except Exception as error:  # whatever the database's driver raises
@@ -170,7 +172,10 @@ def _was_told(trial: FrozenTrial) -> bool:
 
 
 def decide_once(trial: optuna.Trial, epoch: int, decide: Callable[[], bool]) -> bool:
-    """Whether to stop a run after an epoch: as `decide` says, or as decided when the epoch was first reported."""
+    """Whether to stop a run after an epoch: as `decide` says, or as it was decided when the epoch was first reported.
+
+    The last epoch that was reported before is decided once more, because nobody knows whether it was decided.
+    """
     before = decided(trial, epoch)
     if before is not None:
         return before

@@ -115,6 +115,7 @@ class Earlier(NamedTuple):
         experiment_id, run_id: the ids of its experiment and of its parent run.
         started: when.
         ended: whether it has ended; else it was stopped or killed, or runs.
+        running: whether it runs, as far as MLflow was told.
         params: the parameters of the parent run, as text.
         design: its design as JSON.
         tables: the papers' tables that it runs, as JSON.
@@ -125,6 +126,7 @@ class Earlier(NamedTuple):
     run_id: str
     started: datetime
     ended: bool
+    running: bool
     params: Mapping[str, str]
     design: str
     tables: tuple[str, ...]
@@ -148,6 +150,7 @@ def earlier_start(client: mlflow.MlflowClient, study: str) -> Earlier | None:
             run.info.run_id,
             started=datetime.fromtimestamp(run.info.start_time / 1000),
             ended=tags.get(STATUS_TAG) in ENDED,
+            running=run.info.status == "RUNNING",
             params=run.data.params,
             design=tags[DESIGN_TAG],
             tables=tuple(value for tag, value in sorted(tags.items()) if tag.startswith(TABLE_TAG)),

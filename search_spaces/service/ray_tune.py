@@ -11,16 +11,13 @@ from typing import Any
 
 import optuna
 import ray
-from optuna.exceptions import StorageInternalError
 from ray import tune
 from ray.exceptions import RayError
 from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
-from sqlalchemy.exc import SQLAlchemyError
 
 from analysis.outcomes import Group, Outcome
-from analysis.runs import shown
 from search_spaces.policy.plan import NoProposal, Proposal
 from search_spaces.service.cluster import Allotment, room_for, trial_resources
 from search_spaces.service.display import Display
@@ -112,10 +109,8 @@ def run_trials(search: Search, allotment: Allotment, data_dir: str) -> None:
         )
         try:
             tuner.fit()
-        except (OSError, StorageInternalError, SQLAlchemyError) as error:
-            raise UserError(
-                f"the study cannot be kept ({shown(first_line(error))}); --resume goes on with what is"
-            ) from error
+        except OSError as error:
+            raise UserError(f"the study cannot be kept ({first_line(error)}); --resume goes on with what is") from error
         except (RayError, tune.TuneError) as error:
             raise UserError(
                 f"Ray has failed ({first_line(error)}); the finished runs are kept, and --resume goes on"

@@ -5,6 +5,8 @@ Everything goes through SSH, to the cluster's head. The job goes on where this p
 
 import os
 import shlex
+import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -35,9 +37,20 @@ LOOK_SECONDS = 2.0
 CONNECT_SECONDS = 60.0
 """How long a connection to the head may take."""
 
+PATIENCE_SECONDS = 1800.0
+"""So long a cluster may be away while its job is followed."""
+STAYS = ("optuna.journal*", "lock", "running-*", "outbox-*", "passes-*", "artifacts")
+"""What of a study's folder of results is for the machine that runs it only."""
+
 _FORWARD = """
-import sys
+import os, sys, threading
 from ray.autoscaler.sdk import run_on_cluster
+
+def end_with_parent():
+    sys.stdin.read()
+    os.killpg(0, 15)
+
+threading.Thread(target=end_with_parent, daemon=True).start()
 run_on_cluster(sys.argv[1], cmd="sleep infinity", port_forward=[(int(sys.argv[2]), int(sys.argv[3]))])
 """
 _RAY = (sys.executable, "-m", "ray.scripts.scripts")
@@ -59,77 +72,107 @@ class RemoteStudy:
     name: str
     results: Path
 
+    @property
+    def note(self) -> Path:
+        """The file here with the id of the job whose results have not come home."""
+        return self.results / self.name / "job"
+
 
 def run_there(study: RemoteStudy, console: Console) -> int:
-    """Run a study on a cluster as a Ray job, print what it prints, and bring its folder of results home.
+    """Run a study on a cluster as a Ray job, print what it prints, and bring its results home.
 
-    A study that runs there already is followed, and not started again. Returns the exit status of its command.
+    A job of that study that runs, or whose results have not come home, is followed, and none is started. Returns the
+    exit status of the study's command.
 
     Raises:
-        UserError: the cluster is not there, or does not take the job.
-        KeyboardInterrupt: on Ctrl-C. The message says how to follow the job, which goes on, and how to stop it.
+        UserError: the cluster is not there, does not take the job, or is lost.
+        KeyboardInterrupt: on Ctrl-C. The message says what goes on, and how to stop it.
     """
     file = study.file
     require(file.is_file(), f"--cluster {file}: is no file; give the file that `ray up` was given")
+    here = Path.cwd()
+    require(
+        here not in (Path.home(), Path(here.anchor)),
+        f"--cluster: what lies in the working directory goes to the cluster, and {here} is too much; start the command "
+        "in the project's folder",
+    )
     try:
         get_head_node_ip(str(file))
     except Exception as error:  # whatever the file's provider raises
         raise UserError(
             f"--cluster {file}: no cluster answers ({first_line(error)}); `ray up {file}` starts it"
         ) from error
-    job = ""
+    job = f"{study.name}-{datetime.now():%Y%m%d-%H%M%S}"
     try:
         with _tunnel(file) as client:
-            job = _started(study, client, console)
+            job = _started(study, job, client, console)
         status = _follow(file, job, console)
+        if status == 0 and "--dry-run" not in study.command:
+            _bring_home(study, console)
     except KeyboardInterrupt:
-        there = f"ray exec {file} 'ray job"
-        goes_on = f"; job {job} goes on: the same command follows it again, and {there} stop {job}' stops it" * bool(
-            job
-        )
-        raise KeyboardInterrupt(f"following the cluster{goes_on}") from None
-    if status == 0 and "--dry-run" not in study.command:
-        _bring_home(study, console)
+        raise KeyboardInterrupt(
+            f"following job {job}, which goes on, if it has been started; the same command follows it again, and "
+            f"`ray exec {file} 'ray job stop {job}'` stops it"
+        ) from None
+    study.note.unlink(missing_ok=True)
     return status
 
 
-def _started(study: RemoteStudy, client: JobSubmissionClient, console: Console) -> str:
-    """The id of the study's job, which is started unless it runs."""
-    for job in client.list_jobs():
-        if job.metadata and job.metadata.get("study") == study.name and not job.status.is_terminal():
-            say(console, f"Following job {job.submission_id}, which runs {study.name} already.")
-            return str(job.submission_id)
+def _started(study: RemoteStudy, job: str, client: JobSubmissionClient, console: Console) -> str:
+    """The id of the study's job: one that is known, else a new one, which has the id that is given."""
+    noted = study.note.read_text() if study.note.exists() else None
     command = f"{shlex.join(study.command)} --results-dir {RESULTS}"
     try:
-        job_id = client.submit_job(
+        for known in client.list_jobs():
+            mine = (known.metadata or {}).get("study") == study.name and not known.status.is_terminal()
+            if mine or known.submission_id == noted:
+                say(console, f"Following job {known.submission_id}, which was started before.")
+                return str(known.submission_id)
+        client.submit_job(
             entrypoint=command,
-            submission_id=f"{study.name}-{datetime.now():%Y%m%d-%H%M%S}",
+            submission_id=job,
             runtime_env={"working_dir": str(Path.cwd())},
             metadata={"study": study.name},
         )
     except (RuntimeError, ValueError, OSError) as error:
         raise UserError(f"--cluster {study.file}: does not take the job ({first_line(error)})") from error
-    say(console, f"Job {job_id} on the cluster of {study.file}: {command}")
-    return job_id
+    study.note.parent.mkdir(parents=True, exist_ok=True)
+    study.note.write_text(job)
+    say(console, f"Job {job} on the cluster of {study.file}: {command}")
+    return job
 
 
 def _follow(file: Path, job: str, console: Console) -> int:
-    """Print what a job prints until it ends; the exit status of its command. A connection that ends is made again."""
-    printed = 0
+    """Print what a job prints until it ends; the exit status of its command. A connection that ends is made again.
+
+    Raises:
+        UserError: the cluster does not answer for PATIENCE_SECONDS, or does not know the job.
+    """
+    printed, answered = 0, time.monotonic()
     while True:
         try:
             with _tunnel(file) as client:
                 while True:
                     about = client.get_job_info(job)  # before the log, which is then whole if the job has ended
                     log = client.get_job_logs(job)
+                    answered = time.monotonic()
                     console.file.write(log[printed:])
                     console.file.flush()
                     printed = len(log)
                     if about.status.is_terminal():
                         return _status(about)
                     time.sleep(LOOK_SECONDS)
-        except (ConnectionError, RuntimeError, UserError) as error:
-            say(console, f"the connection to the cluster has ended ({first_line(error)}); it is made again")
+        except (OSError, RuntimeError, UserError) as error:
+            reason = first_line(error)
+            if "does not exist" in reason:
+                raise UserError(
+                    f"job {job}: the cluster does not know it any more; has it been started anew?"
+                ) from error
+            if time.monotonic() - answered > PATIENCE_SECONDS:
+                raise UserError(
+                    f"job {job} may go on, but its cluster is lost ({reason}); the same command follows it"
+                ) from error
+            say(console, f"the connection to the cluster has ended ({reason}); it is made again")
             time.sleep(LOOK_SECONDS)
 
 
@@ -152,7 +195,7 @@ def _tunnel(file: Path) -> Iterator[JobSubmissionClient]:
         port = free.getsockname()[1]
     with tempfile.TemporaryFile("w+") as said:
         words = [sys.executable, "-c", _FORWARD, str(file), str(port), str(DASHBOARD_PORT)]
-        ssh = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True)
+        ssh = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=said, stderr=said, start_new_session=True)
         try:
             yield _client(port, ssh, file)
         except UserError as error:
@@ -161,8 +204,11 @@ def _tunnel(file: Path) -> Iterator[JobSubmissionClient]:
             raise UserError(f"{error}{f' ({why[-1]})' if why and ssh.poll() is not None else ''}") from error
         finally:
             with suppress(ProcessLookupError):
-                os.killpg(ssh.pid, 15)
-            ssh.wait()
+                os.killpg(ssh.pid, signal.SIGTERM)
+                ssh.communicate()
+                for _ in range(100):  # whoever connects next must not share a connection that ends
+                    os.killpg(ssh.pid, 0)
+                    time.sleep(0.1)
 
 
 def _client(port: int, ssh: "subprocess.Popen[bytes]", file: Path) -> JobSubmissionClient:
@@ -177,7 +223,7 @@ def _client(port: int, ssh: "subprocess.Popen[bytes]", file: Path) -> JobSubmiss
                 f"--cluster {file}: its head refuses the token in {TOKEN} ({first_line(error)}); the "
                 "cluster must have the same one, and RAY_AUTH_MODE=token"
             ) from error
-        except (ConnectionError, RuntimeError) as error:
+        except (OSError, RuntimeError) as error:
             problem = error
             time.sleep(0.5)
     raise UserError(f"--cluster {file}: its head takes no jobs ({first_line(problem)})")
@@ -190,14 +236,16 @@ def _token() -> dict[str, str]:
 
 
 def _bring_home(study: RemoteStudy, console: Console) -> None:
-    """Copy the study's folder of results from the head."""
+    """Copy the study's tables, pictures and page from the head. What it needs to go on stays there."""
     here = study.results / study.name
-    here.mkdir(parents=True, exist_ok=True)
-    words = [*_RAY, "rsync-down", str(study.file), f"{RESULTS}/{study.name}/", f"{here}/"]
-    done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True)
-    if done.returncode:
-        why = (done.stderr.strip().splitlines() or ["rsync has failed"])[-1]
-        raise UserError(f"the results stay on the cluster ({why}); {shlex.join(['ray', *words[3:]])} brings them")
+    with tempfile.TemporaryDirectory() as folder:
+        words = [*_RAY, "rsync-down", str(study.file), f"{RESULTS}/{study.name}/", f"{folder}/"]
+        pipe = subprocess.PIPE
+        done = subprocess.run(words, stdin=subprocess.DEVNULL, stdout=pipe, stderr=subprocess.STDOUT, text=True)
+        if done.returncode:
+            why = (done.stdout.strip().splitlines() or ["rsync has failed"])[-1]
+            raise UserError(f"the results are still on the cluster ({why}); the same command brings them home")
+        shutil.copytree(folder, here, ignore=shutil.ignore_patterns(*STAYS), dirs_exist_ok=True)
     pages = ", ".join(str(path) for path in sorted(here.glob("*.*")) if path.suffix in {".html", ".csv", ".png"})
     say(console, f"Brought home: {pages or here}")
     say(console, f"MLflow: ray exec {study.file} 'sleep infinity' --port-forward 5000, then http://127.0.0.1:5000")

@@ -4,24 +4,28 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
 from filelock import FileLock, Timeout
+from optuna.exceptions import StorageInternalError
 from optuna.storages import BaseStorage, RDBStorage
 from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
 
 from analysis.outcomes import Group
 from analysis.runs import shown
 from search_spaces.service.optuna_store import ended_runs, open_storage, runs_asked
 from search_spaces.service.parent_run import Earlier, Parent, Record, Store, began_runs, earlier_start, mark_killed
-from trainables.errors import UserError, require
+from trainables.errors import UserError, first_line, require
 
 LOCK = "lock"
 """In a study's folder of results, the lock of the process that runs the study."""
 
 ADDRESS = re.compile(r" at 0x[0-9a-f]+")
+STARTING = timedelta(hours=1)
+"""So long a study may take until its first run begins."""
 MAY_CHANGE = ("max_runs", "concurrent_trials", "workers", "versions")
 """The parameters of a study that may be others when it goes on, because they change no run."""
 
@@ -52,11 +56,27 @@ def claimed_storage(folder: Path, database: str | None, study: str) -> Iterator[
     if not isinstance(storage, RDBStorage):  # a file, whose folder is claimed
         yield storage
         return
-    with storage.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+    with _one_line(database), storage.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.detach()  # so that it is closed at the end, with which the database gives the lock back
         mine = connection.execute(text("SELECT pg_try_advisory_lock(hashtext(:name))"), {"name": f"batchscale {study}"})
         require(bool(mine.scalar()), f"study {study!r}: another process runs it, with the same --storage")
         yield storage
+
+
+@contextmanager
+def _one_line(database: str | None) -> Iterator[None]:
+    """Inside, an error of a database is one that the user can read.
+
+    Raises:
+        UserError: the database has failed.
+    """
+    try:
+        yield
+    except (StorageInternalError, SQLAlchemyError) as error:
+        why = shown(first_line(error))
+        raise UserError(
+            f"storage {shown(database or '')}: has failed ({why}); --resume goes on with what is"
+        ) from error
 
 
 def outbox_file(results: Path, run_id: str) -> Path:
@@ -131,7 +151,10 @@ def going_on(record: Record, client: Store, storage: BaseStorage, results: Path,
 
 def _check(earlier: Earlier, record: Record, here: bool, results: Path) -> None:
     name = record.study
-    require(here, f"--resume: {results} does not hold the search of {name}; give its first start's --results-dir")
+    require(
+        here,
+        f"--resume: {results} does not hold the search of {name}; give its first start's --results-dir, or --storage",
+    )
     check_same(name, earlier.params, record.params)
     require(
         (earlier.design, earlier.tables) == (record.design, tuple(record.tables)),
@@ -147,6 +170,8 @@ def _give_way(earlier: Earlier, client: Store, here: bool, results: Path) -> Non
     """
     waiting = outbox_file(results, earlier.run_id)
     begun = here or began_runs(client, earlier) or (waiting.exists() and waiting.stat().st_size > 0)
+    if not waiting.exists():  # it was started with another folder, and may be about to begin its first run
+        begun = begun or (earlier.running and datetime.now() - earlier.started < STARTING)
     if here or not begun:
         mark_killed(client, earlier)
     goes_on = "--resume goes on with it (in Python, resume=True)"

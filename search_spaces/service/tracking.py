@@ -93,15 +93,16 @@ class Tracker:
         self.finished = len(ended)
         self._outbox.put(Write("go_on", "", None))
         self.settle(tell)
-        for run in self._children():  # the latest first
+        for run in sorted(self._children(), key=_epoch, reverse=True):
             key = run.data.tags.get(KEY_TAG)
             if key is None:  # written before runs had keys
                 continue
-            if key in self._runs and self._runs[key] != run.info.run_id:
-                self._outbox.put(Write("delete", "", self._runs[key]))  # a try that seemed to fail had created it too
+            if key in self._started:
+                self._outbox.put(Write("delete", "", run.info.run_id))  # a try that seemed to fail had created it too
+                continue
             self._started.add(key)
             self._runs[key] = run.info.run_id
-            self._epochs[key] = int(run.data.metrics.get("epoch", 0))
+            self._epochs[key] = _epoch(run)
             if key not in ended:
                 self._outbox.put(Write("go_on", key, None))
             elif run.data.tags.get(STATUS_TAG) not in STATUSES:
@@ -248,7 +249,9 @@ class Tracker:
                 client.delete_run(run_id)
             case Write("close", _, status):
                 for run in self._children():
-                    if run.info.status == "RUNNING":
+                    if run.info.run_id != self._runs.get(run.data.tags.get(KEY_TAG, ""), run.info.run_id):
+                        client.delete_run(run.info.run_id)  # a try that seemed to fail had created it
+                    elif run.info.status == "RUNNING":
                         client.set_terminated(run.info.run_id, "KILLED")
                 client.set_tag(self.parent_id, STATUS_TAG, status)
                 client.set_terminated(self.parent_id, "FINISHED" if status in ENDED else "KILLED")
@@ -276,6 +279,11 @@ class Tracker:
             for run in found:
                 self._runs[key] = run.info.run_id
         return key in self._runs
+
+
+def _epoch(run: Run) -> int:
+    """The last epoch that a run has reported."""
+    return int(run.data.metrics.get("epoch", 0))
 
 
 def _now() -> int:

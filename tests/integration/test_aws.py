@@ -57,7 +57,7 @@ def test_ray_up_brings_up_a_head(aws: Any, tmp_path: Path, monkeypatch: pytest.M
     written.write_text(FILE.read_text().replace("ami-00000000000000000", image))
     config = commands.create_or_update_cluster(str(written), None, None, False, False, True, None, no_config_cache=True)
     (head,) = (each for reservation in aws.describe_instances()["Reservations"] for each in reservation["Instances"])
-    assert head["InstanceType"] == "m7i.xlarge"
+    assert head["InstanceType"] == "m7i.2xlarge"
     disk = head["BlockDeviceMappings"][0]["Ebs"]
     assert disk["DeleteOnTermination"] is False, "what the head holds outlives it"
 
@@ -65,7 +65,7 @@ def test_ray_up_brings_up_a_head(aws: Any, tmp_path: Path, monkeypatch: pytest.M
     steps = [
         ".ray/auth_token",
         "python3 -m venv ~/venv",
-        "pip install -q -e '\"'\"'~/batchscale[cluster]'\"'\"' -c ~/batchscale/deploy/constraints.txt",
+        'pip install -q -e "$HOME/batchscale[cluster]" -c ~/batchscale/deploy/constraints.txt',
         "deploy/environment.sh",
         "ray stop",
         "ray start --head --port=6379 --dashboard-host=127.0.0.1",

@@ -1,6 +1,7 @@
 """A cluster of machines that one has, as it is typed: up, a study from here and on its head, a machine lost, down."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -8,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 
@@ -38,7 +40,11 @@ class Laptop:
         config["provider"] |= {"head_ip": addresses[0], "worker_ips": addresses[1:]}
         config["min_workers"] = config["max_workers"] = len(addresses) - 1
         config["auth"] = {"ssh_user": "root", "ssh_private_key": str(folder / "ssh" / "key")}
-        config["setup_commands"] = [f"test -d ~/venv || ln -s {sys.prefix} ~/venv"]  # instead of an installation
+        pip = config["setup_commands"][-1]
+        config["setup_commands"] = [  # instead of an installation
+            f"test -d ~/venv || ln -s {sys.prefix} ~/venv",
+            pip.replace("~/venv/bin/pip", "echo") + " > ~/pip",
+        ]
         self.file.write_text(yaml.safe_dump(config))
 
     def ray(self, *words: str) -> str:
@@ -75,13 +81,26 @@ def test_a_study_runs_on_a_cluster_from_both_places(addresses: list[str], tmp_pa
     results = tmp_path / "results"
 
     with laptop.running("--results-dir", str(results)) as (here, said):
+        _wait(lambda: "[1/7]" in said.read_text() or here.poll() is not None, "a run ends")
+        here.send_signal(signal.SIGINT)
+        assert here.wait(60) == 130, said.read_text()
+    assert "the same command follows it again" in said.read_text()
+    with laptop.running("--results-dir", str(results)) as (here, said):
         _wait(lambda: "[2/7]" in said.read_text() or here.poll() is not None, "two runs end")
+        for connection in psutil.Process(here.pid).children(recursive=True):
+            connection.kill()
         lose(tmp_path / "machine1")
         assert here.wait(600) == 0, said.read_text()
     words = said.read_text()
+    assert "which was started before" in words
+    assert "it is made again" in words
     assert "[7/7]" in words
     assert "Brought home" in words
-    assert {"frontier.csv", "frontier.png", "report.html"} <= {path.name for path in (results / "digits_cnn").iterdir()}
+    home = {path.name for path in (results / "digits_cnn").iterdir()}
+    assert {"frontier.csv", "frontier.png", "report.html"} <= home
+    assert not {"job", "lock", "optuna.journal"} & home
+    expected = "-e /root/batchscale[cluster] -c /root/batchscale/deploy/constraints.txt"
+    assert expected in on(tmp_path, head, "cat ~/pip").stdout
 
     listening = [line.split()[3] for line in on(tmp_path, head, "ss -ltn").stdout.splitlines()[1:] if line.strip()]
     assert {"127.0.0.1:5000", "127.0.0.1:8265"} <= set(listening)
@@ -100,8 +119,10 @@ def test_a_study_runs_on_a_cluster_from_both_places(addresses: list[str], tmp_pa
 
 
 def _left(folder: Path, address: str) -> str:
-    """The processes of Ray, MLflow and Python on a machine."""
-    return on(folder, address, 'pgrep -af "ray|mlflow|gcs_server|python" | grep -v pgrep', check=False).stdout
+    """The processes of Ray, MLflow and Python on a machine, one in each line."""
+    said = on(folder, address, "pgrep -af 'ray|mlflow|gcs_server|python' | grep -v pgrep; echo the end").stdout
+    assert "the end" in said
+    return said.partition("the end")[0].strip()
 
 
 def _wait(condition: Callable[[], bool], what: str, seconds: float = 300) -> None:

@@ -21,13 +21,15 @@ class Keeper:
 
     def __init__(self, folder: str) -> None:
         self._folder = Path(folder)
-        self._problem = ""
         self._forgotten: set[str] = set()
 
-    def keep(self, key: str, state: bytes) -> None:
-        """Put a state in the place of the run's last one, wholly or not at all. The folder is made where it is not."""
+    def keep(self, key: str, state: bytes) -> str:
+        """Put a state in the place of the run's last one, wholly or not at all. The folder is made where it is not.
+
+        Returns why it could not be kept; "" where it was.
+        """
         if key in self._forgotten:  # the last state of a run may come after its end is known
-            return
+            return ""
         path = kept_file(self._folder, key)
         written = path.with_suffix(".new")
         try:
@@ -35,14 +37,10 @@ class Keeper:
             written.write_bytes(state)
             written.replace(path)
         except OSError as error:
-            self._problem = f"its state could not be kept ({error.strerror})"
             with suppress(OSError):
                 written.unlink(missing_ok=True)
-
-    def problem(self) -> str:
-        """Why a state could not be kept since this was asked before; "" where each one was."""
-        problem, self._problem = self._problem, ""
-        return problem
+            return f"its state could not be kept ({error.strerror})"
+        return ""
 
     def kept(self, key: str) -> bytes | None:
         """The last state of a run; None where there is none."""

@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import ray
 from ray import tune
 
 from trainables import history
@@ -88,9 +87,8 @@ class Trial(tune.Trainable):
         try:
             self._last = self._next_epoch()
             self._over = self._last.status != history.RUNNING
-            keeper = self._start.keeper
-            self._note = self._note or (ray.get(keeper.problem.remote()) if keeper is not None else "")
-            note = {NOTE: self._note} if self._note else {}
+            words = self._note or self._last.note
+            note = {NOTE: words} if words else {}
             self._note = ""
             return {
                 **self._last.numbers(),

@@ -4,7 +4,7 @@ import io
 import pickle
 import time
 import traceback
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import ray.train
 import ray.train.torch
 import torch
 from ray.actor import ActorHandle
+from ray.exceptions import RayError
 
 from trainables.data.loading.source import Data, Loaded
 from trainables.engine.run import Run
@@ -91,7 +92,7 @@ class _Bench:
             case TrainEpoch():
                 report = self._run.train_epoch()
                 if self._kept and self._workers.rank == 0:
-                    self._kept.add(self._run, report)
+                    return replace(report, note=self._kept.add(self._run, report))
                 return report
             case Save():
                 return self._run.state_bytes()
@@ -129,19 +130,30 @@ class _Kept:
             self._reports = [EpochReport(**report) for report in kept["reports"]]
         return list(self._reports)
 
-    def add(self, run: Run, report: EpochReport) -> None:
-        """Send the state after an epoch, without waiting until it is kept. The end of a run is kept in any case."""
+    def add(self, run: Run, report: EpochReport) -> str:
+        """Send the state after an epoch, without waiting until it is kept. The end of a run is kept in any case.
+
+        Returns why the state that was sent before could not be kept; "" where it was.
+        """
         self._reports.append(report)
         begun = time.monotonic()
         if begun < self._next and run.status == RUNNING:
-            return
+            return ""
         state = io.BytesIO()
         torch.save({"run": run.state_dict(), "reports": [asdict(each) for each in self._reports]}, state)
-        if self._sent is not None:
-            ray.wait([self._sent])
+        problem = "" if self._sent is None else _answer(self._sent)
         self._sent = self._keeper.keep.remote(self._key, state.getvalue())
         now = time.monotonic()
         self._next = now + (now - begun) / KEEPING_SHARE
+        return problem
+
+
+def _answer(sent: ray.ObjectRef) -> str:
+    """The keeper's answer to a state that was sent; "" where the keeper is gone, which Ray starts again."""
+    try:
+        return str(ray.get(sent))
+    except RayError:
+        return ""
 
 
 def readable(state: bytes | None, device: torch.device) -> dict[str, Any] | None:

@@ -169,11 +169,11 @@ def test_a_study_whose_cluster_has_no_room_any_more_ends_in_one_line(monkeypatch
     room = True
     monkeypatch.setattr(ray_tune, "room_for", lambda size: room)
     monkeypatch.setattr(ray_tune, "LOOK_SECONDS", 0.0)
-    monkeypatch.setattr(ray_tune, "NODES_SECONDS", 0.2)
+    monkeypatch.setattr(ray_tune, "NODES_SECONDS", 1.0)
     nodes = ray_tune.Nodes(GroupSize(3))
     for room in (True, False, True, False):  # noqa: B007
         nodes.on_step_end(1, [])
-        time.sleep(0.15)
-    time.sleep(0.1)
-    with pytest.raises(UserError, match=r"lost its nodes: for 0.2 s there was no room for 3 workers; .* --resume"):
+        time.sleep(0.1)
+    time.sleep(1.0)
+    with pytest.raises(UserError, match=r"lost its nodes: for 1 s there was no room for 3 workers; .* --resume"):
         nodes.on_step_end(1, [])

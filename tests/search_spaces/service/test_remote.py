@@ -11,6 +11,8 @@ def test_what_cannot_be_a_cluster_is_refused_in_one_line(place: Place) -> None:
 
 
 def test_credentials_do_not_go_to_a_cluster(place: Place) -> None:
-    said = one_line(place.run("--cluster", "none.yaml", "--tracking-uri", "https://me:secret@host"))
-    assert "export MLFLOW_TRACKING_URI on the head" in said
-    assert "secret" not in said
+    addresses = ("https://me:secret@host", "postgresql://me@host/d?password=secret")
+    for option, address in zip(("--tracking-uri", "--storage"), addresses, strict=True):
+        said = one_line(place.run("--cluster", "none.yaml", option, address))
+        assert "with --cluster its password would be kept with the job" in said
+        assert "secret" not in said

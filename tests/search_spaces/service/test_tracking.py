@@ -74,6 +74,37 @@ def test_writes_that_fail_for_a_moment_arrive_in_order_and_once(
     assert store.get_run(tracker.parent_id).data.tags["status"] == "done"
 
 
+def test_a_file_that_cannot_be_stored_is_counted_and_holds_up_nothing(
+    store: mlflow.MlflowClient, tmp_path: Path
+) -> None:
+    tracker = track(store, tmp_path)
+    tracker.upload(tmp_path / "missing.png")
+    tracker.start("a", "run", PARAMS)
+    tracker.end("a", "done")
+    assert tracker.close("done") == 1
+    assert "missing.png" in tracker.problem
+    assert len(store.search_runs([tracker.experiment_id], "tags.status = 'done'")) == 2, "the study and the run"
+
+
+def test_a_run_that_was_created_twice_keeps_the_one_with_its_numbers(
+    store: mlflow.MlflowClient, tmp_path: Path
+) -> None:
+    """A try that seemed to fail had created one too."""
+    first = track(store, tmp_path)
+    first.start("a", "run", PARAMS)
+    first.log("a", {"epoch": 1.0, "train_loss": 0.5}, 1, {})
+    first.settle()
+    (run,) = store.search_runs([first.experiment_id], "tags.run = 'a'")
+    for _ in range(4):
+        store.create_run(first.experiment_id, start_time=run.info.start_time, tags=run.data.tags)
+    first.leave()
+    again = Tracker(store, Parent(first.experiment_id, first.parent_id, {}), tmp_path / "outbox.jsonl")
+    again.go_on({"a": "done"})
+    assert again.close("done") == 0
+    (kept,) = store.search_runs([first.experiment_id], "tags.run = 'a'")
+    assert kept.info.run_id == run.info.run_id
+
+
 @pytest.mark.slow
 def test_a_database_that_somebody_else_has_locked_holds_up_nothing(store: mlflow.MlflowClient, tmp_path: Path) -> None:
     """MLflow itself waits for some seconds, and then gives up."""

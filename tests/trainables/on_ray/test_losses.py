@@ -83,15 +83,12 @@ def test_a_state_that_cannot_be_kept_is_said_and_leaves_the_last_one(tmp_path: P
     keeper = Keeper(str(folder))
     keeper.keep("7", b"one")
     (folder / "7.new").mkdir()  # where the next one would be written
-    keeper.keep("7", b"two")
+    assert keeper.keep("7", b"two") == "its state could not be kept (Is a directory)"
     assert keeper.kept("7") == b"one"
-    assert keeper.problem() == "its state could not be kept (Is a directory)"
-    assert keeper.problem() == ""
     shutil.rmtree(folder)
     assert keeper.kept("7") is None
-    keeper.keep("7", b"three")
+    assert keeper.keep("7", b"three") == ""
     assert keeper.kept("7") == b"three"
-    assert keeper.problem() == ""
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.99])
