@@ -1,7 +1,7 @@
 """Does a study get slower, or larger in memory, as its runs add up?
 
-    python -m benchmarks.scale                   # 1,069 runs of a moment each, about 10 minutes
-    python -m benchmarks.scale --quick           # 25 runs
+    python -m benchmarks.scale                   # 1,069 runs of a moment each, about 15 minutes
+    python -m benchmarks.scale --quick           # 54 runs
 
 A grid of tiny runs goes through the whole service, one at a time, on an embedded cluster. What a run costs besides its
 training is the time from the end of the run before to its own, less the seconds that it trained. The driver's memory
@@ -68,7 +68,7 @@ def samples_until(done: threading.Event) -> list[Sample]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="print one JSON object last")
-    parser.add_argument("--quick", action="store_true", help="25 runs, which prove nothing")
+    parser.add_argument("--quick", action="store_true", help="54 runs, which prove nothing")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         uri, done, looked = f"sqlite:///{folder}/mlflow.db", threading.Event(), []

@@ -19,6 +19,8 @@ import psutil
 TOOLS = ("ip", "unshare", "mount", "sshd", "ssh", "ssh-keygen", "rsync")
 MISSING = [tool for tool in TOOLS if not shutil.which(tool, path=f"{os.environ['PATH']}:/usr/sbin:/sbin")]
 MISSING += [] if os.geteuid() == 0 else ["root"]
+if not MISSING and subprocess.run(["unshare", "-n", "true"], capture_output=True).returncode:
+    MISSING.append("network namespaces")
 NETWORK = "10.231.77"
 CONFIG = """Port 22
 HostKey /tmp/host_key
@@ -83,6 +85,9 @@ def _machine(folder: Path, name: str, bridge: str, address: str) -> Iterator[Non
             lose(folder)
             server.wait(30)
     finally:
+        subprocess.run(
+            f"ip link del {name}".split(), capture_output=True
+        )  # the kernel takes its time with a namespace's
         _do(*f"ip netns del {name}".split())
 
 

@@ -77,7 +77,7 @@ def addresses(tmp_path: Path) -> Iterator[list[str]]:
 def test_a_study_runs_on_a_cluster_from_both_places(addresses: list[str], tmp_path: Path) -> None:
     laptop, (head, _) = Laptop(tmp_path, addresses), addresses
     laptop.ray("up", "-y", str(laptop.file))
-    _wait(lambda: "4.0 CPU" in on(tmp_path, head, "ray status").stdout, "the second machine joins")
+    _wait(lambda: " 2 local.cluster.node" in on(tmp_path, head, "ray status").stdout, "the second machine joins")
     results = tmp_path / "results"
 
     with laptop.running("--results-dir", str(results)) as (here, said):
@@ -87,8 +87,10 @@ def test_a_study_runs_on_a_cluster_from_both_places(addresses: list[str], tmp_pa
     assert "the same command follows it again" in said.read_text()
     with laptop.running("--results-dir", str(results)) as (here, said):
         _wait(lambda: "[2/7]" in said.read_text() or here.poll() is not None, "two runs end")
-        for connection in psutil.Process(here.pid).children(recursive=True):
-            connection.kill()
+        for process in psutil.process_iter(["name", "cmdline"]):
+            words = " ".join(process.info["cmdline"] or ())
+            if process.info["name"] == "ssh" and (f"root@{head}" in words or "ray_ssh" in words):
+                process.kill()
         lose(tmp_path / "machine1")
         assert here.wait(600) == 0, said.read_text()
     words = said.read_text()
