@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 import yaml
+from ray._private.utils import get_num_cpus
 
 from tests.integration.machines import MISSING, lose, machines, on
 
@@ -77,7 +78,8 @@ def addresses(tmp_path: Path) -> Iterator[list[str]]:
 def test_a_study_runs_on_a_cluster_from_both_places(addresses: list[str], tmp_path: Path) -> None:
     laptop, (head, _) = Laptop(tmp_path, addresses), addresses
     laptop.ray("up", "-y", str(laptop.file))
-    _wait(lambda: " 2 local.cluster.node" in on(tmp_path, head, "ray status").stdout, "the second machine joins")
+    of_both = f"/{2 * get_num_cpus()}.0 CPU"
+    _wait(lambda: of_both in on(tmp_path, head, "ray status").stdout, "the second machine joins")
     results = tmp_path / "results"
 
     with laptop.running("--results-dir", str(results)) as (here, said):
