@@ -427,6 +427,7 @@ sys.stdin.readline()
 
 DISCARDS = """
 import time, weakref
+from types import SimpleNamespace
 import search_spaces.service.command_line as command_line
 
 class Thing: pass
@@ -441,7 +442,7 @@ def run(*_):
     time.sleep(30)
 
 command_line._run_command = run
-command_line._parse = lambda *_: None
+command_line._parse = lambda *_: SimpleNamespace(cluster=None)
 command_line.main({})
 """
 
