@@ -12,7 +12,7 @@ import yaml
 from moto import mock_aws
 from ray.autoscaler._private import commands
 from ray.autoscaler._private.providers import _get_node_provider
-from ray.autoscaler.tags import TAG_RAY_NODE_KIND, TAG_RAY_USER_NODE_TYPE
+from ray.autoscaler.tags import TAG_RAY_LAUNCH_CONFIG, TAG_RAY_NODE_KIND, TAG_RAY_USER_NODE_TYPE
 
 pytestmark = pytest.mark.integration
 
@@ -82,6 +82,7 @@ def test_ray_up_brings_up_a_head(aws: Any, tmp_path: Path, monkeypatch: pytest.M
     provider = _get_node_provider(config["provider"], config["cluster_name"])
     for kind, spot in (("spot_worker", True), ("worker", False)):
         node = config["available_node_types"][kind]["node_config"]
-        (made,) = provider.create_node(node, {TAG_RAY_NODE_KIND: "worker", TAG_RAY_USER_NODE_TYPE: kind}, 1).values()
-        assert (made.get("InstanceLifecycle") == "spot") is spot
-        assert made["InstanceType"] == "g6e.12xlarge"
+        tags = {TAG_RAY_NODE_KIND: "worker", TAG_RAY_USER_NODE_TYPE: kind, TAG_RAY_LAUNCH_CONFIG: kind}
+        (made,) = provider.create_node(node, tags, 1).values()
+        assert (made.instance_lifecycle == "spot") is spot
+        assert made.instance_type == "g6e.12xlarge"
