@@ -190,9 +190,9 @@ def _standing(mark: alt.Chart, height: str, told: list[Any], sizes: Sequence[int
 
 def _cost(reached: pd.DataFrame) -> alt.LayerChart | alt.FacetChart:
     """The time/cost frontier: steps against samples to the score that holds, a point for each batch size."""
-    low, high = float(reached["samples"].min()), float(reached["samples"].max())
+    (few, low), (many, high) = (reached[["steps", "samples"]].agg(end).to_list() for end in ("min", "max"))
     line = alt.Chart(reached).encode(
-        x=_log("steps", "optimizer steps to the score that holds", form=",d"),
+        x=_log("steps", "optimizer steps to the score that holds", form=",d", domain=[few / 1.3, many * 1.3]),
         y=_log("samples", "samples to it", alt.Y, form=",d", domain=[low / 2, high * 2]),
         order="batch_size:Q",
     )
@@ -238,7 +238,7 @@ def _panel(
 
     domain = [design.learning_rates[0] / 1.3, design.learning_rates[1] * 1.3]
     x = _log("learning_rate", "peak learning rate", domain=domain)
-    levels = {"A0": found.baseline.score, "A0 - tolerance": found.baseline.score - design.tolerance}
+    levels = {"A0": found.baseline.score, "worst that holds": found.baseline.score - design.tolerance}
     bars = pd.DataFrame([{"bar": name, "score": design.metric.value(level)} for name, level in levels.items()])
     layers = [alt.Chart(bars).mark_rule(color=BLUE).encode(y=score, strokeDash=alt.StrokeDash("bar:N"))]
     if len(edges := mine(data.edges)):

@@ -103,7 +103,8 @@ def fit_power_law(beliefs: Mapping[int, Belief]) -> PowerLaw | str:
     used = {size: belief for size, belief in beliefs.items() if belief.none < 0.5}
     finite = sum(belief.none <= MAY_BE_NONE and math.isfinite(belief.ends[1]) for belief in used.values())
     if finite < FEWEST_EDGES:
-        return f"no exponent: it takes {FEWEST_EDGES} finite edges, and there are {finite}"
+        there = "there is" if finite == 1 else "there are"
+        return f"no exponent: it takes {FEWEST_EDGES} finite edges, and {there} {finite}"
     sizes = np.log2(list(used))
     middle = float(sizes.mean())
     low, high = next(iter(used.values())).limits

@@ -9,7 +9,6 @@ ended since the last ask, and of choosing among the candidates. The table gives 
 since the line before.
 """
 
-import argparse
 import tempfile
 import time
 from pathlib import Path
@@ -18,7 +17,7 @@ from typing import NamedTuple
 
 import optuna
 
-from benchmarks.result import show_json
+from benchmarks.result import benchmark_parser, show_json
 from benchmarks.search_efficiency import plan
 from benchmarks.synthetic import QUICK, world
 from search_spaces.policy import policy
@@ -60,9 +59,7 @@ def ask_seconds(runs: int, every: int) -> list[Asks]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", action="store_true", help="print one JSON object last")
-    parser.add_argument("--quick", action="store_true", help="20 runs")
+    parser = benchmark_parser(__doc__, "20 runs")
     options = parser.parse_args()
     lines = ask_seconds(20, 10) if options.quick else ask_seconds(200, 25)
     print(f"{'finished':>8} {'median ms':>10} {'longest ms':>11}")

@@ -8,7 +8,6 @@ PyTorch's. The ratio is the median over the pairs.
     exchange_vs_ddp         seconds of a gradient with one exchange, divided by those with DistributedDataParallel
 """
 
-import argparse
 import os
 import tempfile
 import time
@@ -21,7 +20,7 @@ import torch.multiprocessing
 import torch.nn.functional as F
 from torch.nn.parallel import DistributedDataParallel
 
-from benchmarks.result import show
+from benchmarks.result import benchmark_parser, show
 from trainables import Recipe, Task
 from trainables.data import CIFAR10
 from trainables.engine.batch_gradient import Batch, BatchGradient
@@ -74,9 +73,7 @@ def work(rank: int, folder: str, pairs: int, width: int) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", action="store_true", help="print one JSON object last")
-    parser.add_argument("--quick", action="store_true", help="three pairs of a smaller network")
+    parser = benchmark_parser(__doc__, "three pairs of a smaller network")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         arguments = (folder, *((3, 2) if options.quick else (30, 16)))

@@ -6,7 +6,6 @@ Clients in a few processes ask a real mailbox for orders as workers do, each man
 an answer. Nothing is trained: what is timed is what an epoch costs besides.
 """
 
-import argparse
 import asyncio
 import time
 from statistics import median
@@ -14,7 +13,7 @@ from statistics import median
 import ray
 from ray.actor import ActorHandle
 
-from benchmarks.result import show
+from benchmarks.result import benchmark_parser, show
 from trainables.on_ray.mailbox import Mailbox
 from trainables.on_ray.orders import TrainEpoch
 
@@ -56,9 +55,7 @@ def seconds_per_order(workers: int) -> list[float]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", action="store_true", help="print one JSON object last")
-    parser.add_argument("--quick", action="store_true", help="up to 16 workers")
+    parser = benchmark_parser(__doc__, "up to 16 workers")
     options = parser.parse_args()
     ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False)
     sizes = (1, 16) if options.quick else (1, 10, 100, 1000)

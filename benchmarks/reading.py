@@ -7,7 +7,6 @@ MLflow would take ten minutes to write them all. Reading is compared with asking
 itself, which is timed on some of the runs.
 """
 
-import argparse
 import tempfile
 import time
 from pathlib import Path
@@ -20,7 +19,7 @@ from sqlalchemy import create_engine, func, literal, select
 from analysis.outcomes import Group
 from analysis.runs import load_runs
 from analysis.study_design import StudyDesign
-from benchmarks.result import show
+from benchmarks.result import benchmark_parser, show
 from search_spaces.service.parent_run import Record, begin, open_store
 from search_spaces.service.tracking import Tracker
 
@@ -32,9 +31,7 @@ FEW = 50
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", action="store_true", help="print one JSON object last")
-    parser.add_argument("--quick", action="store_true", help="200 runs of 20 epochs, which proves nothing")
+    parser = benchmark_parser(__doc__, "200 runs of 20 epochs, which proves nothing")
     options = parser.parse_args()
     copies, epochs = (2, 20) if options.quick else (20, 200)
     with tempfile.TemporaryDirectory() as folder:

@@ -11,7 +11,6 @@ It prints, for each batch size, the 90 % intervals of both, whether they overlap
 the number of runs and epochs that both used.
 """
 
-import argparse
 import math
 import os
 import subprocess
@@ -26,7 +25,7 @@ from rich.table import Table
 from analysis.answer import answer
 from analysis.edge import Edge
 from analysis.runs import load_runs
-from benchmarks.result import show_json
+from benchmarks.result import benchmark_parser, show_json
 
 ROOT = Path(__file__).parent.parent
 TOLERANCE = "0.04"
@@ -35,9 +34,7 @@ WIDEST = 1.5
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", action="store_true", help="print one JSON object last")
-    parser.add_argument("--quick", action="store_true", help="three batch sizes at a factor 4, which proves nothing")
+    parser = benchmark_parser(__doc__, "three batch sizes at a factor 4, which proves nothing")
     parser.add_argument("--folder", type=Path, help="where studies are kept, and not run again (default: nowhere)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:

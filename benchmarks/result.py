@@ -1,5 +1,6 @@
-"""What a benchmark prints: a table and, with --json, one JSON object as the last line."""
+"""What benchmarks share: the options --json and --quick, a table, and one JSON object as the last line."""
 
+import argparse
 import json
 import os
 import platform
@@ -7,6 +8,14 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from statistics import median
 from typing import Any
+
+
+def benchmark_parser(description: str | None, quick: str) -> argparse.ArgumentParser:
+    """The command line of a benchmark, which --quick makes small, as `quick` says."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", action="store_true", help="print one JSON object last")
+    parser.add_argument("--quick", action="store_true", help=quick)
+    return parser
 
 
 def machine() -> dict[str, Any]:

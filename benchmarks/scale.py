@@ -9,7 +9,6 @@ and open files are looked at every second. Then the search for the edge is asked
 never decided, and the report is made again from MLflow.
 """
 
-import argparse
 import tempfile
 import threading
 import time
@@ -24,7 +23,7 @@ from rich.console import Console
 from analysis.report import report
 from analysis.runs import load_runs
 from benchmarks.ask_time import ask_seconds
-from benchmarks.result import show_json
+from benchmarks.result import benchmark_parser, show_json
 from search_spaces import Study, run_study
 from search_spaces.digits_cnn import QUICK
 from search_spaces.service.optuna_store import open_storage
@@ -65,20 +64,29 @@ def samples_until(done: threading.Event) -> list[Sample]:
     return found
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", action="store_true", help="print one JSON object last")
-    parser.add_argument("--quick", action="store_true", help="54 runs, which prove nothing")
-    options = parser.parse_args()
+class Costs(NamedTuple):
+    """What a study's runs cost besides their training.
+
+    Attributes:
+        runs: the seconds of each run after the first.
+        report: the seconds that it takes to make the report again from MLflow.
+        samples: what the driver held, from second to second, from the end of the first run on.
+    """
+
+    runs: list[float]
+    report: float
+    samples: list[Sample]
+
+
+def measure(small: Study) -> Costs:
+    """Run a study, one run at a time, and look at it."""
     with tempfile.TemporaryDirectory() as folder:
         uri, done, looked = f"sqlite:///{folder}/mlflow.db", threading.Event(), []
         looking = threading.Thread(target=lambda: looked.extend(samples_until(done)))
         looking.start()
         quiet = Console(quiet=True)
         try:
-            found = run_study(
-                study(options.quick), search="grid", concurrent_trials=1, tracking=uri, results=folder, console=quiet
-            )
+            found = run_study(small, search="grid", concurrent_trials=1, tracking=uri, results=folder, console=quiet)
         finally:
             done.set()
             looking.join()
@@ -90,30 +98,33 @@ def main() -> None:
         report(load_runs(NAME, uri), Path(folder, "again"), quiet)
         reported = time.perf_counter() - begun
     costs = [after - before - seconds for before, after, seconds in zip(ends, ends[1:], trained[1:], strict=False)]
-    part = min(100, len(costs) // 2)
+    return Costs(costs, reported, [each for each in looked if each.moment >= ends[0]])
+
+
+def main() -> None:
+    options = benchmark_parser(__doc__, "54 runs, which prove nothing").parse_args()
+    costs = measure(study(options.quick))
     asks = ask_seconds(20, 10) if options.quick else ask_seconds(1000, 100)
+    part = min(100, len(costs.runs) // 2)
     raw = {
-        "first runs": costs[:part],
-        "last runs": costs[-part:],
+        "first runs": costs.runs[:part],
+        "last runs": costs.runs[-part:],
         "asks at first": asks[0].seconds,
         "asks at last": asks[-1].seconds,
-        "report": [reported],
+        "report": [costs.report],
     }
-    half = [each for each in looked if each.moment > (ends[0] + ends[-1]) / 2]
     ratios = {
         "last_run_vs_first": median(raw["last runs"]) / median(raw["first runs"]),
         "last_ask_vs_first": median(raw["asks at last"]) / median(raw["asks at first"]),
     }
-    print(f"{len(ends)} runs, {sum(each.finished for each in asks[-1:])} asks")
+    runs = len(costs.runs) + 1
+    print(f"{runs} runs, {asks[-1].finished} asks")
     for name, seconds in raw.items():
         print(f"{name:<20} median {1000 * median(seconds):8.0f} ms   longest {1000 * max(seconds):8.0f} ms")
-    print(f"report per run       {1000 * reported / len(ends):8.1f} ms")
-    for name, each in (
-        ("at the first end", next(each for each in looked if each.moment >= ends[0])),
-        ("half-way", half[0]),
-    ):
-        print(f"driver {name:<18} {each.mebibytes:8.0f} MiB {each.files:5d} open files")
-    print(f"driver {'at the end':<18} {looked[-1].mebibytes:8.0f} MiB {looked[-1].files:5d} open files")
+    print(f"report per run       {1000 * costs.report / runs:8.1f} ms")
+    looks = {"at the first end": 0, "half-way": len(costs.samples) // 2, "at the end": -1}
+    for name, which in looks.items():
+        print(f"driver {name:<18} {costs.samples[which].mebibytes:8.0f} MiB {costs.samples[which].files:5d} open files")
     for name, ratio in ratios.items():
         print(f"{name:<20} {ratio:8.2f}x")
     if options.json:

@@ -50,7 +50,7 @@ from analysis.outcomes import Group, Outcome
 from analysis.study_design import StudyDesign
 from analysis.verdict import find_baseline
 from benchmarks.replay import Arm, PolicyArm, Spent, replay
-from benchmarks.result import show_json
+from benchmarks.result import benchmark_parser, show_json
 from benchmarks.synthetic import BATCH_SIZES, CHANCE, EPOCHS, FAMILIES, LEARNING_RATES, STANDARD, Scale, World, world
 from search_spaces.policy import grid, policy
 from search_spaces.policy.futility import Curve
@@ -349,11 +349,9 @@ def studies_parser(description: str | None, studies: int, quick: str) -> argpars
         studies: the usual number of studies of each family.
         quick: what --quick does.
     """
-    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = benchmark_parser(description, quick)
     parser.add_argument("--studies", type=int, default=studies, help="of each family (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1000, help="of the first study (default: %(default)s)")
-    parser.add_argument("--json", action="store_true", help="print one JSON object last")
-    parser.add_argument("--quick", action="store_true", help=quick)
     return parser
 
 

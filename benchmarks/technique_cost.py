@@ -15,7 +15,6 @@ trained with batches of 4,096, and wall time is measured.
     noise_cost              measuring the gradient noise scale (AdaScale), against not measuring it
 """
 
-import argparse
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -24,7 +23,7 @@ from statistics import median
 
 import torch
 
-from benchmarks.result import show
+from benchmarks.result import benchmark_parser, show
 from trainables import Recipe, Task
 from trainables.data.loading.images import Images, Split
 from trainables.data.loading.source import Data
@@ -106,9 +105,7 @@ def compare(above: Run, below: Run, pairs: int, clock: Callable[[], float]) -> t
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", action="store_true", help="print one JSON object last")
-    parser.add_argument("--quick", action="store_true", help="two rounds of a smaller network")
+    parser = benchmark_parser(__doc__, "two rounds of a smaller network")
     options = parser.parse_args()
     gpu = torch.cuda.is_available()
     device = torch.device("cuda" if gpu else "cpu")

@@ -16,7 +16,6 @@ its work, and minus the time that the same Tuner.fit takes with a function that 
 no placement group of either arm may be left.
 """
 
-import argparse
 import os
 import tempfile
 import time
@@ -30,7 +29,7 @@ from ray.train.torch import TorchTrainer
 from ray.tune.integration.ray_train import TuneReportCallback
 from ray.util import placement_group_table
 
-from benchmarks.result import show
+from benchmarks.result import benchmark_parser, show
 from search_spaces.service.cluster import trial_resources
 from trainables import Recipe, Task, train
 from trainables.data import Digits
@@ -130,9 +129,7 @@ def left_behind() -> dict[str, list[str]]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--json", action="store_true", help="print one JSON object last")
-    parser.add_argument("--quick", action="store_true", help="one pair and fewer trials")
+    parser = benchmark_parser(__doc__, "one pair and fewer trials")
     options = parser.parse_args()
     os.environ["RAY_TRAIN_ENABLE_PREEMPTION_WATCHER"] = os.environ["RAY_TRAIN_METRICS_ENABLED"] = "0"
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"

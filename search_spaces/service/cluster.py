@@ -13,13 +13,14 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from enum import Enum, auto
 
 import psutil
 import ray
 from ray._private import ray_constants
 from ray._private.ray_logging import stdout_deduplicator
 
-from search_spaces.service.growth import machines, machines_to_come, total
+from search_spaces.service.growth import machines, machines_to_come, most, total
 from trainables.errors import UserError, first_line, require
 from trainables.on_ray.worker_group import GroupSize
 
@@ -98,11 +99,9 @@ def find_capacity(address: str | None = None) -> Capacity:
         return Capacity(cpus, torch.cuda.device_count(), cpus, None)
     if not ray.is_initialized():
         _join(where, "cluster" if address else "RAY_ADDRESS")
-    now, later = machines(), machines_to_come()
-    most_cpus, gpus = (max(total(now, name), total(later, name)) for name in ("CPU", "GPU"))
-    of_each = [int(each.get("CPU", 0)) for each in (*now, *later)]
+    of_each = [int(each.get("CPU", 0)) for each in (*machines(), *machines_to_come())]
     smallest = min(filter(None, of_each), default=1)
-    return Capacity(int(most_cpus), gpus, smallest, ray.get_runtime_context().gcs_address)
+    return Capacity(int(most("CPU")), most("GPU"), smallest, ray.get_runtime_context().gcs_address)
 
 
 def _join(address: str, name: str) -> None:
@@ -191,10 +190,12 @@ class Allotment:
     Attributes:
         size: the size of each worker group.
         concurrent_trials: how many trials, each with a worker group, run at a time.
+        groups: how many groups of that size the whole cluster has room for.
     """
 
     size: GroupSize
     concurrent_trials: int
+    groups: int
 
 
 def allot(
@@ -214,10 +215,10 @@ def allot(
     require(finite, f"GPUs per worker {gpus_per_worker}: must be at least 0, and finite")
     gpus = gpus_per_worker if gpus_per_worker is not None else (1.0 if capacity.gpus else 0.0)
     require(gpus <= 1 or gpus == int(gpus), f"GPUs per worker {gpus:g}: must be a whole number or a fraction below 1")
-    fit = capacity.cpus // workers
+    seats = capacity.cpus
     if gpus:
-        seats = int(capacity.gpus // gpus) if gpus >= 1 else int(capacity.gpus) * int(1 / gpus + 1e-9)
-        fit = min(fit, seats // workers)
+        seats = min(seats, int(capacity.gpus // gpus) if gpus >= 1 else int(capacity.gpus) * int(1 / gpus + 1e-9))
+    fit = seats // workers
     trials = concurrent_trials or max(1, min(fit, most_runs, fit if gpus else MOST_CONCURRENT_TRIALS))
     asked = trials * workers
     trials_words = f"{trials} concurrent trial{'s' * (trials > 1)} x {workers} worker{'s' * (workers > 1)}"
@@ -232,7 +233,7 @@ def allot(
     )
     spare = 1 if capacity.address else 0  # an embedded cluster declares its own spare CPUs
     threads = 1 if gpus else max(1, min((capacity.cpus - spare) // asked, capacity.node_cpus))
-    return Allotment(GroupSize(workers, gpus, threads), trials)
+    return Allotment(GroupSize(workers, gpus, threads), trials, min(fit, capacity.cpus // (workers * threads)))
 
 
 def start(capacity: Capacity, allotment: Allotment) -> None:
@@ -266,11 +267,21 @@ def start(capacity: Capacity, allotment: Allotment) -> None:
     _connection.ours, _connection.embedded_cpus = True, cpus
 
 
-def room_for(size: GroupSize) -> bool:
-    """Whether the cluster as it is now, or as it can grow, has the CPUs and GPUs of a worker group."""
-    now, later = machines(), machines_to_come()
+class Room(Enum):
+    """When a cluster has the CPUs and GPUs of a worker group: now, once it has grown, or never."""
+
+    NOW = auto()
+    LATER = auto()
+    NEVER = auto()
+
+
+def room_for(size: GroupSize) -> Room:
+    """When the cluster has the CPUs and GPUs of a worker group, whether or not others use them."""
     needed = {"CPU": size.workers * size.threads_per_worker, "GPU": size.workers * size.gpus_per_worker}
-    return all(max(total(now, name), total(later, name)) + 1e-9 >= number for name, number in needed.items())
+    running = machines()
+    if all(total(running, name) + 1e-9 >= number for name, number in needed.items()):
+        return Room.NOW
+    return Room.LATER if all(most(name) + 1e-9 >= number for name, number in needed.items()) else Room.NEVER
 
 
 def stop() -> None:

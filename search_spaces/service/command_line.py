@@ -3,6 +3,7 @@
 import argparse
 import logging
 import os
+import shlex
 import signal
 import sys
 import threading
@@ -74,7 +75,7 @@ def _parse(budgets: Mapping[str, Study], called_as: str) -> argparse.Namespace:
 def _called_as() -> str:
     """The command that started this process, with a module's name or a file."""
     spec = getattr(sys.modules["__main__"], "__spec__", None)
-    return f"python -m {spec.name}" if spec else f"python {sys.argv[0]}"
+    return f"python -m {spec.name}" if spec else f"python {shlex.quote(sys.argv[0])}"
 
 
 def _run_there(budgets: Mapping[str, Study], options: argparse.Namespace, called_as: str, console: Console) -> int:
@@ -94,7 +95,7 @@ def _run_there(budgets: Mapping[str, Study], options: argparse.Namespace, called
             f"--{option.replace('_', '-')} {shown(address)}: with --cluster its password would be kept with the job; "
             f"`ray attach {options.cluster}`, and run the study there",
         )
-    command = [*called_as.split(), *rest]
+    command = [*shlex.split(called_as), *rest]
     return remote.run_there(remote.RemoteStudy(options.cluster, command, name, Path(options.results_dir)), console)
 
 

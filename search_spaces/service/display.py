@@ -78,6 +78,10 @@ class Display:
     ) -> None:
         self._live.stop()
 
+    def say(self, words: str) -> None:
+        """Print what concerns the study as a whole."""
+        say(self._console, words)
+
     def start(self, trial_id: str, name: str, epochs: int) -> None:
         """Note that a trial of this many epochs has begun."""
         self._running.setdefault(trial_id, _Running(name, epochs, time.monotonic()))

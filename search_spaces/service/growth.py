@@ -21,8 +21,8 @@ def machines() -> list[Resources]:
 def machines_to_come() -> list[Resources]:
     """The resources of each machine that the cluster has once it has grown; none where it does not grow.
 
-    Only the cluster's head knows. A machine whose resources are not in its file, as those of one's own machines are
-    not, is not counted.
+    Only the cluster's head knows, from its file, which `ray up` may change while a study runs. A machine whose
+    resources are not in the file, as those of one's own machines are not, is not counted.
     """
     path = CONFIGURATION.expanduser()
     host, _, _ = ray.get_runtime_context().gcs_address.rpartition(":")
@@ -36,6 +36,11 @@ def largest(config: Mapping[str, Any]) -> list[Resources]:
     most = int(config.get("max_workers", 0))
     allowed = [kind["resources"] for kind in kinds for _ in range(min(most, kind.get("max_workers", most)))]
     return sorted(filter(None, allowed), key=_size, reverse=True)[:most]
+
+
+def most(name: str) -> float:
+    """How much of a resource the cluster has, or has once it has grown."""
+    return max(total(machines(), name), total(machines_to_come(), name))
 
 
 def total(of: Sequence[Resources], name: str) -> float:

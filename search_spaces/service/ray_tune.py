@@ -19,10 +19,11 @@ from ray.tune.search import Searcher
 
 from analysis.outcomes import Group, Outcome
 from search_spaces.policy.plan import NoProposal, Proposal
-from search_spaces.service.cluster import Allotment, room_for, trial_resources
-from search_spaces.service.display import Display
+from search_spaces.service.cluster import Allotment, Room, room_for, trial_resources
+from search_spaces.service.display import Display, clock
 from search_spaces.service.optuna_store import key_of, params_of, proposal_of
 from search_spaces.service.proposers import Proposer
+from search_spaces.service.sharing import Part
 from search_spaces.service.tracking import Tracker
 from search_spaces.study import Study
 from trainables.errors import UserError, first_line
@@ -39,6 +40,8 @@ NODES_SECONDS = 120.0
 """So long a study waits for nodes where the cluster has lost those that train."""
 LOOK_SECONDS = 5.0
 """How often the nodes are looked at."""
+REMIND_SECONDS = 600.0
+"""How often a study says that it waits for nodes."""
 MOST_RESTARTS = 10
 """So often a trial is started again because its actor, or the actor's node, was lost."""
 
@@ -61,8 +64,14 @@ class Search:
     running: Path
 
 
-def run_trials(search: Search, allotment: Allotment, data_dir: str) -> None:
+def run_trials(search: Search, allotment: Allotment, data_dir: str, shares: bool) -> None:
     """Run every trial that the proposer proposes, and return when it has nothing left to propose.
+
+    Args:
+        search: the study, and what runs it.
+        allotment: how it uses the cluster while it is alone there.
+        data_dir: the folder of data sets.
+        shares: whether other studies may use the cluster.
 
     Raises:
         KeyboardInterrupt: at once on Ctrl-C. Every run that has finished is already in the tracker.
@@ -81,11 +90,13 @@ def run_trials(search: Search, allotment: Allotment, data_dir: str) -> None:
         "size": allotment.size,
         "passes": search.passes,
         "keeper": keeper,
+        "shares": shares,
     }
     trainable = tune.with_resources(
         tune.with_parameters(Trial, shared=shared), tune.PlacementGroupFactory([trial_resources()])
     )
-    searcher = ProposerSearch(search.proposer, study.task.metric, keeper.forget.remote)
+    most = Part(allotment, search.display.say) if shares else lambda: allotment.concurrent_trials
+    searcher = ProposerSearch(search.proposer, study.task.metric, keeper.forget.remote, most)
     with tempfile.TemporaryDirectory(prefix="batchscale-") as scratch:
         tuner = tune.Tuner(
             trainable,
@@ -101,7 +112,7 @@ def run_trials(search: Search, allotment: Allotment, data_dir: str) -> None:
             run_config=tune.RunConfig(
                 storage_path=scratch,
                 name="trials",
-                callbacks=[Recorder(search, shared), Nodes(allotment.size)],
+                callbacks=[Recorder(search, shared), Nodes(allotment.size, search.display.say)],
                 verbose=0,
                 checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
                 failure_config=tune.FailureConfig(max_failures=MOST_RESTARTS),
@@ -135,14 +146,19 @@ class ProposerSearch(_LivesInTheDriver, Searcher):
 
     Args:
         forget: is told the key of every run that has ended, whose state is of no use any more.
+        most: says how many runs there may be at a time.
     """
 
-    def __init__(self, proposer: Proposer, metric: Score, forget: Callable[[str], object]) -> None:
+    def __init__(
+        self, proposer: Proposer, metric: Score, forget: Callable[[str], object], most: Callable[[], int]
+    ) -> None:
         super().__init__(metric=TUNE_METRIC, mode="max")
-        self._proposer, self._judged_by, self._forget = proposer, metric, forget
+        self._proposer, self._judged_by, self._forget, self._most = proposer, metric, forget, most
         self._asked: dict[str, tuple[optuna.Trial, Proposal]] = {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        if len(self._asked) >= self._most():
+            return None
         asked = self._proposer.ask()
         if isinstance(asked, NoProposal):
             return Searcher.FINISHED if asked is NoProposal.OVER else None
@@ -235,30 +251,43 @@ class Recorder(_LivesInTheDriver, tune.Callback):
 
 
 class Nodes(_LivesInTheDriver, tune.Callback):
-    """A Tune callback that ends a study whose cluster has lost the nodes that train.
+    """A Tune callback that says when a study waits for its cluster to grow, and ends one whose cluster cannot.
 
     Args:
         size: the size of each worker group.
+        tell: prints a line.
 
     Raises:
-        UserError: there has been no room for a worker group for NODES_SECONDS.
+        UserError: there has been no room for a worker group for NODES_SECONDS, and the cluster cannot grow.
     """
 
-    def __init__(self, size: GroupSize) -> None:
-        self._size = size
-        self._looked = self._last_room = time.monotonic()
+    def __init__(self, size: GroupSize, tell: Callable[[str], object]) -> None:
+        self._size, self._tell = size, tell
+        self._group = f"{size.workers} worker{'s' * (size.workers > 1)}"
+        self._looked = self._had_room = self._could_grow = time.monotonic()
+        self._told: float | None = None
 
     def on_step_end(self, iteration: int, trials: list[TuneTrial], **info: Any) -> None:
         now = time.monotonic()
         if now - self._looked < LOOK_SECONDS:
             return
-        self._looked = now
-        if room_for(self._size):
-            self._last_room = now
-        elif now - self._last_room > NODES_SECONDS:
+        self._looked, room = now, room_for(self._size)
+        if room is Room.NOW:
+            if self._told is not None:
+                self._tell(f"The cluster has grown, after {clock(now - self._had_room)}.")
+            self._had_room, self._told = now, None
+        elif room is Room.LATER and (self._told is None or now - self._told > REMIND_SECONDS):
+            self._tell(
+                f"Waiting for the cluster to grow, for {clock(now - self._had_room)} so far: it has no room for a "
+                f"group of {self._group}. `ray status` on its head says what it starts."
+            )
+            self._told = now
+        if room is not Room.NEVER:
+            self._could_grow = now
+        elif now - self._could_grow > NODES_SECONDS:
             raise UserError(
-                f"the cluster has lost its nodes: for {NODES_SECONDS:g} s there was no room for {self._size.workers} "
-                "workers; the finished runs are kept, and --resume goes on"
+                f"the cluster has lost its nodes: for {NODES_SECONDS:g} s there was no room for {self._group}; "
+                "the finished runs are kept, and --resume goes on"
             )
 
 

@@ -3,56 +3,34 @@
 Everything goes through SSH, to the cluster's head. The job goes on where this process or its connection ends.
 """
 
-import os
 import shlex
 import shutil
-import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from ray.autoscaler.sdk import get_head_node_ip
-from ray.exceptions import AuthenticationError
 from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
 from rich.console import Console
 
 from analysis.wording import say
+from search_spaces.service.tunnel import tunnel
 from trainables.errors import UserError, first_line, require
 
 RESULTS = "~/batchscale/results"
 """Where results lie on the head. The project is in ~/batchscale on every machine; see ray_cluster.yaml."""
-DASHBOARD_PORT = 8265
-"""The port of the head's loopback at which Ray takes jobs."""
-TOKEN = "~/.ray/auth_token"
-"""Where the token is that a cluster asks for; `ray get-auth-token --generate` makes one."""
 LOOK_SECONDS = 2.0
 """How often a job is looked at."""
-CONNECT_SECONDS = 60.0
-"""How long a connection to the head may take."""
-
 PATIENCE_SECONDS = 1800.0
 """So long a cluster may be away while its job is followed."""
 STAYS = ("optuna.journal*", "lock", "running-*", "outbox-*", "passes-*", "artifacts")
 """What of a study's folder of results is for the machine that runs it only."""
 
-_FORWARD = """
-import os, sys, threading
-from ray.autoscaler.sdk import run_on_cluster
-
-def end_with_parent():
-    sys.stdin.read()
-    os.killpg(0, 15)
-
-threading.Thread(target=end_with_parent, daemon=True).start()
-run_on_cluster(sys.argv[1], cmd="sleep infinity", port_forward=[(int(sys.argv[2]), int(sys.argv[3]))])
-"""
 _RAY = (sys.executable, "-m", "ray.scripts.scripts")
 
 
@@ -104,7 +82,7 @@ def run_there(study: RemoteStudy, console: Console) -> int:
         ) from error
     job = f"{study.name}-{datetime.now():%Y%m%d-%H%M%S}"
     try:
-        with _tunnel(file) as client:
+        with tunnel(file) as client:
             job = _started(study, job, client, console)
         status = _follow(file, job, console)
         if status == 0 and "--dry-run" not in study.command:
@@ -148,14 +126,16 @@ def _follow(file: Path, job: str, console: Console) -> int:
     Raises:
         UserError: the cluster does not answer for PATIENCE_SECONDS, or does not know the job.
     """
-    printed, answered = 0, time.monotonic()
+    printed, answered, lost = 0, time.monotonic(), False
     while True:
         try:
-            with _tunnel(file) as client:
+            with tunnel(file) as client:
                 while True:
                     about = client.get_job_info(job)  # before the log, which is then whole if the job has ended
                     log = client.get_job_logs(job)
-                    answered = time.monotonic()
+                    if lost:
+                        say(console, "the cluster answers again")
+                    answered, lost = time.monotonic(), False
                     console.file.write(log[printed:])
                     console.file.flush()
                     printed = len(log)
@@ -172,7 +152,9 @@ def _follow(file: Path, job: str, console: Console) -> int:
                 raise UserError(
                     f"job {job} may go on, but its cluster is lost ({reason}); the same command follows it"
                 ) from error
-            say(console, f"the connection to the cluster has ended ({reason}); it is made again")
+            if not lost:
+                say(console, "the connection to the cluster has ended; it is made again")
+            lost = True
             time.sleep(LOOK_SECONDS)
 
 
@@ -181,58 +163,6 @@ def _status(job: JobDetails) -> int:
     if job.driver_exit_code is not None:
         return int(job.driver_exit_code)
     return 0 if job.status == JobStatus.SUCCEEDED else 2
-
-
-@contextmanager
-def _tunnel(file: Path) -> Iterator[JobSubmissionClient]:
-    """A client of the cluster's jobs, through a port here that leads to the head's loopback.
-
-    Raises:
-        UserError: the head does not answer.
-    """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    with tempfile.TemporaryFile("w+") as said:
-        words = [sys.executable, "-c", _FORWARD, str(file), str(port), str(DASHBOARD_PORT)]
-        ssh = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=said, stderr=said, start_new_session=True)
-        try:
-            yield _client(port, ssh, file)
-        except UserError as error:
-            said.seek(0)
-            why = said.read().strip().splitlines()
-            raise UserError(f"{error}{f' ({why[-1]})' if why and ssh.poll() is not None else ''}") from error
-        finally:
-            with suppress(ProcessLookupError):
-                os.killpg(ssh.pid, signal.SIGTERM)
-                ssh.communicate()
-                for _ in range(100):  # whoever connects next must not share a connection that ends
-                    os.killpg(ssh.pid, 0)
-                    time.sleep(0.1)
-
-
-def _client(port: int, ssh: "subprocess.Popen[bytes]", file: Path) -> JobSubmissionClient:
-    """A client of the jobs at a port, as soon as it answers."""
-    latest = time.monotonic() + CONNECT_SECONDS
-    problem: Exception = ConnectionError("no answer")
-    while time.monotonic() < latest and ssh.poll() is None:
-        try:
-            return JobSubmissionClient(f"http://127.0.0.1:{port}", headers=_token())
-        except AuthenticationError as error:
-            raise UserError(
-                f"--cluster {file}: its head refuses the token in {TOKEN} ({first_line(error)}); the "
-                "cluster must have the same one, and RAY_AUTH_MODE=token"
-            ) from error
-        except (OSError, RuntimeError) as error:
-            problem = error
-            time.sleep(0.5)
-    raise UserError(f"--cluster {file}: its head takes no jobs ({first_line(problem)})")
-
-
-def _token() -> dict[str, str]:
-    """The header that shows the cluster this machine's token; none where this machine has no token."""
-    path = Path(TOKEN).expanduser()
-    return {"Authorization": f"Bearer {path.read_text().strip()}"} if path.is_file() else {}
 
 
 def _bring_home(study: RemoteStudy, console: Console) -> None:

@@ -134,7 +134,7 @@ def test_the_picture_has_what_the_page_has_without_a_click(metric: Score, runs: 
         assert f"batch size {each.group.batch_size}" in words
     for label in (
         "A0",
-        "A0 - tolerance",
+        "worst that holds",
         "linear",
         "holds",
         "diverged",

@@ -1,4 +1,9 @@
-"""A study on a cluster that has a head without CPUs and grows from there. It ends every other Ray."""
+"""A study on a cluster that has a head without CPUs and grows from there. It ends every other Ray.
+
+    python -m tests.integration.grow FOLDER CLOUD
+
+FOLDER gets the results; CLOUD is the class of this file that gives machines.
+"""
 
 import os
 import subprocess
@@ -7,11 +12,29 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from ray.autoscaler._private.fake_multi_node.node_provider import FakeMultiNodeProvider
+from ray.autoscaler.node_launch_exception import NodeLaunchException
+from ray.autoscaler.tags import TAG_RAY_USER_NODE_TYPE
 from ray.cluster_utils import FAKE_HEAD_NODE_ID, AutoscalingCluster
 
 HEAD = "ray.head.default"
 KIND = {"resources": {"CPU": 2}, "node_config": {}, "min_workers": 0, "max_workers": 2}
 STUDY = "-m search_spaces.digits_cnn --batch-sizes 16,64 --max-runs 7 --seeds 2 --concurrent-trials 2"
+
+
+class Cloud(FakeMultiNodeProvider):
+    """Gives every machine that it is asked for."""
+
+
+class CloudWithoutSpot(FakeMultiNodeProvider):
+    """Has no spot machine, as AWS at times."""
+
+    def create_node_with_resources_and_labels(
+        self, node_config: Any, tags: dict[str, str], count: int, resources: Any, labels: Any
+    ) -> None:
+        if tags[TAG_RAY_USER_NODE_TYPE] == "spot_worker":
+            raise NodeLaunchException("InsufficientInstanceCapacity", "there is no spot machine", None)
+        super().create_node_with_resources_and_labels(node_config, tags, count, resources, labels)
 
 
 class Growing(AutoscalingCluster):
@@ -24,7 +47,7 @@ class Growing(AutoscalingCluster):
             "max_workers": 4,
             "provider": {
                 "type": "external",
-                "module": "ray.autoscaler._private.fake_multi_node.node_provider.FakeMultiNodeProvider",
+                "module": f"tests.integration.grow.{cloud}",
                 "head_node_id": FAKE_HEAD_NODE_ID,
                 "launch_multiple": True,
             },
@@ -43,6 +66,7 @@ class Growing(AutoscalingCluster):
 
 
 if __name__ == "__main__":
+    folder, cloud = sys.argv[1:]
     config = yaml.safe_load(Path("ray_cluster.yaml").read_text())
     named = {name: kind for name, kind in config["available_node_types"].items() if name != "head"}
     kinds = {name: {**KIND, "priority": kind.get("priority", 0)} for name, kind in named.items()}
@@ -50,7 +74,6 @@ if __name__ == "__main__":
     Path("~/ray_bootstrap_config.yaml").expanduser().write_text(yaml.safe_dump(cluster._config))  # as `ray up` does
     cluster.start()
     try:
-        folder = os.environ["RESULTS"]
         command = [sys.executable, *STUDY.split(), "--results-dir", folder, "--tracking-uri", f"sqlite:///{folder}.db"]
         code = subprocess.run(command, env={**os.environ, "RAY_ADDRESS": "auto"}).returncode
         subprocess.run(["ray", "status"])

@@ -85,9 +85,8 @@ def _machine(folder: Path, name: str, bridge: str, address: str) -> Iterator[Non
             lose(folder)
             server.wait(30)
     finally:
-        subprocess.run(
-            f"ip link del {name}".split(), capture_output=True
-        )  # the kernel takes its time with a namespace's
+        # Said here, because the kernel takes its time with the links of a namespace that ends.
+        subprocess.run(f"ip link del {name}".split(), capture_output=True)
         _do(*f"ip netns del {name}".split())
 
 

@@ -17,12 +17,17 @@ pytestmark = [
 ROOT = Path(__file__).parents[2]
 
 
-def test_machines_start_from_none_and_spot_machines_first(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("cloud", "kind"), [("Cloud", "spot_worker"), ("CloudWithoutSpot", "worker")])
+def test_machines_start_from_none_and_are_spot_machines_where_there_are_some(
+    tmp_path: Path, cloud: str, kind: str
+) -> None:
     with machines(tmp_path, 1) as (only,):
-        there = f"source {sys.prefix}/bin/activate; cd {ROOT}; RESULTS=/tmp/grown python -m tests.integration.grow"
-        done = on(tmp_path, only, there, check=False)
+        there = f"source {sys.prefix}/bin/activate; cd {ROOT}; export PYTHONPATH={ROOT}"
+        done = on(tmp_path, only, f"{there}; python -m tests.integration.grow /tmp/grown {cloud}", check=False)
     assert done.returncode == 0, done.stdout
     assert "(8 CPUs, 0 GPUs)" in done.stdout, "what the cluster can grow to"
     assert "[7/7]" in done.stdout
-    status = done.stdout.partition("Autoscaler status")[2]
-    assert set(re.findall(r"\d+ (\w*worker)\s*$", status, re.MULTILINE)) == {"spot_worker"}, status
+    assert "Waiting for the cluster to grow" in done.stdout
+    assert "The cluster has grown" in done.stdout
+    active = done.stdout.partition("Active:")[2].partition("Pending:")[0]
+    assert set(re.findall(r"\d+ (\w*worker)\s*$", active, re.MULTILINE)) == {kind}, done.stdout

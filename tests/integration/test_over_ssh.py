@@ -84,22 +84,22 @@ def test_a_study_runs_on_a_cluster_from_both_places(addresses: list[str], tmp_pa
 
     with laptop.running("--results-dir", str(results)) as (here, said):
         _wait(lambda: "[1/7]" in said.read_text() or here.poll() is not None, "a run ends")
-        here.send_signal(signal.SIGINT)
-        assert here.wait(60) == 130, said.read_text()
-    assert "the same command follows it again" in said.read_text()
-    with laptop.running("--results-dir", str(results)) as (here, said):
-        _wait(lambda: "[2/7]" in said.read_text() or here.poll() is not None, "two runs end")
         for process in psutil.process_iter(["name", "cmdline"]):
             words = " ".join(process.info["cmdline"] or ())
             if process.info["name"] == "ssh" and (f"root@{head}" in words or "ray_ssh" in words):
                 process.kill()
         lose(tmp_path / "machine1")
+        _wait(lambda: "the cluster answers again" in said.read_text() or here.poll() is not None, "it is found again")
+        here.send_signal(signal.SIGINT)
+        assert here.wait(60) == 130, said.read_text()
+    words = said.read_text()
+    assert "the connection to the cluster has ended; it is made again" in words, words
+    assert "the same command follows it again" in words, words
+    with laptop.running("--results-dir", str(results)) as (here, said):
         assert here.wait(600) == 0, said.read_text()
     words = said.read_text()
-    assert "which was started before" in words
-    assert "it is made again" in words
-    assert "[7/7]" in words
-    assert "Brought home" in words
+    for said_too in ("which was started before", "[7/7]", "Brought home"):
+        assert said_too in words, words
     home = {path.name for path in (results / "digits_cnn").iterdir()}
     assert {"frontier.csv", "frontier.png", "report.html"} <= home
     assert not {"job", "lock", "optuna.journal"} & home

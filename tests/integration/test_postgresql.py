@@ -3,9 +3,7 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -16,12 +14,12 @@ import pytest
 from analysis.runs import load_runs
 from search_spaces.service.optuna_store import open_storage
 from search_spaces.service.resumption import claimed_storage
+from tests.search_spaces.place import Place, free_port
 from trainables import UserError
 
 FOUND = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
 PASSWORD = "open-sesame"
-ROOT = Path(__file__).parents[2]
-STUDY = "-m search_spaces.digits_cnn --batch-sizes 16,64 --max-runs 7 --seeds 2 --concurrent-trials 1"
+STUDY = ("--batch-sizes", "16,64", "--max-runs", "7", "--seeds", "2", "--concurrent-trials", "1")
 
 pytestmark = [
     pytest.mark.integration,
@@ -35,9 +33,7 @@ def server() -> Iterator[str]:
     """The address of a server that asks for a password, without the name of a database."""
     folder = Path(tempfile.mkdtemp(prefix="batchscale-postgresql-"))
     (folder / "password").write_text(PASSWORD)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     for path in (folder, folder / "password"):
         shutil.chown(path, "postgres")
     programs = FOUND[-1].parent
@@ -72,19 +68,16 @@ def test_a_study_goes_on_on_another_machine(server: str, tmp_path: Path) -> None
     for machine, words in (("first", []), ("second", ["--resume"])):
         folder = tmp_path / machine
         folder.mkdir()
-        stores = ["--tracking-uri", f"{server}/mlflow", "--storage", f"{server}/search"]
-        output = folder / "said.txt"
-        with output.open("w") as file:
-            command = [sys.executable, *STUDY.split(), *stores, *words]
-            study = subprocess.Popen(
-                command, cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=file, stderr=file
-            )
-        while machine == "first" and study.poll() is None and "[3/7]" not in output.read_text():
-            time.sleep(0.2)
-        if machine == "first":
-            study.send_signal(signal.SIGINT)
-        assert study.wait(600) == (130 if machine == "first" else 0), output.read_text()
-        said.append(output.read_text())
+        stores = ("--tracking-uri", f"{server}/mlflow", "--storage", f"{server}/search")
+        study, told = Place(folder).start(*STUDY, *stores, *words), []
+        assert study.stdout is not None
+        for line in study.stdout:
+            told.append(line)
+            if machine == "first" and "[3/7]" in line:
+                study.send_signal(signal.SIGINT)
+        rest = "".join(study.communicate(timeout=600))
+        said.append("".join(told) + rest)
+        assert study.returncode == (130 if machine == "first" else 0), said[-1]
     assert "--resume goes on" in said[0]
     assert "[7/7]" in said[1]
     assert len(load_runs("digits_cnn", f"{server}/mlflow").frame) == 7

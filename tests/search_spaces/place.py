@@ -1,6 +1,7 @@
 """A command run in a directory of its own, as a user would."""
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -65,6 +66,13 @@ class Place:
         while self.processes() and time.monotonic() < end:
             time.sleep(0.2)
         return self.processes()
+
+
+def free_port() -> int:
+    """A port of this machine's loopback at which nothing listens."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
 
 
 def one_line(done: subprocess.CompletedProcess[str]) -> str:

@@ -6,10 +6,14 @@ so outlive workers, trials, nodes and the driver.
 
 from contextlib import suppress
 from pathlib import Path
+from uuid import uuid4
 
 import ray
 from ray.actor import ActorHandle
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+PREFIX = "batchscale-keeper-"
+"""How the name of every keeper begins."""
 
 
 class Keeper:
@@ -59,7 +63,12 @@ def kept_file(folder: Path, key: str) -> Path:
 
 
 def start_keeper(folder: Path) -> ActorHandle:
-    """A keeper on this machine. Ray starts it again where it dies."""
+    """A keeper on this machine. Ray starts it again where it dies; its name tells the cluster of a study."""
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-    remote = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=3, scheduling_strategy=here)(Keeper)
-    return remote.remote(str(folder))
+    options = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": 3, "scheduling_strategy": here}
+    return ray.remote(Keeper).options(name=f"{PREFIX}{uuid4().hex}", **options).remote(str(folder))
+
+
+def studies() -> int:
+    """The number of studies that run on this cluster: each has a keeper, for as long as it runs."""
+    return sum(each["name"].startswith(PREFIX) for each in ray.util.list_named_actors(all_namespaces=True))

@@ -21,17 +21,17 @@ FOUR_GPUS = Capacity(cpus=16, gpus=4, node_cpus=16, address=None)
 @pytest.mark.parametrize(
     ("capacity", "workers", "trials", "gpus", "most_runs", "expected"),
     [
-        (EIGHT, 1, None, None, 100, Allotment(GroupSize(1, 0.0, 2), 4)),
-        (EIGHT, 2, None, None, 100, Allotment(GroupSize(2, 0.0, 1), 4)),
-        (EIGHT, 3, None, None, 100, Allotment(GroupSize(3, 0.0, 1), 2)),
-        (EIGHT, 1, None, None, 1, Allotment(GroupSize(1, 0.0, 8), 1)),
-        (EIGHT, 1, 8, None, 100, Allotment(GroupSize(1, 0.0, 1), 8)),
-        (JOINED, 1, 1, None, 100, Allotment(GroupSize(1, 0.0, 2), 1)),  # a worker lives on one node
-        (JOINED, 1, 4, None, 100, Allotment(GroupSize(1, 0.0, 1), 4)),  # a CPU is kept for Ray's helpers
-        (FOUR_GPUS, 1, None, None, 100, Allotment(GroupSize(1, 1.0, 1), 4)),
-        (FOUR_GPUS, 2, None, None, 100, Allotment(GroupSize(2, 1.0, 1), 2)),
-        (FOUR_GPUS, 1, None, 0.5, 100, Allotment(GroupSize(1, 0.5, 1), 8)),
-        (FOUR_GPUS, 1, None, 0.0, 100, Allotment(GroupSize(1, 0.0, 4), 4)),
+        (EIGHT, 1, None, None, 100, Allotment(GroupSize(1, 0.0, 2), 4, 4)),
+        (EIGHT, 2, None, None, 100, Allotment(GroupSize(2, 0.0, 1), 4, 4)),
+        (EIGHT, 3, None, None, 100, Allotment(GroupSize(3, 0.0, 1), 2, 2)),
+        (EIGHT, 1, None, None, 1, Allotment(GroupSize(1, 0.0, 8), 1, 1)),
+        (EIGHT, 1, 8, None, 100, Allotment(GroupSize(1, 0.0, 1), 8, 8)),
+        (JOINED, 1, 1, None, 100, Allotment(GroupSize(1, 0.0, 2), 1, 4)),  # a worker lives on one node
+        (JOINED, 1, 4, None, 100, Allotment(GroupSize(1, 0.0, 1), 4, 8)),  # a CPU is kept for Ray's helpers
+        (FOUR_GPUS, 1, None, None, 100, Allotment(GroupSize(1, 1.0, 1), 4, 4)),
+        (FOUR_GPUS, 2, None, None, 100, Allotment(GroupSize(2, 1.0, 1), 2, 2)),
+        (FOUR_GPUS, 1, None, 0.5, 100, Allotment(GroupSize(1, 0.5, 1), 8, 8)),
+        (FOUR_GPUS, 1, None, 0.0, 100, Allotment(GroupSize(1, 0.0, 4), 4, 4)),
     ],
 )
 def test_a_cluster_is_divided_among_trials_so_that_it_is_used(
@@ -103,7 +103,7 @@ def address_now() -> str:
 @pytest.mark.usefixtures("unconnected")
 def test_an_embedded_cluster_is_kept_while_it_has_the_room_and_ends_when_told_to() -> None:
     capacity = find_capacity()
-    cluster.start(capacity, Allotment(GroupSize(1), 2))
+    cluster.start(capacity, Allotment(GroupSize(1), 2, 2))
     mine = {process.pid for process in psutil.Process().children(recursive=True)}
     listening = {each.laddr.ip for each in psutil.net_connections() if each.status == "LISTEN" and each.pid in mine}
     assert listening <= {"127.0.0.1", "::ffff:127.0.0.1"}, "nothing is open to the network"
@@ -111,9 +111,9 @@ def test_an_embedded_cluster_is_kept_while_it_has_the_room_and_ends_when_told_to
     first, room = address_now(), ray.cluster_resources()["CPU"]
     assert room >= 2
     assert find_capacity() == find_capacity("local") == capacity, "what the machine has, not what is declared"
-    cluster.start(capacity, Allotment(GroupSize(1), 1))
+    cluster.start(capacity, Allotment(GroupSize(1), 1, 1))
     assert address_now() == first
-    cluster.start(capacity, Allotment(GroupSize(2, threads_per_worker=2), 2))
+    cluster.start(capacity, Allotment(GroupSize(2, threads_per_worker=2), 2, 2))
     assert address_now() != first
     assert ray.cluster_resources()["CPU"] >= 8
     cluster.stop()
@@ -127,7 +127,7 @@ def test_a_connection_that_was_there_before_is_used_and_left_as_it_is() -> None:
     capacity = find_capacity()
     assert capacity == Capacity(3, 0, 3, mine)
     assert capacity.description == f"joined at {mine} (3 CPUs, 0 GPUs)"
-    cluster.start(capacity, Allotment(GroupSize(1), 3))
+    cluster.start(capacity, Allotment(GroupSize(1), 3, 3))
     cluster.stop()
     assert ray.is_initialized()
     assert address_now() == mine

@@ -5,8 +5,10 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import mlflow
 import pandas as pd
@@ -36,10 +38,16 @@ SMALL = (
 """So fine a resolution takes all the runs."""
 
 
+def names_in(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
 def test_digits_end_to_end(place: Place) -> None:
-    """A study runs, answers, records, and its report is reproduced from MLflow alone."""
-    done = place.run(*SMALL)
-    assert done.returncode == 0, done.stdout + done.stderr
+    """A study runs, answers, records, leaves nothing else, and its report is reproduced from MLflow alone."""
+    with tempfile.TemporaryDirectory(prefix="bs-", dir="/tmp") as temporary:  # Ray's sockets need a short path
+        done = place.run(*SMALL, TMPDIR=temporary)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert names_in(Path(temporary)) == {"ray"}, "only Ray's logs"
     for words in (
         "embedded",
         "at most 10",
@@ -53,6 +61,9 @@ def test_digits_end_to_end(place: Place) -> None:
         assert words in done.stdout
     results = place.folder / "results" / "digits_cnn"
     assert (results / "frontier.png").read_bytes().startswith(b"\x89PNG")
+    made = {"frontier.csv", "frontier.png", "frontier.svg", "report.html", "time_to_target.csv"}
+    assert names_in(results) == made | {"artifacts", "lock", "optuna.journal"}
+    assert names_in(place.folder) == {"mlflow.db", "results"}
     table = pd.read_csv(results / "frontier.csv")
     assert table.batch_size.tolist() == [16, 64]
 
@@ -69,11 +80,7 @@ def test_digits_end_to_end(place: Place) -> None:
     parents = [run for run in children if "mlflow.parentRunId" not in run.data.tags]
     assert [run.info.run_id for run in parents] == [runs.parent_id]
     assert parents[0].info.status == "FINISHED"
-    assert {artifact.path for artifact in client.list_artifacts(runs.parent_id)} == {
-        *(f"frontier.{kind}" for kind in ("csv", "png", "svg")),
-        "report.html",
-        "time_to_target.csv",
-    }
+    assert {artifact.path for artifact in client.list_artifacts(runs.parent_id)} == made
     assert parents[0].data.tags["mlflow.note.content"].startswith("- With warmup, ")
     assert parents[0].data.metrics["warmup/best_learning_rate"] > 0
     epochs = client.get_metric_history(runs.frame.run_id[0], "train_loss")

@@ -14,7 +14,7 @@ from trainables.loss import Loss
 from trainables.measure import Batches
 from trainables.on_ray.worker_group import GroupSize
 
-HERE = Allotment(GroupSize(), 1)
+HERE = Allotment(GroupSize(), 1, 1)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ import pytest
 
 from analysis.runs import load_runs
 from search_spaces.service.optuna_store import open_storage
-from tests.search_spaces.place import Place, one_line
+from tests.search_spaces.place import Place, free_port, one_line
 
 STUDY = ("--batch-sizes", "16,64", "--max-runs", "8", "--seeds", "2", "--concurrent-trials", "1")
 """A search that asks for the same runs each time, as there is never another one under way."""
@@ -126,9 +126,7 @@ def test_a_study_whose_ray_is_killed_goes_on(place: Place, undisturbed: pd.DataF
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[tuple[str, Callable[[], None], Callable[[], None]]]:
     """The address of an MLflow server, and what stops and starts it."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     uri, servers = f"http://127.0.0.1:{port}", []
     store = ("--backend-store-uri", f"sqlite:///{tmp_path / 'server.db'}", "--artifacts-destination", str(tmp_path))
 

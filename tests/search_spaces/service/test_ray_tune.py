@@ -15,6 +15,7 @@ from ray import tune
 from analysis.outcomes import Group, Outcome
 from search_spaces.policy.plan import NoProposal, Proposal
 from search_spaces.service import ray_tune
+from search_spaces.service.cluster import Room
 from search_spaces.service.optuna_store import open_storage, params_of, proposal_of
 from search_spaces.service.proposers import proposer
 from search_spaces.service.ray_tune import EarlyStopping, ProposerSearch
@@ -42,7 +43,9 @@ def test_hopeless_runs_are_stopped_on_the_way_tune_reports_them(make_plan: MakeP
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage = open_storage(tmp_path)
     forgotten: list[str] = []
-    searcher = ProposerSearch(proposer("frontier", make_plan(max_runs=70), storage, "s"), Accuracy(), forgotten.append)
+    searcher = ProposerSearch(
+        proposer("frontier", make_plan(max_runs=70), storage, "s"), Accuracy(), forgotten.append, lambda: 1
+    )
     scheduler, stopped, keys = EarlyStopping(searcher, 1), {}, []
     for number in range(70):
         name = f"trial-{number}"
@@ -143,7 +146,7 @@ def test_worker_groups_that_wait_for_a_run_are_kept(tmp_path: Path, monkeypatch:
     ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, _temp_dir=folder)
     try:
         pairs = _InPairs()
-        searcher = ProposerSearch(pairs, Accuracy(), print)
+        searcher = ProposerSearch(pairs, Accuracy(), print, lambda: 2)
         processes = _Processes()
         tune.Tuner(
             tune.with_resources(tune.with_parameters(_Pair, begun=tmp_path), {"cpu": 1}),
@@ -165,15 +168,22 @@ def test_worker_groups_that_wait_for_a_run_are_kept(tmp_path: Path, monkeypatch:
         shutil.rmtree(folder)
 
 
-def test_a_study_whose_cluster_has_no_room_any_more_ends_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
-    room = True
+def test_a_study_waits_for_a_cluster_that_can_grow_and_not_for_one_that_cannot(monkeypatch: pytest.MonkeyPatch) -> None:
+    room = Room.NOW
     monkeypatch.setattr(ray_tune, "room_for", lambda size: room)
     monkeypatch.setattr(ray_tune, "LOOK_SECONDS", 0.0)
     monkeypatch.setattr(ray_tune, "NODES_SECONDS", 1.0)
-    nodes = ray_tune.Nodes(GroupSize(3))
-    for room in (True, False, True, False):  # noqa: B007
+    said: list[str] = []
+    nodes = ray_tune.Nodes(GroupSize(3), said.append)
+    for room in (Room.NOW, Room.NEVER, Room.LATER, Room.LATER, Room.NOW, Room.LATER, Room.NEVER):  # noqa: B007
         nodes.on_step_end(1, [])
         time.sleep(0.1)
+    assert [each.split(",")[0] for each in said] == [
+        "Waiting for the cluster to grow",
+        "The cluster has grown",
+        "Waiting for the cluster to grow",
+    ]
+    assert "it has no room for a group of 3 workers" in said[0]
     time.sleep(1.0)
     with pytest.raises(UserError, match=r"lost its nodes: for 1 s there was no room for 3 workers; .* --resume"):
         nodes.on_step_end(1, [])

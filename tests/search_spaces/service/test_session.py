@@ -43,16 +43,19 @@ if __name__ == "__main__":
     broken = study.with_choices(name="broken", techniques={"broken": Recipe(optimizer=Broken())}, max_runs=7)
     second = run_study(broken, keep_ray=True, console=Console(file=told, width=100), **options)
     again = ray.get_runtime_context().get_node_id() == session
+    more = study.with_choices(max_runs=12)
+    further = run_study(more, keep_ray=True, resume=True, console=Console(quiet=True), **options)
     third = run_study(study.with_choices(name="third", max_runs=7), console=Console(quiet=True), **options)
     print(json.dumps({
         "answered": [[each.group.batch_size, each.scalable.flags] for each in first.answer.groups],
         "frontier": first.frontier.batch_size.tolist(),
-        "runs": [len(first.runs), len(second.runs), len(third.runs)],
+        "runs": [len(each.runs) for each in (first, second, third, further)],
+        "went_on": further.runs.run_id.tolist()[:10] == first.runs.run_id.tolist(),
         "files": [str(path) for path in first.files],
         "names": [first.name, second.name, third.name],
         "told": told.getvalue(),
         "unanswered": [second.answer.baseline, second.files.picture],
-        "kept": kept, "again": again, "left": ray.is_initialized(), "run_id": first.run_id,
+        "kept": kept, "again": again, "left": ray.is_initialized(), "run_ids": [first.run_id, further.run_id],
     }))
 """
 
@@ -65,7 +68,8 @@ def test_a_study_runs_from_python(place: Place) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
     assert [size for size, _ in found["answered"]] == found["frontier"] == [16, 64]
-    assert found["runs"] == [10, 6, 7], "a broken technique is tried at six rates"
+    assert found["runs"] == [10, 6, 7, 12], "a broken technique is tried at six rates"
+    assert found["went_on"], "with more runs allowed, a study that had ended goes on"
     assert found["names"] == ["digits_cnn", "broken", "third"]
     assert found["kept"], "as asked"
     assert found["again"], "the second study used the same cluster"
@@ -76,7 +80,7 @@ def test_a_study_runs_from_python(place: Place) -> None:
     assert "vegaEmbed" in page.read_text()
     uri = f"sqlite:///{place.folder / 'own.db'}"
     runs = load_runs("digits_cnn", uri)
-    assert runs.parent_id == found["run_id"]
+    assert found["run_ids"] == [runs.parent_id] * 2
     assert len(pd.read_csv(table)) == 2
 
     assert found["unanswered"] == [None, None]

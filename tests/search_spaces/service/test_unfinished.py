@@ -69,7 +69,7 @@ def test_one_batch_size_has_no_exponent_and_says_why(tmp_path: Path, capsys: pyt
     mine = [run for run in OUTCOMES if run.group == small]
     write(tmp_path, mine, groups=(small,), rules={}).close("done")
     told = shown(tmp_path, capsys)
-    assert "There is no exponent yet: it takes 3 finite edges, and there are 1." in told
+    assert "There is no exponent yet: it takes 3 finite edges, and there is 1." in told
 
 
 def test_a_study_of_which_nothing_has_ended_has_nothing_to_judge(
