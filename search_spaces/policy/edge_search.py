@@ -52,6 +52,15 @@ class SearchState:
         return asked_so_far(self.finished, self.running)
 
     @cached_property
+    def last_seeds(self) -> dict[tuple[Group, float], int]:
+        """The highest seed that has been asked for, by group and learning rate."""
+        last: dict[tuple[Group, float], int] = {}
+        for run in self.asked_runs:
+            point = run.group, run.learning_rate
+            last[point] = max(run.seed, last.get(point, 0))
+        return last
+
+    @cached_property
     def settings(self) -> dict[Group, Setting]:
         """The setting that each group is measured with."""
         return {group: chosen_setting(self.finished, group) for group in self.plan.design.groups}
@@ -199,12 +208,7 @@ def _run_at(state: SearchState, group: Group, rate: float) -> Proposal | None:
     end = low if rate - low < step / 2 else high if high - rate < step / 2 else None
     rounded = first + round((rate - first) / step) * step if end is None else end
     learning_rate = plan.design.inside(2.0**rounded)
-    seed = free_seed(state.asked_runs, group, learning_rate)
+    seed = 1 + state.last_seeds.get((group, learning_rate), 0)
     if seed > plan.seeds_near_margin and group != plan.design.baseline:
         return None
     return Proposal(group, learning_rate, seed, state.settings[group])
-
-
-def free_seed(asked: Iterable[Proposal], group: Group, learning_rate: float) -> int:
-    """The next seed of a run that measures: one more than those that have been asked for at the rate, at least 1."""
-    return 1 + max((run.seed for run in asked if run.group == group and run.learning_rate == learning_rate), default=0)

@@ -23,10 +23,10 @@ def size(plan: Plan) -> int:
 
 def propose(plan: Plan, finished: Sequence[Outcome], running: Sequence[Proposal]) -> Proposal | NoProposal:
     """The next run: the grid seed by seed, then the baseline's seeds at its best rate. max_runs does not limit it."""
-    asked = set(asked_so_far(finished, running))
+    asked, rates = set(asked_so_far(finished, running)), learning_rates(plan)
     for seed in range(plan.seeds_near_margin):
         for group in plan.design.groups:
-            for learning_rate in learning_rates(plan):
+            for learning_rate in rates:
                 point = Proposal(group, learning_rate, seed)
                 if point not in asked:
                     return point

@@ -26,7 +26,7 @@ from analysis.expectation import expected_edge
 from analysis.outcomes import Group, Outcome, chosen_setting
 from analysis.verdict import Baseline, find_baseline
 from search_spaces.policy.best_search import TUNING_OCTAVES, ladder, own_setting, sampled_runs, tuning_runs
-from search_spaces.policy.edge_search import BASELINE_SHARE, SearchState, edge_runs, free_seed
+from search_spaces.policy.edge_search import BASELINE_SHARE, SearchState, edge_runs
 from search_spaces.policy.plan import NoProposal, Plan, Proposal, asked_so_far
 from trainables.history import FAILED
 
@@ -116,8 +116,9 @@ def _candidates(
     if _guesses_hold(plan, baseline) or _prescribes_nothing(plan, finished, baseline):
         return
     if spent < plan.seeds and not tuning:
-        seed = free_seed(asked, design.baseline, baseline.learning_rate)
-        yield Proposal(design.baseline, baseline.learning_rate, seed, baseline.setting)
+        best = design.baseline, baseline.learning_rate
+        seeds = [run.seed for run in asked if (run.group, run.learning_rate) == best]
+        yield Proposal(*best, 1 + max(seeds, default=0), baseline.setting)
     turns = _in_turn(plan, running)
     for group in turns:
         yield from _start(plan, group, finished, running, baseline, asked)

@@ -122,14 +122,21 @@ def stored_curve(trial: FrozenTrial) -> list[float]:
     return [trial.intermediate_values[epoch] for epoch in sorted(trial.intermediate_values)]
 
 
-def finished_runs(trials: Sequence[FrozenTrial]) -> list[Outcome]:
-    """The outcomes of the runs that have ended, in the order in which they did."""
-    return [stored_outcome(trial) for trial in _ended(trials)]
+class EndedRuns:
+    """The runs that have ended, in the order in which they did. Each is read once, because it does not change."""
 
+    def __init__(self) -> None:
+        self._read: dict[str, tuple[Outcome, Curve]] = {}
 
-def finished_curves(trials: Sequence[FrozenTrial]) -> list[tuple[Outcome, Curve]]:
-    """The outcomes of the runs that have ended, in that order, each with its score after each epoch."""
-    return [(stored_outcome(trial), stored_curve(trial)) for trial in _ended(trials)]
+    def curves(self, trials: Sequence[FrozenTrial]) -> list[tuple[Outcome, Curve]]:
+        """The outcome of each run that has ended, and its score after each epoch. `trials` are all that there are."""
+        for trial in _ended([trial for trial in trials if key_of(trial) not in self._read]):
+            self._read[key_of(trial)] = (stored_outcome(trial), stored_curve(trial))
+        return list(self._read.values())
+
+    def outcomes(self, trials: Sequence[FrozenTrial]) -> list[Outcome]:
+        """The outcome of each run that has ended. `trials` are all that there are."""
+        return [outcome for outcome, _ in self.curves(trials)]
 
 
 def _ended(trials: Sequence[FrozenTrial]) -> list[FrozenTrial]:

@@ -13,9 +13,8 @@ from search_spaces.policy import policy
 from search_spaces.policy.futility import futile
 from search_spaces.policy.plan import NoProposal, Plan, Proposal
 from search_spaces.service.optuna_store import (
+    EndedRuns,
     decide_once,
-    finished_curves,
-    finished_runs,
     left_running,
     params_of,
     proposal_of,
@@ -55,13 +54,14 @@ class PolicyProposer:
         )
         self._study_id = storage.get_study_id_from_name(name)
         self._left = left_running(self._study)
+        self._ended = EndedRuns()
 
     def ask(self) -> tuple[optuna.Trial, Proposal] | NoProposal:
         if self._left:
             left = self._left.pop(0)
             return left, proposal_of(left.params)
         trials = self._study.get_trials(deepcopy=False)
-        proposal = self._policy(self._plan, finished_runs(trials), running_proposals(trials))
+        proposal = self._policy(self._plan, self._ended.outcomes(trials), running_proposals(trials))
         if isinstance(proposal, NoProposal):
             return proposal
         if proposal.setting is None:
@@ -81,8 +81,7 @@ class PolicyProposer:
         if not self._adaptive or proposal.seed == 0:
             return False
         trials = self._study.get_trials(deepcopy=False)
-        curve = next(stored_curve(other) for other in trials if other.number == trial.number)
-        return futile(self._plan, finished_curves(trials), proposal, curve)
+        return futile(self._plan, self._ended.curves(trials), proposal, stored_curve(trials[trial.number]))
 
     def tell(self, trial: optuna.Trial, outcome: Outcome) -> None:
         if outcome.status == DONE:  # the last epoch of a run is not reported before its end
@@ -90,7 +89,7 @@ class PolicyProposer:
         tell_outcome(self._study, trial, outcome)
 
     def objection(self) -> str | None:
-        finished = finished_runs(self._study.get_trials(deepcopy=False))
+        finished = self._ended.outcomes(self._study.get_trials(deepcopy=False))
         return (policy.objection if self._adaptive else policy.nothing_to_judge)(self._plan, finished)
 
 

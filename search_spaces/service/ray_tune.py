@@ -36,6 +36,8 @@ from trainables.score import Score
 
 TUNE_METRIC = "epoch"
 """Tune requires the name of a number that every trial reports. The number decides nothing; the proposer decides."""
+NEVER = "1e9"
+"""How often Tune keeps its own state, in seconds. Nothing reads it, and to write it takes longer with every run."""
 NODES_SECONDS = 120.0
 """So long a study waits for nodes where the cluster has lost those that train."""
 LOOK_SECONDS = 5.0
@@ -81,6 +83,7 @@ def run_trials(search: Search, allotment: Allotment, data_dir: str, shares: bool
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
     os.environ["TUNE_PRINT_ALL_TRIAL_ERRORS"] = "0"
+    os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = NEVER
     study, keeper = search.study, start_keeper(search.running)
     shared = {
         "task": study.task,
@@ -114,7 +117,6 @@ def run_trials(search: Search, allotment: Allotment, data_dir: str, shares: bool
                 name="trials",
                 callbacks=[Recorder(search, shared), Nodes(allotment.size, search.display.say)],
                 verbose=0,
-                checkpoint_config=tune.CheckpointConfig(num_to_keep=1),
                 failure_config=tune.FailureConfig(max_failures=MOST_RESTARTS),
             ),
         )

@@ -14,8 +14,8 @@ from search_spaces.policy import policy
 from search_spaces.policy.plan import NoProposal, Plan, Proposal, asked_so_far
 from search_spaces.service.optuna_store import (
     HIGHEST_SEED,
+    EndedRuns,
     decide_once,
-    finished_runs,
     left_running,
     proposal_of,
     running_proposals,
@@ -52,6 +52,7 @@ class SamplerProposer:
             )
             for group in plan.design.groups
         }
+        self._ended = EndedRuns()
         self._left = [trial for study in self._studies.values() for trial in left_running(study)]
 
     def ask(self) -> tuple[optuna.Trial, Proposal] | NoProposal:
@@ -90,7 +91,7 @@ class SamplerProposer:
     def _runs(self) -> tuple[list[Outcome], list[Proposal]]:
         """The runs that have ended and those that are running."""
         trials = [trial for study in self._studies.values() for trial in study.get_trials(deepcopy=False)]
-        return finished_runs(trials), running_proposals(trials)
+        return self._ended.outcomes(trials), running_proposals(trials)
 
     def _next(self, finished: Sequence[Outcome], running: Sequence[Proposal]) -> tuple[Group, float | None, int] | None:
         """The group, learning rate and seed of the next run. The rate is None where the sampler chooses it."""
