@@ -144,7 +144,7 @@ def _draw(figure: Figure, axes: Axes, panel: Panel, runs: StudyRuns, found: pd.D
     if plot.x != "plane":
         axes.grid(alpha=0.25, lw=0.6)
     if axes.get_legend_handles_labels()[0]:
-        axes.legend(fontsize=7, frameon=False, ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.15))
+        axes.legend(fontsize=7, frameon=False, ncols=2, loc="upper center", bbox_to_anchor=(0.5, 0), borderaxespad=5)
 
 
 def _words(name: str) -> str:

@@ -20,7 +20,7 @@ import ray
 from ray._private import ray_constants
 from ray._private.ray_logging import stdout_deduplicator
 
-from search_spaces.service.growth import machines, machines_to_come, most, total
+from search_spaces.service.growth import machines, total
 from trainables.errors import UserError, first_line, require
 from trainables.on_ray.worker_group import GroupSize
 
@@ -99,9 +99,10 @@ def find_capacity(address: str | None = None) -> Capacity:
         return Capacity(cpus, torch.cuda.device_count(), cpus, None)
     if not ray.is_initialized():
         _join(where, "cluster" if address else "RAY_ADDRESS")
-    of_each = [int(each.get("CPU", 0)) for each in (*machines(), *machines_to_come())]
+    found = machines()
+    of_each = [int(each.get("CPU", 0)) for each in (*found.now, *found.later)]
     smallest = min(filter(None, of_each), default=1)
-    return Capacity(int(most("CPU")), most("GPU"), smallest, ray.get_runtime_context().gcs_address)
+    return Capacity(int(found.most("CPU")), found.most("GPU"), smallest, ray.get_runtime_context().gcs_address)
 
 
 def _join(address: str, name: str) -> None:
@@ -278,10 +279,10 @@ class Room(Enum):
 def room_for(size: GroupSize) -> Room:
     """When the cluster has the CPUs and GPUs of a worker group, whether or not others use them."""
     needed = {"CPU": size.workers * size.threads_per_worker, "GPU": size.workers * size.gpus_per_worker}
-    running = machines()
-    if all(total(running, name) + 1e-9 >= number for name, number in needed.items()):
+    found = machines()
+    if all(total(found.now, name) + 1e-9 >= number for name, number in needed.items()):
         return Room.NOW
-    return Room.LATER if all(most(name) + 1e-9 >= number for name, number in needed.items()) else Room.NEVER
+    return Room.LATER if all(found.most(name) + 1e-9 >= number for name, number in needed.items()) else Room.NEVER
 
 
 def stop() -> None:

@@ -82,6 +82,12 @@ class Display:
         """Print what concerns the study as a whole."""
         say(self._console, words)
 
+    def share(self, studies: int, trials: int) -> None:
+        """Note that so many studies use the cluster now, and that this one runs so many trials at a time."""
+        self._concurrent, others = trials, studies - 1
+        who = f"{others} other stud{'ies use' if others > 1 else 'y uses'}" if others else "no other study uses"
+        self.say(f"{who} the cluster; at most {trials} trial{'s' * (trials > 1)} at a time run here".capitalize() + ".")
+
     def start(self, trial_id: str, name: str, epochs: int) -> None:
         """Note that a trial of this many epochs has begun."""
         self._running.setdefault(trial_id, _Running(name, epochs, time.monotonic()))

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import ray
 import yaml
@@ -13,12 +13,23 @@ CONFIGURATION = Path("~/ray_bootstrap_config.yaml")
 Resources = Mapping[str, float]
 
 
-def machines() -> list[Resources]:
-    """The resources of each machine that runs."""
-    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+class Machines(NamedTuple):
+    """The resources of each machine of a cluster: of those that run, and of all once it has grown."""
+
+    now: list[Resources]
+    later: list[Resources]
+
+    def most(self, name: str) -> float:
+        """How much of a resource the cluster has, or has once it has grown."""
+        return max(total(self.now, name), total(self.later, name))
 
 
-def machines_to_come() -> list[Resources]:
+def machines() -> Machines:
+    """The machines of the cluster that this process is connected to."""
+    return Machines([node["Resources"] for node in ray.nodes() if node["Alive"]], _to_come())
+
+
+def _to_come() -> list[Resources]:
     """The resources of each machine that the cluster has once it has grown; none where it does not grow.
 
     Only the cluster's head knows, from its file, which `ray up` may change while a study runs. A machine whose
@@ -36,11 +47,6 @@ def largest(config: Mapping[str, Any]) -> list[Resources]:
     most = int(config.get("max_workers", 0))
     allowed = [kind["resources"] for kind in kinds for _ in range(min(most, kind.get("max_workers", most)))]
     return sorted(filter(None, allowed), key=_size, reverse=True)[:most]
-
-
-def most(name: str) -> float:
-    """How much of a resource the cluster has, or has once it has grown."""
-    return max(total(machines(), name), total(machines_to_come(), name))
 
 
 def total(of: Sequence[Resources], name: str) -> float:

@@ -36,8 +36,8 @@ from trainables.score import Score
 
 TUNE_METRIC = "epoch"
 """Tune requires the name of a number that every trial reports. The number decides nothing; the proposer decides."""
-NEVER = "1e9"
-"""How often Tune keeps its own state, in seconds. Nothing reads it, and to write it takes longer with every run."""
+STATE_SECONDS = "1e9"
+"""How often Tune keeps its own state: never. Nothing reads it, and to write it takes longer with every run."""
 NODES_SECONDS = 120.0
 """So long a study waits for nodes where the cluster has lost those that train."""
 LOOK_SECONDS = 5.0
@@ -66,14 +66,14 @@ class Search:
     running: Path
 
 
-def run_trials(search: Search, allotment: Allotment, data_dir: str, shares: bool) -> None:
+def run_trials(search: Search, allotment: Allotment, data_dir: str, joined: bool) -> None:
     """Run every trial that the proposer proposes, and return when it has nothing left to propose.
 
     Args:
         search: the study, and what runs it.
         allotment: how it uses the cluster while it is alone there.
         data_dir: the folder of data sets.
-        shares: whether other studies may use the cluster.
+        joined: whether the cluster was joined, so that other studies may use it too.
 
     Raises:
         KeyboardInterrupt: at once on Ctrl-C. Every run that has finished is already in the tracker.
@@ -83,7 +83,7 @@ def run_trials(search: Search, allotment: Allotment, data_dir: str, shares: bool
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
     os.environ["TUNE_PRINT_ALL_TRIAL_ERRORS"] = "0"
-    os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = NEVER
+    os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = STATE_SECONDS
     study, keeper = search.study, start_keeper(search.running)
     shared = {
         "task": study.task,
@@ -93,19 +93,18 @@ def run_trials(search: Search, allotment: Allotment, data_dir: str, shares: bool
         "size": allotment.size,
         "passes": search.passes,
         "keeper": keeper,
-        "shares": shares,
     }
     trainable = tune.with_resources(
         tune.with_parameters(Trial, shared=shared), tune.PlacementGroupFactory([trial_resources()])
     )
-    most = Part(allotment, search.display.say) if shares else lambda: allotment.concurrent_trials
-    searcher = ProposerSearch(search.proposer, study.task.metric, keeper.forget.remote, most)
+    part = Part(allotment, search.display.share) if joined else None
+    searcher = ProposerSearch(search.proposer, study.task.metric, keeper.forget.remote, part)
     with tempfile.TemporaryDirectory(prefix="batchscale-") as scratch:
         tuner = tune.Tuner(
             trainable,
             tune_config=tune.TuneConfig(
                 search_alg=searcher,
-                scheduler=EarlyStopping(searcher, allotment.concurrent_trials),
+                scheduler=EarlyStopping(searcher, allotment.concurrent_trials, part),
                 metric=TUNE_METRIC,
                 mode="max",
                 num_samples=-1,
@@ -148,18 +147,18 @@ class ProposerSearch(_LivesInTheDriver, Searcher):
 
     Args:
         forget: is told the key of every run that has ended, whose state is of no use any more.
-        most: says how many runs there may be at a time.
+        part: the study's part of a cluster that others may use too.
     """
 
     def __init__(
-        self, proposer: Proposer, metric: Score, forget: Callable[[str], object], most: Callable[[], int]
+        self, proposer: Proposer, metric: Score, forget: Callable[[str], object], part: Part | None = None
     ) -> None:
         super().__init__(metric=TUNE_METRIC, mode="max")
-        self._proposer, self._judged_by, self._forget, self._most = proposer, metric, forget, most
+        self._proposer, self._judged_by, self._forget, self._part = proposer, metric, forget, part
         self._asked: dict[str, tuple[optuna.Trial, Proposal]] = {}
 
     def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
-        if len(self._asked) >= self._most():
+        if self._part and len(self._asked) >= self._part.trials():
             return None
         asked = self._proposer.ask()
         if isinstance(asked, NoProposal):
@@ -299,15 +298,16 @@ class EarlyStopping(FIFOScheduler):
     The proposer decides from what is in Optuna's storage, which outlives this process.
 
     It also keeps the worker groups. When several of them wait for a run, Tune stops all but one, and starting another
-    takes up to 50 s.
+    takes up to 50 s. Those that wait and are more than the study's part of a cluster are ended, to make room.
 
     Args:
         groups: how many worker groups are kept.
+        part: the study's part of a cluster that others may use too.
     """
 
-    def __init__(self, searcher: ProposerSearch, groups: int) -> None:
+    def __init__(self, searcher: ProposerSearch, groups: int, part: Part | None = None) -> None:
         super().__init__()
-        self._searcher = searcher
+        self._searcher, self._part = searcher, part
         self._to_keep = groups
 
     def on_trial_add(self, tune_controller: Any, trial: TuneTrial) -> None:
@@ -315,6 +315,17 @@ class EarlyStopping(FIFOScheduler):
             kept = tune_controller._tune_controller._actor_cache
             kept.increase_max(trial.placement_group_factory, by=self._to_keep)
         self._to_keep = 0  # the first trial has told Tune
+
+    def choose_trial_to_run(self, tune_controller: Any) -> TuneTrial | None:
+        with suppress(AttributeError):  # nor one to end those that wait
+            controller = tune_controller._tune_controller
+            kept, running = controller._actor_cache, len(controller._trial_to_actor)
+            while self._part and kept.num_cached_objects > self._part.waiting_groups(running):
+                waiting = kept.pop_cached_object(next(key for key, those in kept._cached_objects.items() if those))
+                waiting.set_on_stop(None)
+                waiting.set_on_error(None)
+                controller._remove_actor(tracked_actor=waiting)
+        return super().choose_trial_to_run(tune_controller)
 
     def on_trial_result(self, tune_controller: Any, trial: TuneTrial, result: dict[str, Any]) -> str:
         stop = self._searcher.report(trial.trial_id, result)

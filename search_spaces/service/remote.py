@@ -153,7 +153,8 @@ def _follow(file: Path, job: str, console: Console) -> int:
                     f"job {job} may go on, but its cluster is lost ({reason}); the same command follows it"
                 ) from error
             if not lost:
-                say(console, "the connection to the cluster has ended; it is made again")
+                why = f" ({reason})" if isinstance(error, UserError) else ""
+                say(console, f"the connection to the cluster has ended{why}; it is made again")
             lost = True
             time.sleep(LOOK_SECONDS)
 

@@ -257,8 +257,8 @@ def _run(prepared: Prepared, proposer: Proposer, tracker: Tracker, console: Cons
                 f"{number:g} at {group.technique} {group.batch_size}" for group, number in passes.items()
             )
             say(console, f"Passes over the training set that take as long as one of the baseline's: {listed}")
-        running, shares = running_folder(prepared.results, tracker.parent_id), prepared.capacity.address is not None
-        run_trials(Search(work.study, proposer, tracker, display, passes, running), allotment, str(data_dir), shares)
+        running, joined = running_folder(prepared.results, tracker.parent_id), prepared.capacity.address is not None
+        run_trials(Search(work.study, proposer, tracker, display, passes, running), allotment, str(data_dir), joined)
 
 
 def _print_address(uri: str, experiment_id: str, console: Console) -> None:

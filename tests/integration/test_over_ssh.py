@@ -24,7 +24,7 @@ pytestmark = [
 
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "deploy" / "ray_cluster.local.yaml"
-STUDY = "python -m search_spaces.digits_cnn --batch-sizes 16,64 --max-runs 7 --seeds 2 --concurrent-trials 2"
+STUDY = "python -m search_spaces.digits_cnn --batch-sizes 16,64 --max-runs 12 --seeds 2 --concurrent-trials 2"
 RAY = (sys.executable, "-m", "ray.scripts.scripts")
 
 
@@ -83,13 +83,14 @@ def test_a_study_runs_on_a_cluster_from_both_places(addresses: list[str], tmp_pa
     results = tmp_path / "results"
 
     with laptop.running("--results-dir", str(results)) as (here, said):
-        _wait(lambda: "[1/7]" in said.read_text() or here.poll() is not None, "a run ends")
+        _wait(lambda: "[1/12]" in said.read_text() or here.poll() is not None, "a run ends")
         for process in psutil.process_iter(["name", "cmdline"]):
             words = " ".join(process.info["cmdline"] or ())
             if process.info["name"] == "ssh" and (f"root@{head}" in words or "ray_ssh" in words):
                 process.kill()
         lose(tmp_path / "machine1")
         _wait(lambda: "the cluster answers again" in said.read_text() or here.poll() is not None, "it is found again")
+        assert here.poll() is None, said.read_text()
         here.send_signal(signal.SIGINT)
         assert here.wait(60) == 130, said.read_text()
     words = said.read_text()
@@ -98,7 +99,7 @@ def test_a_study_runs_on_a_cluster_from_both_places(addresses: list[str], tmp_pa
     with laptop.running("--results-dir", str(results)) as (here, said):
         assert here.wait(600) == 0, said.read_text()
     words = said.read_text()
-    for said_too in ("which was started before", "[7/7]", "Brought home"):
+    for said_too in ("which was started before", "[12/12]", "Brought home"):
         assert said_too in words, words
     home = {path.name for path in (results / "digits_cnn").iterdir()}
     assert {"frontier.csv", "frontier.png", "report.html"} <= home
@@ -115,7 +116,7 @@ def test_a_study_runs_on_a_cluster_from_both_places(addresses: list[str], tmp_pa
     assert "RAY_AUTH_MODE=token" in refused.stdout
     attached = on(tmp_path, head, f"{STUDY} --name attached", check=False)
     assert attached.returncode == 0, attached.stdout
-    assert "[7/7]" in attached.stdout
+    assert "[12/12]" in attached.stdout
     assert "linear rule" in on(tmp_path, head, "python -m analysis.report attached").stdout
 
     laptop.ray("down", "-y", str(laptop.file))

@@ -63,12 +63,12 @@ def kept_file(folder: Path, key: str) -> Path:
 
 
 def start_keeper(folder: Path) -> ActorHandle:
-    """A keeper on this machine. Ray starts it again where it dies; its name tells the cluster of a study."""
+    """A keeper on this machine. Ray starts it again where it dies. By its name other studies see that this one runs."""
     here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
     options = {"num_cpus": 0, "max_restarts": -1, "max_task_retries": 3, "scheduling_strategy": here}
     return ray.remote(Keeper).options(name=f"{PREFIX}{uuid4().hex}", **options).remote(str(folder))
 
 
-def studies() -> int:
+def studies_here() -> int:
     """The number of studies that run on this cluster: each has a keeper, for as long as it runs."""
     return sum(each["name"].startswith(PREFIX) for each in ray.util.list_named_actors(all_namespaces=True))

@@ -1,6 +1,5 @@
 """The Trainable for Ray Tune: one trial is one run, one step is one epoch, and workers are kept between trials."""
 
-import threading
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -12,7 +11,6 @@ from ray import tune
 from trainables import history
 from trainables.engine.checks import workers_for
 from trainables.history import EpochReport
-from trainables.on_ray.keeper import studies
 from trainables.on_ray.orders import Failure, Load, RunFailed, Save, Start, TrainEpoch, WorkersLost
 from trainables.on_ray.worker_group import GroupSize, WorkerGroup
 from trainables.recipe import EPOCHS, with_values
@@ -31,11 +29,6 @@ PATIENCE_FACTOR, LEAST_PATIENCE_SECONDS = 20.0, 600.0
 FIRST_PATIENCE_SECONDS = 6 * 3600.0
 """The same before the first epoch of a run, which tells nothing yet of how long its epochs take, and for what is no
 epoch: the start of a run, also of its workers, and what is measured at its end."""
-
-IDLE_SECONDS = 30.0
-"""So long a group waits for its next order where other studies are on the cluster, before it ends to make room."""
-LOOK_SECONDS = 5.0
-"""How often an idle group looks for other studies."""
 
 
 def start_of(config: Mapping[str, Any], shared: Mapping[str, Any]) -> Start:
@@ -67,7 +60,7 @@ class Trial(tune.Trainable):
     hold values for fields of the technique's slots, each with a name of the form slot.field, and `task.epochs` where a
     run has its own number of epochs. What is the same for all trials is given as `shared` through
     `tune.with_parameters`: `task`, `techniques`, `first_seed`, `data_dir`, `size` and, where an epoch is not one pass
-    over the training set, `passes` by technique and batch size, and `shares`, whether other studies may come.
+    over the training set, `passes` by technique and batch size.
 
     A run whose workers are lost goes on with new ones. With `keeper` in `shared` and a name of the run, `run`, in the
     config, it goes on from the last state that the keeper has, and so does a trial that is started again, after a
@@ -83,10 +76,6 @@ class Trial(tune.Trainable):
         assert shared is not None
         self._shared = shared
         self._group: WorkerGroup | None = None
-        self._orders = threading.Lock()
-        self._last_order = time.monotonic()
-        if shared.get("shares"):
-            threading.Thread(target=self._make_room, daemon=True, name="make-room").start()
         self._begin(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -95,12 +84,6 @@ class Trial(tune.Trainable):
 
     def step(self) -> dict[str, Any]:
         """Train one epoch. A run whose worker raises ends as `failed` or `out_of_memory`, and the study continues."""
-        with self._orders:
-            result = self._step()
-            self._last_order = time.monotonic()
-        return result
-
-    def _step(self) -> dict[str, Any]:
         try:
             self._last = self._next_epoch()
             self._over = self._last.status != history.RUNNING
@@ -180,23 +163,8 @@ class Trial(tune.Trainable):
             self._execute(Load(path.read_bytes()))
 
     def cleanup(self) -> None:
-        with self._orders:
-            self._end_group()
-
-    def _make_room(self) -> None:
-        """End a worker group that is idle where other studies are, for as long as this trial lives."""
-        while True:
-            time.sleep(LOOK_SECONDS)
-            with self._orders:
-                idle = self._group is not None and time.monotonic() - self._last_order > IDLE_SECONDS
-                if idle and studies() > 1:
-                    self._end_group()
-
-    def _end_group(self) -> None:
-        """End the worker group. A run that has not ended goes on with another one."""
         if self._group is not None:
             self._group.stop()
-        self._group, self._started = None, False
 
     def _begin(self, config: dict[str, Any]) -> None:
         """Remember the run; workers start it with its first order, so that a failed start is a failure of this run."""
@@ -208,13 +176,10 @@ class Trial(tune.Trainable):
 
     def _execute(self, order: Save | Load) -> Any:
         """Carry out an order on the run; a run that has not started is started first."""
-        with self._orders:
-            if not self._started:
-                self._start_run()
-            assert self._group is not None
-            result = self._group.execute(order, FIRST_PATIENCE_SECONDS)
-            self._last_order = time.monotonic()
-        return result
+        if not self._started:
+            self._start_run()
+        assert self._group is not None
+        return self._group.execute(order, FIRST_PATIENCE_SECONDS)
 
     def _start_run(self) -> None:
         """Let workers start the run, or go on with it. Their group is started where there is none."""

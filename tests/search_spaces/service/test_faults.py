@@ -1,5 +1,6 @@
 """What is killed costs a study nothing: a worker, a mailbox, a controller, a trial, the driver, Ray itself, MLflow."""
 
+import shutil
 import signal
 import socket
 import subprocess
@@ -120,6 +121,25 @@ def test_a_study_whose_ray_is_killed_goes_on(place: Place, undisturbed: pd.DataF
     done = place.run("--resume", *STUDY)
     assert done.returncode == 0, done.stdout + done.stderr
     pd.testing.assert_frame_equal(outcomes(place.folder), undisturbed)
+    assert place.wait_until_empty(120) == []
+
+
+@pytest.mark.slow
+def test_a_study_whose_results_folder_vanishes_ends_in_one_line(place: Place) -> None:
+    """What it can no longer keep it says at once; the runs that had ended are in MLflow, which is told of the end."""
+    process, said = place.start(*STUDY), []
+    for ended in lines_of(process, said):
+        if ended == 2:
+            shutil.rmtree(place.folder / "results")
+            break
+    out, err = process.communicate(timeout=180)
+    assert process.returncode == 2, out + err
+    assert err.count("\n") == 1, err
+    assert "the study cannot be kept (No such file or directory" in err
+    assert len(outcomes(place.folder)) >= 2
+    client = mlflow.MlflowClient(f"sqlite:///{place.folder / 'mlflow.db'}")
+    runs = client.search_runs([client.get_experiment_by_name("digits_cnn").experiment_id])
+    assert "RUNNING" not in {run.info.status for run in runs}
     assert place.wait_until_empty(120) == []
 
 

@@ -146,7 +146,7 @@ def test_worker_groups_that_wait_for_a_run_are_kept(tmp_path: Path, monkeypatch:
     ray.init(address="local", num_cpus=2, include_dashboard=False, log_to_driver=False, _temp_dir=folder)
     try:
         pairs = _InPairs()
-        searcher = ProposerSearch(pairs, Accuracy(), print, lambda: 2)
+        searcher = ProposerSearch(pairs, Accuracy(), print)
         processes = _Processes()
         tune.Tuner(
             tune.with_resources(tune.with_parameters(_Pair, begun=tmp_path), {"cpu": 1}),

@@ -3,43 +3,91 @@
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
+import mlflow
 import pytest
+from mlflow.entities import Run
 from ray.cluster_utils import Cluster
 
-from analysis.runs import load_runs
+from search_spaces.policy.plan import NoProposal, Proposal
 from search_spaces.service import sharing
 from search_spaces.service.cluster import Allotment
+from search_spaces.service.ray_tune import ProposerSearch
 from search_spaces.service.sharing import Part
 from tests.search_spaces.place import Place
+from trainables.metric import Accuracy
 from trainables.on_ray.worker_group import GroupSize
 
-STUDY = ("--batch-sizes", "16,64", "--max-runs", "16", "--seeds", "2", "--resolution", "1.1")
+STUDY = ("--batch-sizes", "16,64", "--seeds", "2", "--resolution", "1.1")
 
 
-def test_each_study_gets_its_part_and_a_change_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    here, said = 1, []
-    monkeypatch.setattr(sharing, "studies", lambda: here)
+@pytest.fixture
+def there(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many studies there are; a test changes it."""
+    number = [1]
+    monkeypatch.setattr(sharing, "studies_here", lambda: number[0])
     monkeypatch.setattr(sharing, "LOOK_SECONDS", -1.0)
-    part, modest = Part(Allotment(GroupSize(), 6, 8), said.append), Part(Allotment(GroupSize(), 2, 8), said.append)
+    return number
+
+
+def test_each_study_gets_its_part_and_is_told_of_changes(there: list[int]) -> None:
+    told: list[tuple[int, int]] = []
+    part = Part(Allotment(GroupSize(), 6, 8), lambda *words: told.append(words))
+    modest = Part(Allotment(GroupSize(), 2, 8), lambda *words: None)
     found = []
-    for here in (1, 2, 3, 9, 1):  # noqa: B007
-        found.append((part(), modest()))
+    for there[0] in (1, 2, 3, 9, 1):
+        found.append((part.trials(), modest.trials()))
     assert found == [(6, 2), (4, 2), (2, 2), (1, 1), (6, 2)]
-    assert said[0] == "The cluster is used by 1 other study: at most 4 at a time here."
-    assert said[-2] == "The cluster is used by no other study: at most 6 at a time here."
-    assert len(said) == 8
+    assert told == [(2, 4), (3, 2), (9, 1), (1, 6)]
+
+
+def test_groups_beyond_the_part_do_not_wait_for_a_run(there: list[int]) -> None:
+    part = Part(Allotment(GroupSize(), 4, 4), lambda *words: None)
+    assert [part.waiting_groups(running) for running in range(5)] == [4, 3, 2, 1, 0]
+    there[0] = 2
+    assert [part.waiting_groups(running) for running in range(5)] == [2, 1, 0, 0, 0]
+    there[0] = 5
+    assert part.waiting_groups(0) == 0, "more studies than groups take turns"
+
+
+class _Endless:
+    def ask(self) -> tuple[SimpleNamespace, Proposal] | NoProposal:
+        return SimpleNamespace(_trial_id=1), Proposal(("t", 16), 0.1, 0)
+
+    def tell(self, *what: object) -> None:
+        """Nothing is learned."""
+
+
+def test_no_run_starts_beyond_the_part(there: list[int]) -> None:
+    part = Part(Allotment(GroupSize(), 4, 4), lambda *words: None)
+    searcher = ProposerSearch(_Endless(), Accuracy(), print, part)
+    assert all(searcher.suggest(str(number)) for number in range(4))
+    assert searcher.suggest("more") is None
+    there[0] = 2
+    for number in range(2):
+        assert searcher.suggest("more") is None
+        searcher.on_trial_complete(str(number), error=True)
+    assert searcher.suggest("more") is None
+    searcher.on_trial_complete("2", error=True)
+    assert searcher.suggest("more")
 
 
 @pytest.fixture
 def four_cpus() -> Iterator[str]:
     """The address of a cluster that other processes can join."""
-    with tempfile.TemporaryDirectory(prefix="bs-", dir="/tmp") as folder:  # Ray's sockets need a short path
+    with tempfile.TemporaryDirectory(prefix="bs-", dir="/tmp", ignore_cleanup_errors=True) as folder:  # short for Ray
         cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 4, "temp_dir": folder})
         try:
             yield cluster.address
         finally:
             cluster.shutdown()
+
+
+def runs_of(place: Place) -> list[Run]:
+    client = mlflow.MlflowClient(f"sqlite:///{place.folder / 'mlflow.db'}")
+    runs = client.search_runs([client.get_experiment_by_name("digits_cnn").experiment_id])
+    return [run for run in runs if "mlflow.parentRunId" in run.data.tags]
 
 
 @pytest.mark.slow
@@ -48,19 +96,30 @@ def test_two_studies_share_a_cluster(four_cpus: str, tmp_path: Path) -> None:
     places = [Place(tmp_path / name) for name in ("first", "second")]
     for place in places:
         place.folder.mkdir()
-    first = places[0].start(*STUDY, RAY_ADDRESS=four_cpus)
-    assert first.stdout is not None
-    before = []
-    for line in first.stdout:
-        before.append(line)
-        if "[1/16]" in line:
-            break
-    second = places[1].start(*STUDY, RAY_ADDRESS=four_cpus)
-    told = ["".join(before), ""]
-    for which, process in ((1, second), (0, first)):
-        out, err = process.communicate(timeout=500)
-        told[which] += out
-        assert process.returncode == 0, told[which] + err
-    assert all("used by 1 other study: at most 2 at a time here" in each for each in told), told
-    frames = [load_runs("digits_cnn", f"sqlite:///{place.folder / 'mlflow.db'}").frame for place in places]
-    assert [len(frame) for frame in frames] == [16, 16]
+    processes = []
+    try:
+        first = places[0].start(*STUDY, "--max-runs", "60", RAY_ADDRESS=four_cpus)
+        processes.append(first)
+        assert first.stdout is not None
+        before = ""
+        for line in first.stdout:
+            before += line
+            if "[1/60]" in line:
+                break
+        second = places[1].start(*STUDY, "--max-runs", "8", RAY_ADDRESS=four_cpus)
+        processes.append(second)
+        of_second = "".join(second.communicate(timeout=400))
+        assert second.returncode == 0, of_second
+        of_first = before + "".join(first.communicate(timeout=400))
+        assert first.returncode == 0, of_first
+    finally:
+        for process in processes:
+            process.kill()
+    for each in (of_first, of_second):
+        assert "1 other study uses the cluster; at most 2 trials at a time run here." in each, each
+    assert "No other study uses the cluster; at most 4 trials at a time run here." in of_first
+    ended = [[run.info.end_time for run in runs_of(place)] for place in places]
+    assert len(ended[1]) == 8
+    meanwhile = [end for end in ended[0] if min(ended[1]) < end < max(ended[1])]
+    assert meanwhile, "the first one went on beside the second one"
+    assert max(ended[0]) > max(ended[1]), "the second one did not wait for the first one's end"
