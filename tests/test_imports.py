@@ -16,6 +16,7 @@ RAY = (
     "search_spaces/service/growth.py",
     "search_spaces/service/ray_tune.py",
     "search_spaces/service/remote.py",
+    "search_spaces/service/sharing.py",
     "search_spaces/service/tunnel.py",
 )
 MLFLOW = ("search_spaces/service/tracking.py", "search_spaces/service/parent_run.py", "analysis/runs.py")

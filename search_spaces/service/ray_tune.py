@@ -292,7 +292,7 @@ class Nodes(_LivesInTheDriver, tune.Callback):
             )
 
 
-class EarlyStopping(FIFOScheduler):
+class EarlyStopping(_LivesInTheDriver, FIFOScheduler):
     """A Tune scheduler that asks the proposer after each epoch whether to stop the run.
 
     The proposer decides from what is in Optuna's storage, which outlives this process.

@@ -135,7 +135,7 @@ def test_a_study_whose_results_folder_vanishes_ends_in_one_line(place: Place) ->
     out, err = process.communicate(timeout=180)
     assert process.returncode == 2, out + err
     assert err.count("\n") == 1, err
-    assert "the study cannot be kept (No such file or directory" in err
+    assert "the study cannot be kept ([Errno 2] No such file or directory" in err
     assert len(outcomes(place.folder)) >= 2
     client = mlflow.MlflowClient(f"sqlite:///{place.folder / 'mlflow.db'}")
     runs = client.search_runs([client.get_experiment_by_name("digits_cnn").experiment_id])

@@ -43,9 +43,7 @@ def test_hopeless_runs_are_stopped_on_the_way_tune_reports_them(make_plan: MakeP
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     storage = open_storage(tmp_path)
     forgotten: list[str] = []
-    searcher = ProposerSearch(
-        proposer("frontier", make_plan(max_runs=70), storage, "s"), Accuracy(), forgotten.append, lambda: 1
-    )
+    searcher = ProposerSearch(proposer("frontier", make_plan(max_runs=70), storage, "s"), Accuracy(), forgotten.append)
     scheduler, stopped, keys = EarlyStopping(searcher, 1), {}, []
     for number in range(70):
         name = f"trial-{number}"

@@ -98,13 +98,13 @@ def test_two_studies_share_a_cluster(four_cpus: str, tmp_path: Path) -> None:
         place.folder.mkdir()
     processes = []
     try:
-        first = places[0].start(*STUDY, "--max-runs", "60", RAY_ADDRESS=four_cpus)
+        first = places[0].start(*STUDY, "--max-runs", "30", RAY_ADDRESS=four_cpus)
         processes.append(first)
         assert first.stdout is not None
         before = ""
         for line in first.stdout:
             before += line
-            if "[1/60]" in line:
+            if "[1/30]" in line:
                 break
         second = places[1].start(*STUDY, "--max-runs", "8", RAY_ADDRESS=four_cpus)
         processes.append(second)
