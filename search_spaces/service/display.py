@@ -85,8 +85,10 @@ class Display:
     def share(self, studies: int, trials: int) -> None:
         """Note that so many studies use the cluster now, and that this one runs so many trials at a time."""
         self._concurrent, others = trials, studies - 1
-        who = f"{others} other stud{'ies use' if others > 1 else 'y uses'}" if others else "no other study uses"
-        self.say(f"{who} the cluster; at most {trials} trial{'s' * (trials > 1)} at a time run here".capitalize() + ".")
+        who = f"{others} other stud{'ies use' if others > 1 else 'y uses'}" if others else "No other study uses"
+        self.say(
+            f"{who} the cluster; at most {trials} trial{'s' * (trials > 1)} at a time run{'s' * (trials == 1)} here."
+        )
 
     def start(self, trial_id: str, name: str, epochs: int) -> None:
         """Note that a trial of this many epochs has begun."""

@@ -1,5 +1,7 @@
 """Two studies on one cluster."""
 
+import signal
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,7 +9,6 @@ from types import SimpleNamespace
 
 import mlflow
 import pytest
-from mlflow.entities import Run
 from ray.cluster_utils import Cluster
 
 from search_spaces.policy.plan import NoProposal, Proposal
@@ -74,52 +75,57 @@ def test_no_run_starts_beyond_the_part(there: list[int]) -> None:
 
 
 @pytest.fixture
-def four_cpus() -> Iterator[str]:
+def two_cpus() -> Iterator[str]:
     """The address of a cluster that other processes can join."""
     with tempfile.TemporaryDirectory(prefix="bs-", dir="/tmp", ignore_cleanup_errors=True) as folder:  # short for Ray
-        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 4, "temp_dir": folder})
+        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "temp_dir": folder})
         try:
             yield cluster.address
         finally:
             cluster.shutdown()
 
 
-def runs_of(place: Place) -> list[Run]:
+def ends(place: Place) -> list[int]:
+    """When each run of a study has ended, in milliseconds."""
     client = mlflow.MlflowClient(f"sqlite:///{place.folder / 'mlflow.db'}")
     runs = client.search_runs([client.get_experiment_by_name("digits_cnn").experiment_id])
-    return [run for run in runs if "mlflow.parentRunId" in run.data.tags]
+    return [run.info.end_time for run in runs if "mlflow.parentRunId" in run.data.tags and run.info.end_time]
 
 
 @pytest.mark.slow
-def test_two_studies_share_a_cluster(four_cpus: str, tmp_path: Path) -> None:
-    """The first one has all of it until the second one comes, and each then has one half."""
+def test_two_studies_share_a_cluster(two_cpus: str, tmp_path: Path) -> None:
+    """The first one has all of it until the second one comes, each then has one half, and at last it has all again."""
     places = [Place(tmp_path / name) for name in ("first", "second")]
-    for place in places:
-        place.folder.mkdir()
     processes = []
     try:
-        first = places[0].start(*STUDY, "--max-runs", "30", RAY_ADDRESS=four_cpus)
-        processes.append(first)
-        assert first.stdout is not None
-        before = ""
-        for line in first.stdout:
-            before += line
-            if "[1/30]" in line:
-                break
-        second = places[1].start(*STUDY, "--max-runs", "8", RAY_ADDRESS=four_cpus)
-        processes.append(second)
-        of_second = "".join(second.communicate(timeout=400))
-        assert second.returncode == 0, of_second
-        of_first = before + "".join(first.communicate(timeout=400))
-        assert first.returncode == 0, of_first
+        for place, runs in zip(places, ("500", "7"), strict=True):
+            place.folder.mkdir()
+            processes.append(place.start(*STUDY, "--max-runs", runs, RAY_ADDRESS=two_cpus))
+            if place is places[0]:
+                until(processes[0], "[2/500]")
+        first, second = processes
+        told, _ = second.communicate(timeout=500)
+        assert second.returncode == 0, told
+        assert "1 other study uses the cluster; at most 1 trial at a time runs here." in told
+        until(first, "1 other study uses the cluster; at most 1 trial at a time runs here.")
+        until(first, "No other study uses the cluster; at most 2 trials at a time run here.")
+        first.send_signal(signal.SIGINT)
+        first.communicate(timeout=60)
+        assert first.returncode == 130
     finally:
         for process in processes:
             process.kill()
-    for each in (of_first, of_second):
-        assert "1 other study uses the cluster; at most 2 trials at a time run here." in each, each
-    assert "No other study uses the cluster; at most 4 trials at a time run here." in of_first
-    ended = [[run.info.end_time for run in runs_of(place)] for place in places]
-    assert len(ended[1]) == 8
-    meanwhile = [end for end in ended[0] if min(ended[1]) < end < max(ended[1])]
-    assert meanwhile, "the first one went on beside the second one"
-    assert max(ended[0]) > max(ended[1]), "the second one did not wait for the first one's end"
+    of_first, of_second = map(ends, places)
+    assert len(of_second) == 7
+    assert any(min(of_second) < end < max(of_second) for end in of_first), "both went on"
+
+
+def until(process: "subprocess.Popen[str]", words: str) -> None:
+    """Read what a study prints until it prints these words."""
+    assert process.stdout is not None
+    read = ""
+    for line in process.stdout:
+        read += line
+        if words in line:
+            return
+    raise AssertionError(read)
