@@ -34,6 +34,7 @@ def test_the_project_and_the_token_are_shipped(config: dict[str, Any]) -> None:
     assert config["file_mounts"] == {"~/batchscale": ".", "~/.ray/auth_token": "~/.ray/auth_token"}
     for command in (*config["head_start_ray_commands"], *config["worker_start_ray_commands"]):
         assert "ray start" not in command or "RAY_AUTH_MODE=token" in command
+        assert "ray start --head" not in command or "RAY_enable_autoscaler_v2=0 ray start" in command
     for script in re.findall(r"~/batchscale/(deploy/[\w.]+)", str(config)):
         assert (ROOT / script).is_file()
 
@@ -41,9 +42,9 @@ def test_the_project_and_the_token_are_shipped(config: dict[str, Any]) -> None:
 def test_the_head_on_aws_trains_nothing_and_machines_start_from_none() -> None:
     kinds = yaml.safe_load(AWS.read_text())["available_node_types"]
     assert kinds.pop("head")["resources"] == {"CPU": 0}
-    assert kinds["spot_worker"]["priority"] > kinds["worker"].get("priority", 0)
+    assert max(kinds) == "worker_spot", "the one that is asked for first"
     assert {kind["min_workers"] for kind in kinds.values()} == {0}
-    assert kinds["spot_worker"]["resources"] == kinds["worker"]["resources"]
+    assert kinds["worker_spot"]["resources"] == kinds["worker"]["resources"]
 
 
 def test_what_is_pinned_is_what_the_project_asks_for() -> None:

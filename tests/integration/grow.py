@@ -32,7 +32,7 @@ class CloudWithoutSpot(FakeMultiNodeProvider):
     def create_node_with_resources_and_labels(
         self, node_config: Any, tags: dict[str, str], count: int, resources: Any, labels: Any
     ) -> None:
-        if tags[TAG_RAY_USER_NODE_TYPE] == "spot_worker":
+        if tags[TAG_RAY_USER_NODE_TYPE] == "worker_spot":
             raise NodeLaunchException("InsufficientInstanceCapacity", "there is no spot machine", None)
         super().create_node_with_resources_and_labels(node_config, tags, count, resources, labels)
 
@@ -68,11 +68,10 @@ class Growing(AutoscalingCluster):
 if __name__ == "__main__":
     folder, cloud = sys.argv[1:]
     config = yaml.safe_load(Path("ray_cluster.yaml").read_text())
-    named = {name: kind for name, kind in config["available_node_types"].items() if name != "head"}
-    kinds = {name: {**KIND, "priority": kind.get("priority", 0)} for name, kind in named.items()}
-    cluster = Growing({"CPU": 0}, kinds, autoscaler_v2=True)
+    kinds = {name: KIND for name in config["available_node_types"] if name != config["head_node_type"]}
+    cluster = Growing({"CPU": 0}, kinds, autoscaler_v2=False)
     Path("~/ray_bootstrap_config.yaml").expanduser().write_text(yaml.safe_dump(cluster._config))  # as `ray up` does
-    cluster.start()
+    cluster.start(override_env={"RAY_enable_autoscaler_v2": "0"})  # as the file's command for the head does
     try:
         command = [sys.executable, *STUDY.split(), "--results-dir", folder, "--tracking-uri", f"sqlite:///{folder}.db"]
         code = subprocess.run(command, env={**os.environ, "RAY_ADDRESS": "auto"}).returncode

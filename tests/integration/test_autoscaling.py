@@ -17,7 +17,7 @@ pytestmark = [
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.parametrize(("cloud", "kind"), [("Cloud", "spot_worker"), ("CloudWithoutSpot", "worker")])
+@pytest.mark.parametrize(("cloud", "kind"), [("Cloud", "worker_spot"), ("CloudWithoutSpot", "worker")])
 def test_machines_start_from_none_and_are_spot_machines_where_there_are_some(
     tmp_path: Path, cloud: str, kind: str
 ) -> None:
@@ -30,4 +30,4 @@ def test_machines_start_from_none_and_are_spot_machines_where_there_are_some(
     assert "Waiting for the cluster to grow" in done.stdout
     assert "The cluster has grown" in done.stdout
     active = done.stdout.partition("Active:")[2].partition("Pending:")[0]
-    assert set(re.findall(r"\d+ (\w*worker)\s*$", active, re.MULTILINE)) == {kind}, done.stdout
+    assert set(re.findall(r"\d+ (worker\w*)\s*$", active, re.MULTILINE)) == {kind}, done.stdout

@@ -80,7 +80,7 @@ def test_ray_up_brings_up_a_head(aws: Any, tmp_path: Path, monkeypatch: pytest.M
     assert [(rule["FromPort"], rule["ToPort"]) for rule in outside] == [(22, 22)], "only SSH is open to the outside"
 
     provider = _get_node_provider(config["provider"], config["cluster_name"])
-    for kind, spot in (("spot_worker", True), ("worker", False)):
+    for kind, spot in (("worker_spot", True), ("worker", False)):
         node = config["available_node_types"][kind]["node_config"]
         tags = {TAG_RAY_NODE_KIND: "worker", TAG_RAY_USER_NODE_TYPE: kind, TAG_RAY_LAUNCH_CONFIG: kind}
         (made,) = provider.create_node(node, tags, 1).values()

@@ -35,7 +35,7 @@ class Laptop:
         self.folder, self.file = folder, folder / "cluster.yaml"
         home = folder / "home"
         home.mkdir()
-        self.environment = {**os.environ, "HOME": str(home), "RAY_UP_enable_autoscaler_v2": "0", "RAY_ADDRESS": ""}
+        self.environment = {**os.environ, "HOME": str(home), "RAY_ADDRESS": ""}
         self.ray("get-auth-token", "--generate")
         config = yaml.safe_load(FILE.read_text())
         config["provider"] |= {"head_ip": addresses[0], "worker_ips": addresses[1:]}

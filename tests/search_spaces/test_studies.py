@@ -30,6 +30,7 @@ STUDIES = (
     "ptb_lstm",
 )
 FULL_SIZE = (
+    "cifar_adabatch-paper_vgg19",
     "cifar_resnet-paper",
     "cifar_resnet-paper_cifar_stem",
     "imagenet_resnet-paper",
