@@ -14,6 +14,7 @@ RAY = (
     "trainables/on_ray/",
     "search_spaces/service/cluster.py",
     "search_spaces/service/growth.py",
+    "search_spaces/service/machine_kinds.py",
     "search_spaces/service/ray_tune.py",
     "search_spaces/service/remote.py",
     "search_spaces/service/sharing.py",

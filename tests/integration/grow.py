@@ -6,6 +6,7 @@ FOLDER gets the results; CLOUD is the class of this file that gives machines.
 """
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -71,7 +72,8 @@ if __name__ == "__main__":
     kinds = {name: KIND for name in config["available_node_types"] if name != config["head_node_type"]}
     cluster = Growing({"CPU": 0}, kinds, autoscaler_v2=False)
     Path("~/ray_bootstrap_config.yaml").expanduser().write_text(yaml.safe_dump(cluster._config))  # as `ray up` does
-    cluster.start(override_env={"RAY_enable_autoscaler_v2": "0"})  # as the file's command for the head does
+    told = re.findall(r"(RAY_(?:enable_autoscaler_v2|AUTOSCALER_UTILIZATION_SCORER))=(\S+)", str(config))
+    cluster.start(override_env=dict(told))
     try:
         command = [sys.executable, *STUDY.split(), "--results-dir", folder, "--tracking-uri", f"sqlite:///{folder}.db"]
         code = subprocess.run(command, env={**os.environ, "RAY_ADDRESS": "auto"}).returncode
