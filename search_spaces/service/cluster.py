@@ -253,18 +253,22 @@ def start(capacity: Capacity, allotment: Allotment) -> None:
         return
     stop()
     os.environ.setdefault("RAY_worker_maximum_startup_concurrency", "8")  # fewer, and Ray warns on the terminal
-    try:
-        with _own_signals(), _all_or_nothing(), _on_loopback():
-            ray.init(
-                address="local",
-                num_cpus=cpus,
-                num_gpus=int(capacity.gpus),
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-            )
-    except Exception as error:  # Ray raises bare ones
-        raise UserError(f"Ray does not start ({first_line(error)})") from error
+    for last in (False, True):
+        try:
+            with _own_signals(), _all_or_nothing(), _on_loopback():
+                ray.init(
+                    address="local",
+                    num_cpus=cpus,
+                    num_gpus=int(capacity.gpus),
+                    include_dashboard=False,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                )
+            break
+        except Exception as error:  # Ray raises bare ones, also where a busy machine takes longer than Ray waits
+            ray.shutdown()
+            if last:
+                raise UserError(f"Ray does not start ({first_line(error)})") from error
     _connection.ours, _connection.embedded_cpus = True, cpus
 
 

@@ -131,3 +131,22 @@ def test_a_connection_that_was_there_before_is_used_and_left_as_it_is() -> None:
     cluster.stop()
     assert ray.is_initialized()
     assert address_now() == mine
+
+
+@pytest.mark.usefixtures("unconnected")
+def test_a_start_of_ray_that_fails_is_tried_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    capacity, allotment, real, starts = Capacity(1, 0, 1, None), Allotment(GroupSize(1), 1, 1), ray.init, []
+
+    def init(**options: object) -> None:
+        starts.append(options)
+        if len(starts) < 4:
+            raise Exception("the node timed out")  # as Ray does
+        real(**options)
+
+    monkeypatch.setattr(ray, "init", init)
+    with pytest.raises(UserError, match=r"^Ray does not start \(the node timed out\)$"):
+        cluster.start(capacity, allotment)
+    assert len(starts) == 2
+    cluster.start(capacity, allotment)
+    assert len(starts) == 4
+    assert ray.is_initialized()
