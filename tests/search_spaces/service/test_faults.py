@@ -124,7 +124,7 @@ def test_a_study_whose_ray_is_killed_goes_on(place: Place, undisturbed: pd.DataF
     assert place.wait_until_empty(120) == []
 
 
-@pytest.mark.slow
+@pytest.mark.faults
 def test_a_study_whose_results_folder_vanishes_ends_in_one_line(place: Place) -> None:
     """What it can no longer keep it says at once; the runs that had ended are in MLflow, which is told of the end."""
     process, said = place.start(*STUDY), []
